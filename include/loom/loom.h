@@ -1,0 +1,315 @@
+/* loom.h - looped mixture-of-experts language models: prepare text, train, race, evaluate, generate, verify.
+ *
+ * The library never prints and never exits. A function that can fail returns a loom_status and, when it fails, puts one
+ * sentence with the name and the numbers of what is wrong into a struct loom_error. Options are plain structs: zero
+ * everything, set what you mean, and the rest takes its default. Pointers in an options struct are borrowed for the call.
+ * One thread at a time may use an object. */
+#ifndef LOOM_LOOM_H
+#define LOOM_LOOM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <signal.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LOOM_VERSION "0.1.0"
+
+#if defined(__GNUC__)
+#define LOOM_API __attribute__((visibility("default")))
+#else
+#define LOOM_API
+#endif
+
+/* ---- errors ---------------------------------------------------------------------------------------------------- */
+
+typedef int loom_status;
+
+enum {
+    LOOM_OK = 0,
+    LOOM_FAILED = -1,    /* it was tried and did not work: a file is broken, a tolerance is missed, a loss is not finite */
+    LOOM_INVALID = -2,   /* it was asked wrongly: an unknown key, an impossible size */
+    LOOM_NO_MEMORY = -3, /* an allocation failed */
+    LOOM_IO = -4,        /* the system refused: missing, unreadable, full */
+    LOOM_STOPPED = -5    /* the caller's stop flag ended the work; what was done is saved */
+};
+
+struct loom_error {
+    char text[1024]; /* one sentence, no newline */
+};
+
+LOOM_API const char *loom_version(void);
+
+/* ---- text to tokens ---------------------------------------------------------------------------------------------- */
+
+/* A tokenizer: "byte" (256 tokens, any data), "char" (one token for each distinct character of a text), or read from a
+ * tokenizer.json. */
+struct loom_tokenizer;
+
+/* Opens tokenizer.json at `path`, or the one inside the folder `path`; "byte" needs no file. */
+LOOM_API loom_status loom_tokenizer_open(const char *path, struct loom_tokenizer **tokenizer, struct loom_error *error);
+LOOM_API void loom_tokenizer_free(struct loom_tokenizer *tokenizer);
+LOOM_API int loom_tokenizer_vocab_size(const struct loom_tokenizer *tokenizer);
+
+/* Encodes `size` bytes of UTF-8. On success *tokens is an array of *count ids, freed with free(). A character that the
+ * vocabulary lacks is an error that names it and its byte offset. */
+LOOM_API loom_status loom_tokenizer_encode(const struct loom_tokenizer *tokenizer, const char *text, size_t size,
+                                           int **tokens, size_t *count, struct loom_error *error);
+
+/* The bytes of one token, not NUL-terminated; NULL for an id outside the vocabulary. */
+LOOM_API const char *loom_tokenizer_token(const struct loom_tokenizer *tokenizer, int id, size_t *size);
+
+struct loom_prepare_options {
+    const char *tokenizer;     /* "byte", "char", or a tokenizer.json */
+    const char *out;           /* the token folder to write; must not exist or be empty */
+    const char *const *inputs; /* text files, or folders of .txt files, taken in the order given, folders sorted by name */
+    size_t n_inputs;
+    double val_fraction; /* the last fraction of the text becomes validation; 0 means 0.1 */
+};
+
+struct loom_prepare_result {
+    uint64_t bytes, train_tokens, val_tokens;
+    int vocab_size;
+};
+
+LOOM_API loom_status loom_prepare(const struct loom_prepare_options *options, struct loom_prepare_result *result,
+                                  struct loom_error *error);
+
+/* ---- what long work reports while it runs --------------------------------------------------------------------------- */
+
+enum loom_event_kind {
+    LOOM_EVENT_START,  /* sizes are known; nothing has been computed */
+    LOOM_EVENT_STEP,   /* one optimizer step is done */
+    LOOM_EVENT_EVAL,   /* validation is done */
+    LOOM_EVENT_SAMPLE, /* a sample of the model's text */
+    LOOM_EVENT_SAVE,   /* a checkpoint is complete: text is its path */
+    LOOM_EVENT_NOTE,   /* a sentence for the person who watches */
+    LOOM_EVENT_END
+};
+
+struct loom_event {
+    enum loom_event_kind kind;
+    const char *run;      /* the name of the run: "baseline seed 1", ... */
+    uint64_t step, steps; /* steps done, steps in all */
+    uint64_t tokens;      /* training tokens seen */
+    double seconds;       /* training time, evaluation not counted */
+    double flops;         /* counted from the work done so far */
+    double loss, val_loss, learning_rate, gradient_norm; /* NAN where not known yet */
+    double tokens_per_second;
+    double peak_share;        /* FLOP/s reached as a share of the machine's measured peak; 0 when not measured */
+    double mean_loops;        /* loops a token runs before it halts; 0 for a model without a loop */
+    double expert_imbalance;  /* the busiest expert's load over the mean load; 0 for a model without experts */
+    double seconds_left;
+    const char *text; /* SAMPLE, SAVE, NOTE */
+};
+
+typedef void (*loom_event_function)(void *user, const struct loom_event *event);
+
+/* ---- training ---------------------------------------------------------------------------------------------------- */
+
+/* One key=value of --set; see docs/config.md for the keys. */
+struct loom_setting {
+    const char *key, *value;
+};
+
+struct loom_train_options {
+    const char *data;   /* token folder */
+    const char *out;    /* run folder; must not hold a run unless resume */
+    const char *preset; /* NULL: "loom-small" */
+    const struct loom_setting *settings;
+    size_t n_settings;
+    uint64_t steps; /* 0: the preset's */
+    uint64_t seed;
+    bool has_seed; /* false: the preset's seed, 1 */
+    bool resume;
+    bool dry_run; /* only fill the result's sizes */
+    int threads;  /* 0: one for each processor */
+    const volatile sig_atomic_t *stop; /* when it becomes non-zero: save, and return LOOM_STOPPED within one step */
+    loom_event_function on_event;
+    void *user;
+    const char *run_name; /* for events; NULL: the run folder's name */
+};
+
+struct loom_train_result {
+    uint64_t parameters, active_parameters; /* active: those one token uses, an expert counted if it is picked */
+    uint64_t bytes_weights, bytes_gradients, bytes_optimizer, bytes_activations;
+    double flops_per_step, flops_total;
+    uint64_t tokens_per_step;
+    uint64_t steps;          /* done in all */
+    double val_loss;         /* the last */
+    double best_val_loss;    /* the lowest */
+    uint64_t best_step;
+    double seconds, flops;
+};
+
+LOOM_API loom_status loom_train(const struct loom_train_options *options, struct loom_train_result *result,
+                                struct loom_error *error);
+
+/* The names of the presets, ending with NULL, and one line about each. */
+LOOM_API const char *const *loom_preset_names(void);
+LOOM_API const char *loom_preset_summary(const char *name);
+
+/* ---- the race -------------------------------------------------------------------------------------------------- */
+
+enum { LOOM_RACE_SEEDS_MAX = 64 };
+
+struct loom_race_options {
+    const char *data, *out;
+    const char *preset;   /* NULL: "loom-small" */
+    const char *baseline; /* NULL: "nanogpt-small" */
+    const struct loom_setting *settings; /* for both runs: steps, batch, context, ... */
+    size_t n_settings;
+    int seeds; /* 0: 1 */
+    int threads;
+    const volatile sig_atomic_t *stop;
+    loom_event_function on_event;
+    void *user;
+};
+
+struct loom_race_side {
+    uint64_t parameters;
+    double best_val_loss; /* median over seeds */
+    uint64_t best_step;
+    double seconds, flops; /* to the end, medians */
+};
+
+struct loom_race_result {
+    struct loom_race_side baseline, loom;
+    /* The baseline's cost to its best validation loss over Loom's cost to first reach that loss; medians over seeds,
+     * NAN when Loom did not reach it in more than half of them. */
+    double ratio_steps, ratio_flops, ratio_seconds;
+    int seeds, reached;
+};
+
+LOOM_API loom_status loom_race(const struct loom_race_options *options, struct loom_race_result *result,
+                               struct loom_error *error);
+
+/* Writes report.html for a run folder or a race folder from the files in it. */
+LOOM_API loom_status loom_report(const char *folder, struct loom_error *error);
+
+/* ---- models ---------------------------------------------------------------------------------------------------- */
+
+/* A loaded model, immutable. `path` is a model folder, or a run folder (its best checkpoint). */
+struct loom_model;
+
+LOOM_API loom_status loom_model_open(const char *path, int threads, struct loom_model **model,
+                                     struct loom_error *error);
+LOOM_API void loom_model_free(struct loom_model *model);
+
+struct loom_model_info {
+    const char *architecture; /* "gpt", "openmythos", "loom" */
+    uint64_t parameters, active_parameters;
+    int vocab_size, context, dim, loops, experts, experts_per_token;
+    uint64_t weight_bytes, cache_bytes_per_token; /* cache: all blocks and loops */
+    double flops_per_token;  /* one forward at full context and the trained loops, averaged over its tokens */
+    double spectral_radius;  /* the largest factor A of the injection; 0 without a loop */
+    const char *path;        /* the model folder that was opened */
+};
+
+LOOM_API void loom_model_info(const struct loom_model *model, struct loom_model_info *info);
+
+struct loom_evaluate_options {
+    const char *data;  /* token folder: its validation split, whole */
+    int loops;         /* 0: as trained */
+};
+
+enum { LOOM_LOOPS_SHOWN = 64, LOOM_EXPERTS_SHOWN = 256 };
+
+struct loom_evaluate_result {
+    double loss, bits_per_byte; /* nats per token; bits per byte where the data's bytes are known, else 0 */
+    uint64_t tokens;
+    double seconds;
+    double mean_loops;
+    int loops;
+    double exit_depth[LOOM_LOOPS_SHOWN]; /* share of tokens that leave after loop 1, 2, ... (the last: all others) */
+};
+
+LOOM_API loom_status loom_evaluate(const struct loom_model *model, const struct loom_evaluate_options *options,
+                                   struct loom_evaluate_result *result, struct loom_error *error);
+
+/* ---- generation -------------------------------------------------------------------------------------------------- */
+
+/* One mutable sequence over a model: tokens so far, their key/value cache (one per loop), the last logits. Callers hand
+ * over the full sequence each time; what it shares with the tokens already in the cache is not computed again. */
+struct loom_session;
+
+LOOM_API loom_status loom_session_open(const struct loom_model *model, int loops, struct loom_session **session,
+                                       struct loom_error *error);
+LOOM_API void loom_session_free(struct loom_session *session);
+
+/* Makes the session hold exactly tokens[0..count). *logits (vocab_size), valid until the next call, are for the token
+ * after the last. The sequence must fit the model's context. */
+LOOM_API loom_status loom_session_sync(struct loom_session *session, const int *tokens, size_t count,
+                                       const float **logits, struct loom_error *error);
+
+struct loom_generate_options {
+    const char *prompt; /* NULL or "": starts from the tokenizer's newline token, or token 0 */
+    size_t prompt_size; /* 0: strlen(prompt) */
+    int max_tokens;     /* 0: 256 */
+    int loops;          /* 0: as trained */
+    double temperature; /* 0 with has_temperature: greedy; default 1 */
+    bool has_temperature;
+    int top_k;     /* 0: all */
+    double top_p;  /* 0: 1 */
+    uint64_t seed;
+    const volatile sig_atomic_t *stop;
+    /* Called for each token as it is drawn, with its bytes. */
+    void (*on_token)(void *user, int token, const char *bytes, size_t size);
+    void *user;
+};
+
+struct loom_generate_result {
+    size_t prompt_tokens, completion_tokens;
+    double seconds;
+};
+
+LOOM_API loom_status loom_generate(const struct loom_model *model, const struct loom_generate_options *options,
+                                   struct loom_generate_result *result, struct loom_error *error);
+
+/* ---- verification ------------------------------------------------------------------------------------------------ */
+
+struct loom_verify_row {
+    const char *name;  /* "logits.loops_3", "grad.embed.weight", "adamw_losses[4]" */
+    double error;      /* relative: |ours - reference| / |reference| */
+    double tolerance;
+    bool passed;
+};
+
+typedef void (*loom_verify_function)(void *user, const struct loom_verify_row *row);
+
+/* Holds a model folder with a reference.safetensors against this library, tensor by tensor. *passed tells whether every
+ * row is within its tolerance; LOOM_OK only says that the comparison could be made. */
+LOOM_API loom_status loom_verify(const char *folder, int threads, loom_verify_function on_row, void *user, bool *passed,
+                                 struct loom_error *error);
+
+/* ---- benchmark --------------------------------------------------------------------------------------------------- */
+
+struct loom_bench_row {
+    const char *name; /* "train", "decode batch 1", "linear 768x384x128", ... */
+    double per_second;
+    const char *unit;    /* "tokens", "FLOP" */
+    double flops_per_second;
+    double peak_share;
+};
+
+typedef void (*loom_bench_function)(void *user, const struct loom_bench_row *row);
+
+struct loom_bench_options {
+    const char *preset; /* NULL: "loom-small" */
+    const struct loom_setting *settings;
+    size_t n_settings;
+    int threads;
+    double seconds; /* about how long each row is measured; 0: 2 */
+};
+
+LOOM_API loom_status loom_bench(const struct loom_bench_options *options, loom_bench_function on_row, void *user,
+                                struct loom_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

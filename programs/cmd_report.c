@@ -1,0 +1,58 @@
+/* cmd_report.c - loom report: writes report.html for a run folder or a race folder. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "args.h"
+#include "commands.h"
+
+static const char help[] =
+    "Usage: loom report [--json] FOLDER\n"
+    "Writes FOLDER/report.html, one page that opens offline, from the files of a run folder or a race folder.\n"
+    "\n"
+    "  --json   print the result as one JSON object\n";
+
+enum { OPTION_JSON = 1, OPTION_HELP };
+
+static const struct option long_options[] = {
+    {"json", no_argument, NULL, OPTION_JSON}, {"help", no_argument, NULL, OPTION_HELP}, {NULL, 0, NULL, 0}};
+
+/* FOLDER may end with a slash already. */
+static void print_path(const char *folder, bool json) {
+    char path[4096];
+    const size_t size = strlen(folder);
+    const char *slash = size && folder[size - 1] == '/' ? "" : "/";
+    snprintf(path, sizeof path, "%s%sreport.html", folder, slash);
+    if (!json) {
+        printf("%s\n", path);
+        return;
+    }
+    printf("{\"report\":");
+    print_json_string(stdout, path, strlen(path));
+    printf("}\n");
+}
+
+int cmd_report(int argc, char **argv) {
+    bool json = false;
+    int option;
+    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        switch (option) {
+        case OPTION_JSON:
+            json = true;
+            break;
+        case OPTION_HELP:
+            fputs(help, stdout);
+            return finish_output();
+        default:
+            return EXIT_USAGE; /* getopt has said why */
+        }
+    }
+    if (argc - optind != 1)
+        return report_usage("report", "name one run folder or race folder, not %d", argc - optind);
+    struct loom_error error;
+    const loom_status status = loom_report(argv[optind], &error);
+    if (status != LOOM_OK)
+        return report_failure(status, &error);
+    print_path(argv[optind], json);
+    return finish_output();
+}

@@ -1,0 +1,88 @@
+/* cmd_verify.c - loom verify DIR...: holds model folders against their references. */
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <loom/loom.h>
+
+#include "args.h"
+#include "commands.h"
+
+struct table {
+    bool json;
+    bool all;   /* not the failures alone */
+    bool first; /* no row printed yet */
+};
+
+static void print_json_row(struct table *table, const struct loom_verify_row *row) {
+    printf("%s{\"name\":", table->first ? "" : ",");
+    print_json_string(stdout, row->name, strlen(row->name));
+    /* A NaN is no JSON: an error that is not a number is written as null. */
+    if (isnan(row->error))
+        printf(",\"error\":null");
+    else
+        printf(",\"error\":%.9g", row->error);
+    printf(",\"tolerance\":%.9g,\"passed\":%s}", row->tolerance, row->passed ? "true" : "false");
+}
+
+static void on_row(void *user, const struct loom_verify_row *row) {
+    struct table *table = user;
+    if (table->json)
+        print_json_row(table, row);
+    else if (table->all || !row->passed)
+        printf("  %-52s %10.3g %10.3g  %s\n", row->name, row->error, row->tolerance, row->passed ? "ok" : "FAILED");
+    table->first = false;
+}
+
+/* 0 when the folder passes, else the exit code. */
+static int verify(const char *folder, int threads, struct table *table) {
+    struct loom_error error;
+    bool passed;
+    table->first = true;
+    if (table->json) {
+        printf("{\"folder\":");
+        print_json_string(stdout, folder, strlen(folder));
+        printf(",\"rows\":[");
+    } else {
+        printf("%s\n  %-52s %10s %10s\n", folder, "tensor", "error", "allowed");
+    }
+    loom_status status = loom_verify(folder, threads, on_row, table, &passed, &error);
+    if (table->json) {
+        printf("],\"passed\":%s", passed ? "true" : "false");
+        if (status) {
+            printf(",\"error\":");
+            print_json_string(stdout, error.text, strlen(error.text));
+        }
+        printf("}\n");
+    } else if (status == LOOM_OK) {
+        printf("%s: %s\n", folder, passed ? "passed" : "FAILED");
+    }
+    if (status)
+        return report_failure(status, &error);
+    return passed ? 0 : 1;
+}
+
+int cmd_verify(int argc, char **argv) {
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                            {"threads", required_argument, NULL, 't'},
+                                            {"failures", no_argument, NULL, 'f'},
+                                            {NULL, 0, NULL, 0}};
+    struct table table = {.all = true};
+    int threads = 0, option, worst = 0;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+        if (option == 'j')
+            table.json = true;
+        else if (option == 'f')
+            table.all = false;
+        else if (option != 't' || !parse_int("--threads", optarg, 1, 1024, &threads))
+            return EXIT_USAGE;
+    if (optind == argc)
+        return report_usage("verify", "name at least one reference folder");
+    for (int i = optind; i < argc; i++) {
+        int code = verify(argv[i], threads, &table);
+        worst = code > worst ? code : worst;
+    }
+    int written = finish_output();
+    return worst ? worst : written;
+}

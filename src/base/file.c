@@ -1,0 +1,351 @@
+/* file.c - atomic files, maps, folders and locks on POSIX, see file.h.
+ *
+ * Every call that can lose bytes (write, flush, fsync, close, rename) is checked: on a full disk the error shows up in
+ * any of them. The parent folder is flushed after a rename, or a power cut could bring the old name back. */
+#include "base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+/* Opens for reading and tells the size; a folder is refused here, where the sentence can still be clear. */
+static loom_status open_file(const char *path, int *descriptor, size_t *size, struct loom_error *error) {
+    struct stat about;
+    *descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    if (*descriptor < 0)
+        return loom_fail_system(error, "cannot open", path);
+    loom_status status = LOOM_OK;
+    if (fstat(*descriptor, &about) != 0)
+        status = loom_fail_system(error, "cannot open", path);
+    else if (S_ISDIR(about.st_mode))
+        status = loom_fail(error, LOOM_IO, "cannot open %s: it is a folder, not a file", path);
+    else
+        *size = about.st_size > 0 ? (size_t)about.st_size : 0;
+    if (status != LOOM_OK)
+        close(*descriptor);
+    return status;
+}
+
+/* Reads to the end of the file, not to the size that stat tells: a pipe has none, and a file can grow. */
+static loom_status read_all(int descriptor, const char *path, size_t limit, char **data, size_t *size,
+                            struct loom_error *error) {
+    size_t capacity = *size + 2, used = 0;
+    for (;;) {
+        char *grown = realloc(*data, capacity);
+        if (!grown)
+            return loom_fail_memory(error, path, capacity);
+        *data = grown;
+        ssize_t got = read(descriptor, grown + used, capacity - used - 1);
+        if (got < 0 && errno != EINTR)
+            return loom_fail_system(error, "cannot read", path);
+        if (got == 0)
+            break;
+        used += got > 0 ? (size_t)got : 0;
+        if (used > limit)
+            break;
+        if (capacity - used < 2)
+            capacity += capacity;
+    }
+    if (used > limit)
+        return loom_fail(error, LOOM_FAILED, "%s has more than %zu bytes", path, limit);
+    (*data)[used] = '\0';
+    *size = used;
+    return LOOM_OK;
+}
+
+loom_status loom_file_read(const char *path, size_t limit, char **data, size_t *size, struct loom_error *error) {
+    int descriptor;
+    *data = NULL;
+    loom_status status = open_file(path, &descriptor, size, error);
+    if (status != LOOM_OK)
+        return status;
+    if (*size > limit)
+        status = loom_fail(error, LOOM_FAILED, "%s has %zu bytes, more than %zu", path, *size, limit);
+    else
+        status = read_all(descriptor, path, limit, data, size, error);
+    close(descriptor);
+    if (status != LOOM_OK) {
+        free(*data);
+        *data = NULL;
+    }
+    return status;
+}
+
+loom_status loom_map_open(const char *path, struct loom_map *map, struct loom_error *error) {
+    int descriptor;
+    *map = (struct loom_map){NULL, 0};
+    loom_status status = open_file(path, &descriptor, &map->size, error);
+    if (status != LOOM_OK)
+        return status;
+    if (map->size > 0) {
+        void *data = mmap(NULL, map->size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+        if (data == MAP_FAILED) {
+            map->size = 0;
+            status = loom_fail_system(error, "cannot map", path);
+        } else
+            map->data = data;
+    }
+    close(descriptor);
+    return status;
+}
+
+void loom_map_close(struct loom_map *map) {
+    if (map->data)
+        munmap((void *)(uintptr_t)map->data, map->size);
+    *map = (struct loom_map){NULL, 0};
+}
+
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
+
+/* The folder that holds `path`: "." for a bare name; freed with free(). */
+static char *parent_folder(const char *path) {
+    size_t end = strlen(path);
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    while (end > 0 && path[end - 1] != '/')
+        end--;
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    return end == 0 ? strdup(".") : strndup(path, end);
+}
+
+/* Flushes the folder that holds `path`. File systems that cannot flush a folder say EINVAL; they have nothing to do. */
+static loom_status flush_parent(const char *path, struct loom_error *error) {
+    char *parent = parent_folder(path);
+    if (!parent)
+        return loom_fail_memory(error, path, strlen(path));
+    int descriptor = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    loom_status status = LOOM_OK;
+    if (descriptor < 0 || (fsync(descriptor) != 0 && errno != EINVAL))
+        status = loom_fail_system(error, "cannot flush the folder", parent);
+    if (descriptor >= 0)
+        close(descriptor);
+    free(parent);
+    return status;
+}
+
+/* "PATH.tmp-PID": two processes that write the same target never share a temporary file. */
+static char *temporary_name(const char *path) {
+    size_t size = strlen(path) + 32;
+    char *name = malloc(size);
+    if (name)
+        snprintf(name, size, "%s.tmp-%ld", path, (long)getpid());
+    return name;
+}
+
+loom_status loom_writer_open(struct loom_writer *writer, const char *path, struct loom_error *error) {
+    *writer = (struct loom_writer){NULL, strdup(path), temporary_name(path)};
+    if (!writer->path || !writer->temporary) {
+        loom_writer_abandon(writer);
+        return loom_fail_memory(error, path, strlen(path));
+    }
+    int descriptor = open(writer->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (descriptor >= 0)
+        writer->stream = fdopen(descriptor, "wb");
+    if (writer->stream)
+        return LOOM_OK;
+    loom_status status = loom_fail_system(error, "cannot create", path);
+    if (descriptor >= 0) {
+        close(descriptor);
+        unlink(writer->temporary);
+    }
+    loom_writer_abandon(writer);
+    return status;
+}
+
+loom_status loom_writer_put(struct loom_writer *writer, const void *data, size_t size, struct loom_error *error) {
+    if (size == 0 || fwrite(data, 1, size, writer->stream) == size)
+        return LOOM_OK;
+    loom_status status = loom_fail_system(error, "cannot write", writer->path);
+    loom_writer_abandon(writer);
+    return status;
+}
+
+loom_status loom_writer_commit(struct loom_writer *writer, struct loom_error *error) {
+    bool done = fflush(writer->stream) == 0 && fsync(fileno(writer->stream)) == 0;
+    if (done) {
+        FILE *stream = writer->stream;
+        writer->stream = NULL;
+        done = fclose(stream) == 0 && rename(writer->temporary, writer->path) == 0;
+    }
+    loom_status status = LOOM_OK;
+    if (done)
+        status = flush_parent(writer->path, error);
+    else {
+        status = loom_fail_system(error, "cannot write", writer->path);
+        unlink(writer->temporary);
+    }
+    loom_writer_abandon(writer);
+    return status;
+}
+
+void loom_writer_abandon(struct loom_writer *writer) {
+    if (writer->stream) {
+        fclose(writer->stream);
+        unlink(writer->temporary);
+    }
+    free(writer->path);
+    free(writer->temporary);
+    *writer = (struct loom_writer){NULL, NULL, NULL};
+}
+
+loom_status loom_file_replace(const char *path, const void *data, size_t size, struct loom_error *error) {
+    struct loom_writer writer;
+    loom_status status = loom_writer_open(&writer, path, error);
+    if (status == LOOM_OK)
+        status = loom_writer_put(&writer, data, size, error);
+    return status == LOOM_OK ? loom_writer_commit(&writer, error) : status;
+}
+
+/* ---- folders ----------------------------------------------------------------------------------------------------- */
+
+bool loom_path_exists(const char *path) {
+    struct stat about;
+    return stat(path, &about) == 0;
+}
+
+bool loom_path_is_folder(const char *path) {
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+char *loom_path_join(const char *a, const char *b) {
+    size_t length = strlen(a), size = length + strlen(b) + 2;
+    if (b[0] == '/' || length == 0)
+        return strdup(b);
+    char *path = malloc(size);
+    if (path)
+        snprintf(path, size, "%s%s%s", a, a[length - 1] == '/' ? "" : "/", b);
+    return path;
+}
+
+loom_status loom_folder_create(const char *path, struct loom_error *error) {
+    char *prefix = strdup(path);
+    if (!prefix)
+        return loom_fail_memory(error, path, strlen(path));
+    loom_status status = LOOM_OK;
+    char *end = prefix;
+    while (status == LOOM_OK && *end) {
+        end += strspn(end, "/");
+        end += strcspn(end, "/");
+        char separator = *end;
+        *end = '\0';
+        if (mkdir(prefix, 0777) != 0 && !loom_path_is_folder(prefix))
+            status = loom_fail_system(error, "cannot create the folder", prefix);
+        *end = separator;
+    }
+    if (status == LOOM_OK && !loom_path_is_folder(path))
+        status = loom_fail(error, LOOM_IO, "cannot create the folder \"%s\"", path);
+    free(prefix);
+    return status;
+}
+
+static int compare_names(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Appends a copy of `name`; false when memory is short. */
+static bool append_name(char ***names, size_t *count, size_t *capacity, const char *name) {
+    if (*count == *capacity) {
+        size_t wanted = *capacity ? 2 * *capacity : 16;
+        char **grown = realloc(*names, wanted * sizeof *grown);
+        if (!grown)
+            return false;
+        *names = grown;
+        *capacity = wanted;
+    }
+    (*names)[*count] = strdup(name);
+    return (*names)[*count] && ++*count;
+}
+
+loom_status loom_folder_list(const char *path, char ***names, size_t *count, struct loom_error *error) {
+    *names = NULL;
+    *count = 0;
+    DIR *folder = opendir(path);
+    if (!folder)
+        return loom_fail_system(error, "cannot read the folder", path);
+    loom_status status = LOOM_OK;
+    size_t capacity = 0;
+    const struct dirent *entry;
+    errno = 0;
+    while (status == LOOM_OK && (entry = readdir(folder)) != NULL) {
+        bool itself = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+        if (!itself && !append_name(names, count, &capacity, entry->d_name))
+            status = loom_fail_memory(error, path, (capacity + 1) * sizeof **names);
+        errno = 0; /* readdir tells an error from the end only by errno */
+    }
+    if (status == LOOM_OK && errno != 0)
+        status = loom_fail_system(error, "cannot read the folder", path);
+    closedir(folder);
+    if (status != LOOM_OK) {
+        loom_names_free(*names, *count);
+        *names = NULL;
+        *count = 0;
+    } else if (*count > 1)
+        qsort(*names, *count, sizeof **names, compare_names);
+    return status;
+}
+
+void loom_names_free(char **names, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        free(names[i]);
+    free(names);
+}
+
+static loom_status remove_entries(const char *path, struct loom_error *error) {
+    char **names;
+    size_t count;
+    loom_status status = loom_folder_list(path, &names, &count, error);
+    for (size_t i = 0; status == LOOM_OK && i < count; i++) {
+        char *inside = loom_path_join(path, names[i]);
+        status = inside ? loom_folder_remove(inside, error) : loom_fail_memory(error, path, strlen(names[i]));
+        free(inside);
+    }
+    loom_names_free(names, count);
+    return status;
+}
+
+loom_status loom_folder_remove(const char *path, struct loom_error *error) {
+    struct stat about;
+    if (lstat(path, &about) != 0)
+        return errno == ENOENT ? LOOM_OK : loom_fail_system(error, "cannot remove", path);
+    loom_status status = S_ISDIR(about.st_mode) ? remove_entries(path, error) : LOOM_OK;
+    if (status == LOOM_OK && remove(path) != 0)
+        status = loom_fail_system(error, "cannot remove", path);
+    return status;
+}
+
+loom_status loom_folder_rename(const char *from, const char *to, struct loom_error *error) {
+    if (rename(from, to) != 0)
+        return loom_fail(error, LOOM_IO, "cannot rename %s to %s: %s", from, to, strerror(errno));
+    return flush_parent(to, error);
+}
+
+/* ---- locks ------------------------------------------------------------------------------------------------------- */
+
+loom_status loom_lock_take(struct loom_lock *lock, const char *path, struct loom_error *error) {
+    lock->descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (lock->descriptor < 0)
+        return loom_fail_system(error, "cannot open the lock", path);
+    if (flock(lock->descriptor, LOCK_EX | LOCK_NB) == 0)
+        return LOOM_OK;
+    loom_status status = errno == EWOULDBLOCK
+                             ? loom_fail(error, LOOM_FAILED, "%s is locked: another process is at work there", path)
+                             : loom_fail_system(error, "cannot lock", path);
+    loom_lock_release(lock);
+    return status;
+}
+
+void loom_lock_release(struct loom_lock *lock) {
+    if (lock->descriptor >= 0)
+        close(lock->descriptor);
+    lock->descriptor = -1;
+}

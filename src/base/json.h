@@ -1,0 +1,27 @@
+/* json.h - strict JSON by jansson, with errors that name the file and the key.
+ *
+ * Duplicate keys, trailing bytes, bad UTF-8 and numbers out of range are refused. A getter fails with LOOM_INVALID when the
+ * key is missing or has another type, and says which. */
+#ifndef LOOM_BASE_JSON_H
+#define LOOM_BASE_JSON_H
+
+#include <jansson.h>
+
+#include "base/status.h"
+
+/* `name` is what errors call the text. The result is freed with json_decref. */
+loom_status loom_json_parse(const char *text, size_t size, const char *name, json_t **json, struct loom_error *error);
+/* Reads a file of at most 64 MiB. */
+loom_status loom_json_read(const char *path, json_t **json, struct loom_error *error);
+/* Writes `json` indented by two spaces, with a final newline, atomically. Steals no reference. */
+loom_status loom_json_write(const char *path, const json_t *json, struct loom_error *error);
+
+loom_status loom_json_integer(const json_t *object, const char *key, const char *name, int64_t low, int64_t high,
+                              int64_t *value, struct loom_error *error);
+loom_status loom_json_number(const json_t *object, const char *key, const char *name, double *value,
+                             struct loom_error *error);
+/* *value lives as long as the object. */
+loom_status loom_json_string(const json_t *object, const char *key, const char *name, const char **value,
+                             struct loom_error *error);
+
+#endif

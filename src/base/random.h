@@ -1,0 +1,36 @@
+/* random.h - counter-based random numbers.
+ *
+ * A number is a pure function of (seed, purpose, index): no state, so any thread, any machine and a resumed run draw
+ * the same. Philox4x32-10 of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). */
+#ifndef LOOM_BASE_RANDOM_H
+#define LOOM_BASE_RANDOM_H
+
+#include <stdint.h>
+
+/* What a number is drawn for: two purposes never share a stream. */
+enum loom_purpose {
+    LOOM_RANDOM_INIT = 1,    /* initial weights */
+    LOOM_RANDOM_BATCH = 2,   /* which windows make a batch */
+    LOOM_RANDOM_DROPOUT = 3, /* dropout masks */
+    LOOM_RANDOM_SAMPLE = 4,  /* tokens drawn while generating */
+    LOOM_RANDOM_TEST = 5     /* test inputs */
+};
+
+/* One stream: key it once, then ask for any index. */
+struct loom_random {
+    uint64_t seed;
+    uint64_t purpose; /* enum loom_purpose in the low bits; callers may put a sub-stream (a tensor, a step) above bit 8 */
+};
+
+uint64_t loom_random_bits(struct loom_random stream, uint64_t index);
+
+/* Uniform in [0, 1), 53 bits. */
+double loom_random_uniform(struct loom_random stream, uint64_t index);
+
+/* Uniform integer in [0, bound), without modulo bias that matters (bound < 2^40). */
+uint64_t loom_random_below(struct loom_random stream, uint64_t index, uint64_t bound);
+
+/* Standard normal, Box-Muller on the pair of uniforms at `index`. */
+double loom_random_normal(struct loom_random stream, uint64_t index);
+
+#endif

@@ -1,0 +1,55 @@
+/* utf8.c - see utf8.h. */
+#include "base/utf8.h"
+
+#include <stdbool.h>
+
+/* The bytes of a character from its first byte; 0 when none begins so. */
+static size_t length_of(unsigned char first) {
+    if (first < 0x80)
+        return 1;
+    if (first < 0xC2 || first > 0xF4)
+        return 0;
+    return first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+}
+
+static bool is_surrogate(uint32_t point) {
+    return point >= 0xD800 && point <= 0xDFFF;
+}
+
+size_t loom_utf8_decode(const char *text, size_t size, uint32_t *point) {
+    /* The least code point that needs 1, 2, 3, 4 bytes: below it the form is overlong. */
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    static const uint32_t first_bits[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+    size_t length = size > 0 ? length_of((unsigned char)text[0]) : 0;
+    if (length == 0 || length > size)
+        return 0;
+    uint32_t value = (unsigned char)text[0] & first_bits[length];
+    for (size_t i = 1; i < length; i++) {
+        unsigned char byte = (unsigned char)text[i];
+        if ((byte & 0xC0) != 0x80)
+            return 0;
+        value = value << 6 | (byte & 0x3Fu);
+    }
+    if (value < least[length] || value >= LOOM_UTF8_POINTS || is_surrogate(value))
+        return 0;
+    *point = value;
+    return length;
+}
+
+size_t loom_utf8_encode(uint32_t point, char bytes[LOOM_UTF8_MAX]) {
+    size_t length = point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+    static const uint32_t mark[] = {0, 0x00, 0xC0, 0xE0, 0xF0};
+    for (size_t i = length; i-- > 1; point >>= 6)
+        bytes[i] = (char)(0x80 | (point & 0x3F));
+    bytes[0] = (char)(mark[length] | point);
+    return length;
+}
+
+size_t loom_utf8_unfinished(const char *text, size_t size) {
+    for (size_t back = 1; back < LOOM_UTF8_MAX && back <= size; back++) {
+        unsigned char byte = (unsigned char)text[size - back];
+        if ((byte & 0xC0) != 0x80)
+            return length_of(byte) > back ? back : 0;
+    }
+    return 0;
+}

@@ -1,0 +1,21 @@
+/* utf8.h - one character at a time, in and out of UTF-8 (RFC 3629).
+ *
+ * Strict: overlong forms, surrogates and code points above U+10FFFF are not characters. */
+#ifndef LOOM_BASE_UTF8_H
+#define LOOM_BASE_UTF8_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { LOOM_UTF8_POINTS = 0x110000, LOOM_UTF8_MAX = 4 }; /* code points there are; bytes of the longest character */
+
+/* Decodes the character at text[0..size): returns its bytes (1 to 4) and sets *point; 0 when there is none. */
+size_t loom_utf8_decode(const char *text, size_t size, uint32_t *point);
+
+/* Encodes a valid code point; returns its bytes. */
+size_t loom_utf8_encode(uint32_t point, char bytes[LOOM_UTF8_MAX]);
+
+/* How many bytes at the end of text[0..size) begin a character that more bytes could complete: 0 to 3. */
+size_t loom_utf8_unfinished(const char *text, size_t size);
+
+#endif

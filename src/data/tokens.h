@@ -1,0 +1,76 @@
+/* tokens.h - the token folder: text as arrays of token ids, ready to be drawn from.
+ *
+ *   train-00000.bin ...   token ids, uint16 little-endian when the vocabulary fits, else uint32; at most 2^28 a shard
+ *   val-00000.bin ...     the validation split
+ *   tokenizer.json        what the ids mean
+ *   manifest.json         counts, bytes, sources and SHA-256 hashes; written last
+ *
+ * The folder is written under a temporary name beside its place and renamed when whole. */
+#ifndef LOOM_DATA_TOKENS_H
+#define LOOM_DATA_TOKENS_H
+
+#include "base/file.h"
+#include "data/document.h"
+#include "data/tokenizer.h"
+
+enum loom_split { LOOM_SPLIT_TRAIN, LOOM_SPLIT_VAL, LOOM_SPLITS };
+
+#define LOOM_MANIFEST_FILE "manifest.json"
+
+/* The most tokens in one file: 0.5 or 1 GiB. */
+#define LOOM_SHARD_TOKENS ((uint64_t)1 << 28)
+
+/* "train", "val" */
+const char *loom_split_name(enum loom_split split);
+/* Bytes of one token on disk: 2 or 4; and its name in the manifest: "uint16", "uint32". */
+size_t loom_token_width(int vocab_size);
+const char *loom_token_type(size_t width);
+
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
+
+struct loom_tokens_writer;
+
+/* LOOM_INVALID when `out` is a file or a folder that holds something: for a caller to learn before long work. */
+loom_status loom_tokens_check_free(const char *out, struct loom_error *error);
+/* Starts the folder `out`, which loom_tokens_check_free must find free. The first train_tokens tokens that are put
+ * become the training split, all others the validation split; a shard holds at most shard_tokens (at least 1). */
+loom_status loom_tokens_create(const char *out, const struct loom_tokenizer *tokenizer, uint64_t train_tokens,
+                               uint64_t shard_tokens, struct loom_tokens_writer **writer, struct loom_error *error);
+/* Appends ids, each of the tokenizer's vocabulary. */
+loom_status loom_tokens_put(struct loom_tokens_writer *writer, const int *tokens, size_t count,
+                            struct loom_error *error);
+/* Writes the manifest, naming the documents the tokens came from, and gives the folder its name. */
+loom_status loom_tokens_finish(struct loom_tokens_writer *writer, const struct loom_documents *sources,
+                               struct loom_error *error);
+/* Frees the writer; removes what was written unless loom_tokens_finish succeeded. */
+void loom_tokens_close(struct loom_tokens_writer *writer);
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+struct loom_shard {
+    struct loom_map map;
+    uint64_t tokens;
+    enum loom_split split;
+};
+
+/* An open token folder. */
+struct loom_tokens {
+    uint64_t counts[LOOM_SPLITS]; /* tokens */
+    uint64_t bytes[LOOM_SPLITS];  /* of source text */
+    size_t width;                 /* bytes of one token: 2 or 4 */
+    struct loom_tokenizer *tokenizer;
+    char sha256[LOOM_SHA256_TEXT]; /* of the token data, from the manifest */
+    struct loom_shard *shards;
+    size_t n_shards;
+};
+
+/* Opens a token folder and holds it against its manifest: types, sizes, counts, the tokenizer, and every token id
+ * against the vocabulary. The hashes are recorded, not recomputed. */
+loom_status loom_tokens_open(const char *folder, struct loom_tokens **tokens, struct loom_error *error);
+void loom_tokens_free(struct loom_tokens *tokens);
+
+/* Copies tokens [position, position + count) of a split, which must lie within it, to out (count). */
+void loom_tokens_get(const struct loom_tokens *tokens, enum loom_split split, uint64_t position, size_t count,
+                     int *out);
+
+#endif

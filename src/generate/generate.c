@@ -1,0 +1,110 @@
+/* generate.c - text from a model, token by token. See loom_generate in loom.h. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "generate/sampler.h"
+#include "generate/session.h"
+
+/* The growing sequence. */
+struct text {
+    int *tokens;
+    size_t count, capacity;
+};
+
+static loom_status encode_prompt(const struct loom_model *model, const struct loom_generate_options *o,
+                                 struct text *text, struct loom_error *error) {
+    const char *prompt = o->prompt ? o->prompt : "";
+    size_t size = o->prompt_size ? o->prompt_size : strlen(prompt);
+    if (!model->tokenizer)
+        return loom_fail(error, LOOM_FAILED, "%s: there is no %s to read the prompt with", model->path,
+                         LOOM_TOKENIZER_FILE);
+    /* Without a prompt the text begins as after a line's end, or with token 0 where no newline is known. */
+    if (size > 0)
+        return loom_tokenizer_encode(model->tokenizer, prompt, size, &text->tokens, &text->count, error);
+    if (loom_tokenizer_encode(model->tokenizer, "\n", 1, &text->tokens, &text->count, NULL) == LOOM_OK)
+        return LOOM_OK;
+    text->tokens = calloc(1, sizeof *text->tokens);
+    text->count = 1;
+    return text->tokens ? LOOM_OK : loom_fail_memory(error, "prompt", sizeof *text->tokens);
+}
+
+static loom_status append(struct text *text, int token, struct loom_error *error) {
+    if (text->count >= text->capacity) {
+        size_t capacity = 2 * text->count + 64;
+        int *tokens = realloc(text->tokens, capacity * sizeof *tokens);
+        if (!tokens)
+            return loom_fail_memory(error, "text", capacity * sizeof *tokens);
+        text->tokens = tokens;
+        text->capacity = capacity;
+    }
+    text->tokens[text->count++] = token;
+    return LOOM_OK;
+}
+
+/* The part of the text that the model looks at. When the context is full the older half is let go, so that the cache
+ * is rebuilt once in half a context and not at every token. */
+static size_t window_start(size_t count, size_t context, size_t start) {
+    return count - start <= context ? start : count - (context + 1) / 2;
+}
+
+static loom_status run(const struct loom_model *model, const struct loom_generate_options *o,
+                       struct loom_session *session, const struct loom_sampler *sampler, struct text *text,
+                       struct loom_generate_result *result, struct loom_error *error) {
+    int max_tokens = o->max_tokens ? o->max_tokens : 256;
+    size_t start = 0;
+    for (int i = 0; i < max_tokens; i++) {
+        const float *logits;
+        int token;
+        if (o->stop && *o->stop)
+            return loom_fail(error, LOOM_STOPPED, "stopped after %d tokens", i);
+        start = window_start(text->count, session->capacity, start);
+        loom_status status = loom_session_sync(session, text->tokens + start, text->count - start, &logits, error);
+        if (status == LOOM_OK)
+            status = loom_sampler_draw(sampler, logits, (uint64_t)i, &token, error);
+        if (status == LOOM_OK)
+            status = append(text, token, error);
+        if (status)
+            return status;
+        result->completion_tokens++;
+        size_t size;
+        const char *bytes = loom_tokenizer_token(model->tokenizer, token, &size);
+        if (o->on_token)
+            o->on_token(o->user, token, bytes, size);
+    }
+    return LOOM_OK;
+}
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+loom_status loom_generate(const struct loom_model *model, const struct loom_generate_options *options,
+                          struct loom_generate_result *result, struct loom_error *error) {
+    struct loom_session *session = NULL;
+    struct text text = {0};
+    struct loom_sampler sampler = {.temperature = options->has_temperature ? options->temperature : 1,
+                                   .top_k = options->top_k,
+                                   .top_p = options->top_p > 0 || options->top_p < 0 ? options->top_p : 1,
+                                   .seed = options->seed,
+                                   .vocab_size = model->net.config.vocab_size};
+    *result = (struct loom_generate_result){0};
+    if (options->max_tokens < 0)
+        return loom_fail(error, LOOM_INVALID, "max-tokens %d is negative", options->max_tokens);
+    loom_status status = loom_sampler_open(&sampler, error);
+    if (status == LOOM_OK)
+        status = encode_prompt(model, options, &text, error);
+    if (status == LOOM_OK)
+        status = loom_session_open(model, options->loops, &session, error);
+    result->prompt_tokens = text.count;
+    double begin = now();
+    if (status == LOOM_OK)
+        status = run(model, options, session, &sampler, &text, result, error);
+    result->seconds = now() - begin;
+    loom_session_free(session);
+    loom_sampler_close(&sampler);
+    free(text.tokens);
+    return status;
+}

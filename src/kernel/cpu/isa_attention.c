@@ -1,0 +1,220 @@
+/* isa_attention.c - causal attention, and rotary positions.
+ *
+ * A task is one head's chunk of queries. It walks over blocks of keys: it packs a block's keys and values, and for each
+ * strip of as many queries as a register tile has rows it computes the scores, turns them into weights with a running
+ * maximum and sum, and adds the weighted values to the chunk's accumulators. Milakov & Gimelshein 2018; Dao et al.
+ * 2022. Memory is the thread's scratch, whatever the length. */
+#include "kernel/cpu/isa_attention.h"
+
+#include <math.h>
+
+#include "kernel/cpu/cpu.h"
+#include "kernel/cpu/isa_fill.h"
+#include "kernel/cpu/isa_random.h"
+#include "kernel/cpu/vector_math.h"
+
+enum { CHUNK_QUERIES = 112 / TILE_ROWS * TILE_ROWS, KEY_BLOCK = 256 };
+
+/* Up to so many queries read the keys where they lie: packing would cost more than the product. */
+enum { FEW_QUERIES = 4 };
+
+/* One call. */
+struct forward {
+    const struct loom_attention *a;
+    struct loom_view out, q, key, value;
+    float *lse;
+};
+
+/* One task: queries first .. first+queries-1 of one head; its accumulators and its block of keys, in scratch. */
+struct chunk {
+    size_t b, h, g, first, queries;
+    float *sum, *largest; /* (queries): of the weights so far, and of the scores */
+    float *total;         /* (queries, value_dim): of weight * value so far */
+    float *scores;        /* (TILE_ROWS, block) */
+    float *packed_keys, *packed_values;
+    struct loom_panels keys, values; /* of keys start .. start+width-1 */
+    size_t start, width, block;
+};
+
+static size_t scratch_size(const struct loom_attention *a, size_t block) {
+    return loom_cpu_packed_size(a->head_dim, block) + loom_cpu_packed_size(block, a->value_dim) + TILE_ROWS * block +
+           CHUNK_QUERIES * (a->value_dim + 2);
+}
+
+/* The longest block of keys that fits the scratch. */
+static size_t block_of(const struct loom_attention *a) {
+    size_t block = KEY_BLOCK;
+    while (block > PANEL && scratch_size(a, block) > LOOM_CPU_SCRATCH)
+        block /= 2;
+    return block;
+}
+
+static struct chunk chunk_of(const struct loom_attention *a, size_t task, size_t chunks, float *scratch) {
+    struct chunk s = {.block = block_of(a)};
+    s.b = task / chunks / a->heads;
+    s.h = task / chunks % a->heads;
+    s.g = s.h / (a->heads / a->kv_heads);
+    /* The last queries see the most keys: they go first, so that the threads end together. */
+    s.first = (chunks - 1 - task % chunks) * CHUNK_QUERIES;
+    s.queries = least(CHUNK_QUERIES, a->queries - s.first);
+    s.packed_keys = scratch;
+    s.packed_values = s.packed_keys + loom_cpu_packed_size(a->head_dim, s.block);
+    s.scores = s.packed_values + loom_cpu_packed_size(s.block, a->value_dim);
+    s.total = s.scores + TILE_ROWS * s.block;
+    s.sum = s.total + CHUNK_QUERIES * a->value_dim;
+    s.largest = s.sum + CHUNK_QUERIES;
+    return s;
+}
+
+/* Scales one query's first `seen` scores; returns the largest. */
+static float scale_scores(float *score, float scale, size_t seen) {
+    float largest = -INFINITY;
+#pragma omp simd reduction(max : largest)
+    for (size_t j = 0; j < seen; j++) {
+        score[j] *= scale;
+        largest = score[j] > largest ? score[j] : largest;
+    }
+    return largest;
+}
+
+static float exp_scores(float *score, float largest, size_t seen) {
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (size_t j = 0; j < seen; j++) {
+        score[j] = vector_exp(score[j] - largest);
+        sum += score[j];
+    }
+    return sum;
+}
+
+static void drop_scores(const struct loom_attention *a, const struct chunk *s, float *score, size_t i, size_t seen) {
+    float factor[KEY_BLOCK];
+    dropout_factors(factor, a->dropout, a->dropout_seed, pair_index(a, s->b, s->h, i) + s->start, seen);
+#pragma omp simd
+    for (size_t j = 0; j < seen; j++)
+        score[j] *= factor[j];
+}
+
+/* Turns the scores of the chunk's query `row` into weights: `seen` of them, and zeros up to `width`. When a larger
+ * score than all before comes, what has been added up shrinks to its scale. */
+static void weigh(const struct loom_attention *a, const struct chunk *s, float *score, size_t row, size_t seen,
+                  size_t width) {
+    for (size_t j = seen; j < width; j++)
+        score[j] = 0;
+    if (seen == 0)
+        return;
+    float largest = scale_scores(score, a->scale, seen);
+    if (s->start == 0) {
+        s->sum[row] = 0;
+    } else if (largest > s->largest[row]) {
+        const float shrink = vector_exp(s->largest[row] - largest);
+        s->sum[row] *= shrink;
+        for (size_t c = 0; c < a->value_dim; c++)
+            s->total[row * a->value_dim + c] *= shrink;
+    } else {
+        largest = s->largest[row];
+    }
+    s->largest[row] = largest;
+    s->sum[row] += exp_scores(score, largest, seen);
+    if (a->dropout > 0)
+        drop_scores(a, s, score, s->first + row, seen);
+}
+
+/* Queries row .. row+rows-1 of the chunk, at most TILE_ROWS, against the block of keys. */
+static void add_strip(const struct forward *f, const struct chunk *s, size_t row, size_t rows) {
+    const struct loom_attention *a = f->a;
+    const size_t i = s->first + row, last = keys_seen(a, i + rows - 1);
+    if (last <= s->start)
+        return;
+    const size_t width = least(last - s->start, s->width);
+    const struct loom_target scores = {s->scores, s->block, false};
+    const float *query = head_at(f->q, s->b, i, s->h);
+    if (s->queries <= FEW_QUERIES)
+        loom_cpu_dots(scores, query, f->q.row, head_at(f->key, s->b, s->start, s->g), f->key.row, rows, width,
+                      a->head_dim);
+    else
+        loom_cpu_multiply(scores, (struct loom_matrix){query, f->q.row, 1}, panels_seen(s->keys, width), rows,
+                          a->head_dim);
+    for (size_t r = 0; r < rows; r++) {
+        const size_t seen = keys_seen(a, i + r);
+        weigh(a, s, s->scores + r * s->block, row + r, seen > s->start ? least(seen - s->start, width) : 0, width);
+    }
+    loom_cpu_multiply((struct loom_target){s->total + row * a->value_dim, a->value_dim, s->start > 0},
+                      (struct loom_matrix){s->scores, s->block, 1}, s->values, rows, width);
+}
+
+static void pack_block(const struct forward *f, struct chunk *s) {
+    const struct loom_attention *a = f->a;
+    const struct loom_matrix keys = {head_at(f->key, s->b, s->start, s->g), 1, f->key.row};
+    const struct loom_matrix values = {head_at(f->value, s->b, s->start, s->g), f->value.row, 1};
+    if (s->queries > FEW_QUERIES)
+        s->keys = loom_cpu_pack(s->packed_keys, keys, a->head_dim, s->width);
+    s->values = loom_cpu_pack(s->packed_values, values, s->width, a->value_dim);
+}
+
+static void finish_row(const struct forward *f, const struct chunk *s, size_t row) {
+    const struct loom_attention *a = f->a;
+    const size_t i = s->first + row;
+    float *out = head_at(f->out, s->b, i, s->h);
+    const float share = 1.0f / s->sum[row];
+    for (size_t c = 0; c < a->value_dim; c++)
+        out[c] = s->total[row * a->value_dim + c] * share;
+    f->lse[(s->b * a->heads + s->h) * a->queries + i] = s->largest[row] + logf(s->sum[row]);
+}
+
+static void run_chunk(const struct forward *f, struct chunk *s) {
+    const size_t keys = keys_seen(f->a, s->first + s->queries - 1);
+    for (s->start = 0; s->start < keys; s->start += s->block) {
+        s->width = least(s->block, keys - s->start);
+        pack_block(f, s);
+        for (size_t row = 0; row < s->queries; row += TILE_ROWS)
+            add_strip(f, s, row, least(TILE_ROWS, s->queries - row));
+    }
+    for (size_t row = 0; row < s->queries; row++)
+        finish_row(f, s, row);
+}
+
+static void attention(const struct loom_kernels *k, const struct loom_attention *a, struct loom_view out, real *lse,
+                      struct loom_view q, struct loom_view key, struct loom_view value) {
+    if (a->head_dim > HEAD_LIMIT || a->value_dim > HEAD_LIMIT) {
+        loom_kernels_ref()->attention(k, a, out, lse, q, key, value);
+        return;
+    }
+    const struct forward f = {a, out, q, key, value, lse};
+    const size_t chunks = (a->queries + CHUNK_QUERIES - 1) / CHUNK_QUERIES, tasks = a->batch * a->heads * chunks;
+    const size_t work = a->batch * a->heads * a->queries * a->keys * (a->head_dim + a->value_dim);
+#pragma omp parallel for num_threads(loom_cpu_threads(k, work / 32)) schedule(dynamic)
+    for (size_t task = 0; task < tasks; task++) {
+        struct chunk s = chunk_of(a, task, chunks, loom_cpu_scratch(k));
+        run_chunk(&f, &s);
+    }
+}
+
+/* ---- rotary positions -----------------------------------------------------------------------------------------------
+ */
+
+static void rotate(float *x, const float *table, size_t pairs, float sign) {
+#pragma omp simd
+    for (size_t p = 0; p < pairs; p++) {
+        const float cosine = table[2 * p], sine = sign * table[2 * p + 1], even = x[2 * p], odd = x[2 * p + 1];
+        x[2 * p] = even * cosine - odd * sine;
+        x[2 * p + 1] = even * sine + odd * cosine;
+    }
+}
+
+static void rope(const struct loom_kernels *k, struct loom_view x, size_t batch, size_t rows, size_t heads,
+                 size_t pairs, const real *table, size_t first, bool inverse) {
+    const int threads = loom_cpu_threads(k, batch * rows * heads * pairs * 2);
+#pragma omp parallel for collapse(2) num_threads(threads) schedule(static)
+    for (size_t b = 0; b < batch; b++) {
+        for (size_t t = 0; t < rows; t++) {
+            for (size_t h = 0; h < heads; h++)
+                rotate(head_at(x, b, t, h), table + (first + t) * pairs * 2, pairs, inverse ? -1.0f : 1.0f);
+        }
+    }
+}
+
+void LOOM_ISA_NAME(loom_cpu_fill_attention)(struct loom_kernels *table) {
+    table->attention = attention;
+    table->rope = rope;
+}

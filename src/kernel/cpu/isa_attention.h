@@ -1,0 +1,38 @@
+/* isa_attention.h - what attention's forward and backward share. */
+#ifndef LOOM_KERNEL_CPU_ISA_ATTENTION_H
+#define LOOM_KERNEL_CPU_ISA_ATTENTION_H
+
+#include "kernel/cpu/isa_tile.h"
+
+/* Heads wider than this are left to ref: their blocks would not fit the scratch. */
+enum { HEAD_LIMIT = 1024 };
+
+static inline float *head_at(struct loom_view v, size_t b, size_t t, size_t h) {
+    return v.data + b * v.batch + t * v.row + h * v.head;
+}
+
+/* How many keys query i sees. */
+static inline size_t keys_seen(const struct loom_attention *a, size_t i) {
+    return a->keys - a->queries + i + 1;
+}
+
+/* Where the pair (query i, key 0) lies among all weights, which is its dropout's index. */
+static inline uint64_t pair_index(const struct loom_attention *a, size_t b, size_t h, size_t i) {
+    return ((b * a->heads + h) * a->queries + i) * a->keys;
+}
+
+static inline size_t least(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+static inline size_t round_to(size_t n, size_t unit) {
+    return (n + unit - 1) / unit * unit;
+}
+
+/* The first `seen` columns of packed panels, rounded up to whole panels. */
+static inline struct loom_panels panels_seen(struct loom_panels panels, size_t seen) {
+    panels.columns = least(panels.columns, round_to(seen, PANEL));
+    return panels;
+}
+
+#endif

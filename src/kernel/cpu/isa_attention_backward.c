@@ -1,0 +1,191 @@
+/* isa_attention_backward.c - the backward of causal attention.
+ *
+ * A task is one key/value head of one sequence, with all the query heads that read it, so that nobody else adds to its
+ * dk and dv. For each block of keys and each block of queries that sees it, the weights p = exp(score - lse) are
+ * computed again and, with m the dropout's factor and dp = m (dout . v), their slopes ds = scale p (dp - dout . out).
+ * Then dq += ds k, dk += ds^T q, dv += (m p)^T dout. Dao et al. 2022, appendix B. */
+#include <math.h>
+
+#include "kernel/cpu/cpu.h"
+#include "kernel/cpu/isa_attention.h"
+#include "kernel/cpu/isa_fill.h"
+#include "kernel/cpu/isa_random.h"
+#include "kernel/cpu/vector_math.h"
+
+/* The length of a block of keys, and of queries, where heads are not too wide. */
+enum { BLOCK = 128 };
+
+/* One call. */
+struct backward {
+    const struct loom_attention *a;
+    struct loom_view dq, dk, dv, dout, out, q, key, value;
+    const float *lse;
+};
+
+/* One task's blocks: keys start .. start+width-1, queries first .. first+queries-1 of head h. */
+struct blocks {
+    size_t b, g, h, start, width, first, queries, block;
+    float *weights, *slopes; /* (queries, block) */
+    float *mean;             /* (queries): dout . out */
+    float *pack[5];
+    struct loom_panels keys_transposed, values_transposed; /* (head_dim, width), (value_dim, width) */
+    struct loom_panels keys, q, dout; /* (width, head_dim), (queries, head_dim), (queries, value_dim) */
+    bool add;                         /* to dk and dv, which have their first part */
+};
+
+/* Lays a task's blocks out in `scratch`, unless that is NULL; returns the floats they take. */
+static size_t lay_out(struct blocks *s, const struct loom_attention *a, float *scratch) {
+    const size_t size[5] = {loom_cpu_packed_size(a->head_dim, s->block), loom_cpu_packed_size(a->value_dim, s->block),
+                            loom_cpu_packed_size(s->block, a->head_dim), loom_cpu_packed_size(s->block, a->head_dim),
+                            loom_cpu_packed_size(s->block, a->value_dim)};
+    size_t at = 0;
+    for (int i = 0; i < 5; at += size[i++])
+        s->pack[i] = scratch != NULL ? scratch + at : NULL;
+    s->weights = scratch != NULL ? scratch + at : NULL;
+    s->slopes = scratch != NULL ? s->weights + s->block * s->block : NULL;
+    s->mean = scratch != NULL ? s->slopes + s->block * s->block : NULL;
+    return at + 2 * s->block * s->block + s->block;
+}
+
+static size_t block_of(const struct loom_attention *a) {
+    struct blocks s = {.block = BLOCK};
+    while (s.block > PANEL && lay_out(&s, a, NULL) > LOOM_CPU_SCRATCH)
+        s.block /= 2;
+    return s.block;
+}
+
+/* The first query that sees key j. */
+static size_t first_query(const struct loom_attention *a, size_t j) {
+    const size_t cached = a->keys - a->queries;
+    return j > cached ? j - cached : 0;
+}
+
+static void pack_keys(const struct backward *f, struct blocks *s) {
+    const struct loom_attention *a = f->a;
+    const float *key = head_at(f->key, s->b, s->start, s->g), *value = head_at(f->value, s->b, s->start, s->g);
+    s->keys_transposed = loom_cpu_pack(s->pack[0], (struct loom_matrix){key, 1, f->key.row}, a->head_dim, s->width);
+    s->values_transposed =
+        loom_cpu_pack(s->pack[1], (struct loom_matrix){value, 1, f->value.row}, a->value_dim, s->width);
+    s->keys = loom_cpu_pack(s->pack[2], (struct loom_matrix){key, f->key.row, 1}, s->width, a->head_dim);
+}
+
+static void pack_queries(const struct backward *f, struct blocks *s) {
+    const struct loom_attention *a = f->a;
+    const float *q = head_at(f->q, s->b, s->first, s->h), *dout = head_at(f->dout, s->b, s->first, s->h);
+    s->q = loom_cpu_pack(s->pack[3], (struct loom_matrix){q, f->q.row, 1}, s->queries, a->head_dim);
+    s->dout = loom_cpu_pack(s->pack[4], (struct loom_matrix){dout, f->dout.row, 1}, s->queries, a->value_dim);
+    for (size_t row = 0; row < s->queries; row++) {
+        const float *left = dout + row * f->dout.row, *right = head_at(f->out, s->b, s->first + row, s->h);
+        float sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (size_t c = 0; c < a->value_dim; c++)
+            sum += left[c] * right[c];
+        s->mean[row] = sum;
+    }
+}
+
+/* Turns query `row`'s scores, in its row of weights, and its dout . v, in its row of slopes, into what they are named
+ * after: `seen` of them, and zeros up to the block's end. */
+static void differentiate(const struct backward *f, const struct blocks *s, size_t row, size_t seen) {
+    const struct loom_attention *a = f->a;
+    const size_t i = s->first + row;
+    float *weight = s->weights + row * s->block, *slope = s->slopes + row * s->block;
+    const float lse = f->lse[(s->b * a->heads + s->h) * a->queries + i], mean = s->mean[row], scale = a->scale;
+    float factor[BLOCK];
+    if (a->dropout > 0) {
+        dropout_factors(factor, a->dropout, a->dropout_seed, pair_index(a, s->b, s->h, i) + s->start, seen);
+    } else {
+        for (size_t j = 0; j < seen; j++)
+            factor[j] = 1.0f;
+    }
+#pragma omp simd
+    for (size_t j = 0; j < seen; j++) {
+        const float p = vector_exp(weight[j] * scale - lse);
+        weight[j] = p * factor[j];
+        slope[j] = scale * p * (slope[j] * factor[j] - mean);
+    }
+    for (size_t j = seen; j < s->width; j++)
+        weight[j] = slope[j] = 0;
+}
+
+/* Weights, slopes and dq of queries row .. row+rows-1 of the block, at most TILE_ROWS. */
+static void query_strip(const struct backward *f, const struct blocks *s, size_t row, size_t rows) {
+    const struct loom_attention *a = f->a;
+    const size_t i = s->first + row, last = keys_seen(a, i + rows - 1);
+    if (last <= s->start)
+        return;
+    const size_t width = least(last - s->start, s->width);
+    const struct loom_matrix q = {head_at(f->q, s->b, i, s->h), f->q.row, 1};
+    const struct loom_matrix dout = {head_at(f->dout, s->b, i, s->h), f->dout.row, 1};
+    float *weights = s->weights + row * s->block, *slopes = s->slopes + row * s->block;
+    loom_cpu_multiply((struct loom_target){weights, s->block, false}, q, panels_seen(s->keys_transposed, width), rows,
+                      a->head_dim);
+    loom_cpu_multiply((struct loom_target){slopes, s->block, false}, dout, panels_seen(s->values_transposed, width),
+                      rows, a->value_dim);
+    for (size_t r = 0; r < rows; r++) {
+        const size_t seen = keys_seen(a, i + r);
+        differentiate(f, s, row + r, seen > s->start ? least(seen - s->start, width) : 0);
+    }
+    loom_cpu_multiply((struct loom_target){head_at(f->dq, s->b, i, s->h), f->dq.row, s->start > 0},
+                      (struct loom_matrix){slopes, s->block, 1}, s->keys, rows, width);
+}
+
+/* What the block of queries adds to dk and dv of keys `column` onwards of the block, at most TILE_ROWS: only queries
+ * that see the first of them count. */
+static void key_strip(const struct backward *f, struct blocks *s, size_t column, size_t columns) {
+    const size_t j = s->start + column, first = first_query(f->a, j);
+    const size_t skip = first > s->first ? least(first - s->first, s->queries) : 0;
+    const size_t depth = s->queries - skip, at = skip * s->block + column;
+    s->q.first = s->dout.first = skip;
+    loom_cpu_multiply((struct loom_target){head_at(f->dk, s->b, j, s->g), f->dk.row, s->add},
+                      (struct loom_matrix){s->slopes + at, 1, s->block}, s->q, columns, depth);
+    loom_cpu_multiply((struct loom_target){head_at(f->dv, s->b, j, s->g), f->dv.row, s->add},
+                      (struct loom_matrix){s->weights + at, 1, s->block}, s->dout, columns, depth);
+}
+
+static void run_queries(const struct backward *f, struct blocks *s) {
+    pack_queries(f, s);
+    for (size_t row = 0; row < s->queries; row += TILE_ROWS)
+        query_strip(f, s, row, least(TILE_ROWS, s->queries - row));
+    for (size_t column = 0; column < s->width; column += TILE_ROWS)
+        key_strip(f, s, column, least(TILE_ROWS, s->width - column));
+    s->add = true;
+}
+
+/* One block of keys against all queries that see any of it. */
+static void run_keys(const struct backward *f, struct blocks *s) {
+    const struct loom_attention *a = f->a;
+    const size_t share = a->heads / a->kv_heads;
+    pack_keys(f, s);
+    s->add = false;
+    for (s->h = s->g * share; s->h < (s->g + 1) * share; s->h++) {
+        for (s->first = first_query(a, s->start) / s->block * s->block; s->first < a->queries; s->first += s->block) {
+            s->queries = least(s->block, a->queries - s->first);
+            run_queries(f, s);
+        }
+    }
+}
+
+static void attention_backward(const struct loom_kernels *k, const struct loom_attention *a, struct loom_view dq,
+                               struct loom_view dk, struct loom_view dv, struct loom_view dout, struct loom_view out,
+                               const real *lse, struct loom_view q, struct loom_view key, struct loom_view value) {
+    if (a->head_dim > HEAD_LIMIT || a->value_dim > HEAD_LIMIT) {
+        loom_kernels_ref()->attention_backward(k, a, dq, dk, dv, dout, out, lse, q, key, value);
+        return;
+    }
+    const struct backward f = {a, dq, dk, dv, dout, out, q, key, value, lse};
+    const size_t work = a->batch * a->heads * a->queries * a->keys * (a->head_dim + a->value_dim);
+#pragma omp parallel for num_threads(loom_cpu_threads(k, work / 32)) schedule(dynamic)
+    for (size_t task = 0; task < a->batch * a->kv_heads; task++) {
+        struct blocks s = {.b = task / a->kv_heads, .g = task % a->kv_heads, .block = block_of(a)};
+        lay_out(&s, a, loom_cpu_scratch(k));
+        for (s.start = 0; s.start < a->keys; s.start += s.block) {
+            s.width = least(s.block, a->keys - s.start);
+            run_keys(&f, &s);
+        }
+    }
+}
+
+void LOOM_ISA_NAME(loom_cpu_fill_attention_backward)(struct loom_kernels *table) {
+    table->attention_backward = attention_backward;
+}

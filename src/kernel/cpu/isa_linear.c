@@ -1,0 +1,186 @@
+/* isa_linear.c - y = x W^T, dx = dy W and dW += dy^T x over groups of rows.
+ *
+ * All three are one product c = a b with other strides. A group's result is cut into tasks, blocks of columns by chunks
+ * of rows, which threads take as they come: no task reads what another writes, and how a task's elements are summed
+ * does not depend on where the cuts lie. A task packs its part of the right factor, DEPTH rows at a time, into its
+ * thread's scratch and runs all its rows over that. With few rows packing would cost more than the product: then
+ * y = x W^T is dot products of rows that are read where they lie.
+ */
+#include "kernel/cpu/cpu.h"
+#include "kernel/cpu/isa_fill.h"
+#include "kernel/cpu/isa_tile.h"
+
+/* A packed block is at most DEPTH x COLUMNS: 256 KiB, half of a small level-2 cache. */
+enum { DEPTH = 512, COLUMNS = 128 };
+
+/* Up to so many rows are dot products; so are up to so many columns left over beyond whole vectors. */
+enum { DOT_ROWS_LIMIT = 8, DOT_COLUMNS_LIMIT = LANES / 4 };
+
+/* What a task costs to hand out against what a processor multiplies meanwhile; and how finely to cut. */
+enum { CHUNK_ROWS = 4 * TILE_ROWS, TASKS_PER_THREAD = 4 };
+
+/* c (rows, columns) = a (rows, depth) b (depth, columns), or +=. */
+struct product {
+    struct loom_target c;
+    struct loom_matrix a, b;
+    size_t rows, columns, depth;
+};
+
+enum kind { FORWARD, INPUT, WEIGHT };
+
+/* The three factors of one call. */
+struct call {
+    enum kind kind;
+    const struct loom_linear *shape;
+    float *c;
+    const float *a, *b;
+    bool accumulate;
+};
+
+/* The first row of group g, which is also the row behind group g-1. */
+static size_t group_start(const struct loom_linear *s, size_t g) {
+    return s->offset != NULL ? (size_t)s->offset[g] : g * s->rows;
+}
+
+static struct product product_of(const struct call *call, size_t g) {
+    const struct loom_linear *s = call->shape;
+    const size_t start = group_start(s, g), rows = group_start(s, g + 1) - start;
+    const size_t n_in = s->n_in, n_out = s->n_out, matrix = g * n_in * n_out;
+    switch (call->kind) {
+    case FORWARD:
+        return (struct product){{call->c + start * n_out, n_out, call->accumulate},
+                                {call->a + start * n_in, n_in, 1},
+                                {call->b + matrix, 1, n_in},
+                                rows,
+                                n_out,
+                                n_in};
+    case INPUT:
+        return (struct product){{call->c + start * n_in, n_in, call->accumulate},
+                                {call->a + start * n_out, n_out, 1},
+                                {call->b + matrix, n_in, 1},
+                                rows,
+                                n_in,
+                                n_out};
+    default:
+        return (struct product){{call->c + matrix, n_in, true},
+                                {call->a + start * n_out, 1, n_out},
+                                {call->b + start * n_in, n_in, 1},
+                                n_out,
+                                n_in,
+                                rows};
+    }
+}
+
+/* The product of some rows and columns of p. */
+static struct product part_of(struct product p, size_t row, size_t rows, size_t column, size_t columns) {
+    p.c.data += row * p.c.row + column;
+    p.a.data += row * p.a.row;
+    p.b.data += column * p.b.column;
+    p.rows = rows;
+    p.columns = columns;
+    return p;
+}
+
+static void multiply_dots(struct product p) {
+    loom_cpu_dots(p.c, p.a.data, p.a.row, p.b.data, p.b.column, p.rows, p.columns, p.depth);
+}
+
+/* The depth is cut evenly, and later parts add to the first. */
+static void multiply_packed(struct product p, float *scratch) {
+    const size_t blocks = (p.depth + DEPTH - 1) / DEPTH;
+    for (size_t block = 0, k = 0; block < blocks; block++) {
+        const size_t depth = (p.depth - k) / (blocks - block);
+        struct loom_matrix a = {p.a.data + k * p.a.column, p.a.row, p.a.column};
+        struct loom_matrix b = {p.b.data + k * p.b.row, p.b.row, p.b.column};
+        struct loom_panels panels = loom_cpu_pack(scratch, b, depth, p.columns);
+        loom_cpu_multiply(p.c, a, panels, p.rows, depth);
+        p.c.accumulate = true;
+        k += depth;
+    }
+}
+
+/* A product without depth is zero. */
+static void clear(struct product p) {
+    for (size_t i = 0; i < p.rows && !p.c.accumulate; i++) {
+        for (size_t j = 0; j < p.columns; j++)
+            p.c.data[i * p.c.row + j] = 0;
+    }
+}
+
+static void multiply(struct product p, float *scratch) {
+    const bool contiguous = p.a.column == 1 && p.b.row == 1;
+    const size_t rest = p.columns % LANES, whole = p.columns - rest;
+    if (p.depth == 0) {
+        clear(p);
+    } else if (contiguous && p.rows <= DOT_ROWS_LIMIT) {
+        multiply_dots(p);
+    } else if (contiguous && rest <= DOT_COLUMNS_LIMIT) {
+        multiply_packed(part_of(p, 0, p.rows, 0, whole), scratch);
+        multiply_dots(part_of(p, 0, p.rows, whole, rest));
+    } else {
+        multiply_packed(p, scratch);
+    }
+}
+
+/* How every group is cut; groups differ in their rows, so the largest one decides and others have empty chunks. */
+struct cut {
+    size_t groups, blocks, chunks, chunk_rows;
+};
+
+static struct cut cut_of(const struct call *call, size_t threads) {
+    struct cut cut = {call->shape->offset != NULL ? call->shape->groups : 1, 1, 1, 1};
+    size_t rows = 1, columns = 1;
+    for (size_t g = 0; g < cut.groups; g++) {
+        struct product p = product_of(call, g);
+        rows = p.rows > rows ? p.rows : rows;
+        columns = p.columns > columns ? p.columns : columns;
+    }
+    cut.blocks = (columns + COLUMNS - 1) / COLUMNS;
+    const size_t tasks = cut.groups * cut.blocks, wanted = threads == 1 ? 1 : TASKS_PER_THREAD * threads;
+    const size_t chunks = tasks < wanted ? (wanted + tasks - 1) / tasks : 1;
+    const size_t chunk_rows = (rows + chunks - 1) / chunks;
+    cut.chunk_rows = chunk_rows > CHUNK_ROWS ? chunk_rows : CHUNK_ROWS;
+    cut.chunks = (rows + cut.chunk_rows - 1) / cut.chunk_rows;
+    return cut;
+}
+
+static void run_task(const struct call *call, const struct cut *cut, size_t task, float *scratch) {
+    const struct product p = product_of(call, task / (cut->blocks * cut->chunks));
+    const size_t column = task / cut->chunks % cut->blocks * COLUMNS, row = task % cut->chunks * cut->chunk_rows;
+    if (row >= p.rows || column >= p.columns)
+        return;
+    const size_t rows = p.rows - row, columns = p.columns - column;
+    multiply(
+        part_of(p, row, rows < cut->chunk_rows ? rows : cut->chunk_rows, column, columns < COLUMNS ? columns : COLUMNS),
+        scratch);
+}
+
+static void run(const struct loom_kernels *k, const struct call *call) {
+    const struct loom_linear *s = call->shape;
+    const int threads = loom_cpu_threads(k, s->rows * s->n_in * s->n_out / 32);
+    const struct cut cut = cut_of(call, (size_t)threads);
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
+    for (size_t task = 0; task < cut.groups * cut.blocks * cut.chunks; task++)
+        run_task(call, &cut, task, loom_cpu_scratch(k));
+}
+
+static void linear(const struct loom_kernels *k, const struct loom_linear *s, real *y, const real *x, const real *w,
+                   bool accumulate) {
+    run(k, &(struct call){FORWARD, s, y, x, w, accumulate});
+}
+
+static void linear_input(const struct loom_kernels *k, const struct loom_linear *s, real *dx, const real *dy,
+                         const real *w, bool accumulate) {
+    run(k, &(struct call){INPUT, s, dx, dy, w, accumulate});
+}
+
+static void linear_weight(const struct loom_kernels *k, const struct loom_linear *s, real *dw, const real *dy,
+                          const real *x) {
+    run(k, &(struct call){WEIGHT, s, dw, dy, x, true});
+}
+
+void LOOM_ISA_NAME(loom_cpu_fill_linear)(struct loom_kernels *table) {
+    table->linear = linear;
+    table->linear_input = linear_input;
+    table->linear_weight = linear_weight;
+}

@@ -1,0 +1,103 @@
+/* isa_loop.c - the injection between loops, out = A h + b e + y per channel (Parcae, arXiv 2604.12946). */
+#include <math.h>
+
+#include "kernel/cpu/cpu.h"
+#include "kernel/cpu/isa_fill.h"
+
+/* A block is ROWS rows of COLUMNS columns: enough rows to make the two exponentials of a channel cheap. */
+enum { ROWS = 32, COLUMNS = 128 };
+
+/* The rate u = exp(clamp(log_dt + log_a)) and the factor A = exp(-u) of one channel; dA/d(log_a) = dA/d(log_dt) is
+ * -u A inside the clamp. */
+struct decay {
+    double factor, slope;
+};
+
+static struct decay decay_of(float log_a, float log_dt) {
+    const double limit = 20, sum = (double)log_dt + (double)log_a;
+    const double rate = exp(fmin(fmax(sum, -limit), limit)), factor = exp(-rate);
+    return (struct decay){factor, fabs(sum) > limit ? 0 : -rate * factor};
+}
+
+static void factors_of(float *factor, const float *log_a, float log_dt, size_t n) {
+    for (size_t c = 0; c < n; c++)
+        factor[c] = (float)decay_of(log_a[c], log_dt).factor;
+}
+
+static size_t least(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+static void lti(const struct loom_kernels *k, real *out, const real *h, const real *e, const real *y, const real *log_a,
+                const real *log_dt, const real *b, size_t rows, size_t cols) {
+#pragma omp parallel for collapse(2) num_threads(loom_cpu_threads(k, rows *cols)) schedule(static)
+    for (size_t row = 0; row < rows; row += ROWS) {
+        for (size_t first = 0; first < cols; first += COLUMNS) {
+            const size_t width = least(COLUMNS, cols - first);
+            float factor[COLUMNS];
+            factors_of(factor, log_a + first, log_dt[0], width);
+            for (size_t r = row; r < least(row + ROWS, rows); r++) {
+                const size_t at = r * cols + first;
+#pragma omp simd
+                for (size_t c = 0; c < width; c++)
+                    out[at + c] = factor[c] * h[at + c] + b[first + c] * e[at + c] + y[at + c];
+            }
+        }
+    }
+}
+
+/* What one call of the backward reads and adds to. */
+struct backward {
+    float *dh, *de, *dlog_a, *db;
+    const float *dout, *h, *e, *log_a, *log_dt, *b;
+    size_t rows, cols;
+};
+
+/* One block of columns, all rows; returns its part of dlog_dt. */
+static double backward_columns(const struct backward *s, size_t first, size_t width) {
+    double sum_a[COLUMNS] = {0}, sum_b[COLUMNS] = {0}, sum_dt = 0;
+    float factor[COLUMNS];
+    factors_of(factor, s->log_a + first, s->log_dt[0], width);
+    for (size_t r = 0; r < s->rows; r++) {
+        const size_t at = r * s->cols + first;
+#pragma omp simd
+        for (size_t c = 0; c < width; c++) {
+            const float d = s->dout[at + c];
+            sum_a[c] += (double)(d * s->h[at + c]);
+            sum_b[c] += (double)(d * s->e[at + c]);
+            s->dh[at + c] = factor[c] * d;
+            s->de[at + c] += s->b[first + c] * d;
+        }
+    }
+    for (size_t c = 0; c < width; c++) {
+        const double slope = sum_a[c] * decay_of(s->log_a[first + c], s->log_dt[0]).slope;
+        s->dlog_a[first + c] += (float)slope;
+        s->db[first + c] += (float)sum_b[c];
+        sum_dt += slope;
+    }
+    return sum_dt;
+}
+
+/* Threads share the columns, in a fixed number of pieces whose parts of dlog_dt are added in order. */
+static void lti_backward(const struct loom_kernels *k, real *dh, real *de, real *dlog_a, real *dlog_dt, real *db,
+                         const real *dout, const real *h, const real *e, const real *log_a, const real *log_dt,
+                         const real *b, size_t rows, size_t cols) {
+    enum { PIECES = 64 };
+    const struct backward s = {dh, de, dlog_a, db, dout, h, e, log_a, log_dt, b, rows, cols};
+    double part[PIECES] = {0}, total = 0;
+    const size_t length = ((cols + PIECES - 1) / PIECES + LANES - 1) / LANES * LANES;
+#pragma omp parallel for num_threads(loom_cpu_threads(k, rows *cols)) schedule(static)
+    for (size_t piece = 0; piece < PIECES; piece++) {
+        const size_t end = least(cols, (piece + 1) * length);
+        for (size_t first = piece * length; first < end; first += COLUMNS)
+            part[piece] += backward_columns(&s, first, least(COLUMNS, end - first));
+    }
+    for (size_t piece = 0; piece < PIECES; piece++)
+        total += part[piece];
+    dlog_dt[0] += (float)total;
+}
+
+void LOOM_ISA_NAME(loom_cpu_fill_loop)(struct loom_kernels *table) {
+    table->lti = lti;
+    table->lti_backward = lti_backward;
+}

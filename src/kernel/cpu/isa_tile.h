@@ -1,0 +1,55 @@
+/* isa_tile.h - products of small blocks, the parts that linear layers and attention are made of.
+ *
+ * c = a b is computed in tiles of TILE_ROWS x PANEL that stay in registers. The right factor is packed in panels of
+ * PANEL columns, so that a tile reads it as one stream; the left factor is read where it lies, one element broadcast at
+ * a time, with any two strides, so that the same code multiplies x W^T, dy W and dy^T x. Goto & van de Geijn 2008.
+ */
+#ifndef LOOM_KERNEL_CPU_ISA_TILE_H
+#define LOOM_KERNEL_CPU_ISA_TILE_H
+
+#include "kernel/cpu/isa.h"
+
+#define loom_cpu_pack LOOM_ISA_NAME(loom_cpu_pack)
+#define loom_cpu_multiply LOOM_ISA_NAME(loom_cpu_multiply)
+#define loom_cpu_dots LOOM_ISA_NAME(loom_cpu_dots)
+
+/* Element (i,j) is data[i*row + j*column]. */
+struct loom_matrix {
+    const float *data;
+    size_t row, column;
+};
+
+/* A packed right factor. Panel p is at data + p*depth*PANEL and is (depth, PANEL); the last one is (depth, LANES) when
+ * that many columns are enough. Columns beyond `columns` are zero. A product may use only a part of the depth: rows
+ * `first` onwards. */
+struct loom_panels {
+    const float *data;
+    size_t depth, first, columns;
+};
+
+/* Where a product goes: row i starts at data + i*row. */
+struct loom_target {
+    float *data;
+    size_t row;
+    bool accumulate;
+};
+
+/* Floats that the panels of (depth, columns) take. */
+static inline size_t loom_cpu_packed_size(size_t depth, size_t columns) {
+    return depth * ((columns + LANES - 1) / LANES * LANES);
+}
+
+/* Packs b (depth, columns), one of whose strides is 1, into `to`, which has loom_cpu_packed_size floats, aligned to a
+ * vector. */
+struct loom_panels loom_cpu_pack(float *to, struct loom_matrix b, size_t depth, size_t columns);
+
+/* c = a b or += : c (rows, b.columns), a (rows, depth), b's rows b.first .. b.first+depth-1. Each element is one sum in
+ * the order of the depth. */
+void loom_cpu_multiply(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows, size_t depth);
+
+/* c = x w^T or += without packing: x (rows, depth) and w (columns, depth) have contiguous rows, ldx and ldw apart. For
+ * few rows, where w is read once. */
+void loom_cpu_dots(struct loom_target c, const float *x, size_t ldx, const float *w, size_t ldw, size_t rows,
+                   size_t columns, size_t depth);
+
+#endif

@@ -1,0 +1,118 @@
+/* route.c - which experts a row goes to, and moving rows there and back.
+ *
+ * The router's scores are the softmax of the logits (Shazeer et al. 2017); a bias moves the choice and not the weights
+ * (DeepSeek-V3, 2024). Normalising the chosen scores to sum 1 is the same as a softmax over the chosen logits alone;
+ * it is computed that way because it never divides zero by zero, however small the chosen scores are. */
+#include "kernel/ref/ref.h"
+
+/* y may be x. */
+static void softmax(real *y, const real *x, size_t n) {
+    const struct loom_ref_softmax s = loom_ref_softmax(x, n);
+    for (size_t i = 0; i < n; i++)
+        y[i] = (real)(exp((double)x[i] - s.largest) / s.sum);
+}
+
+static bool contains(const int *ids, size_t n, size_t id) {
+    for (size_t i = 0; i < n; i++)
+        if ((size_t)ids[i] == id)
+            return true;
+    return false;
+}
+
+/* The top_k largest of logits + bias. Every id is valid and distinct even where the logits are not finite. */
+static void choose(const struct loom_route *r, int *ids, const real *logits, const real *bias) {
+    for (size_t j = 0; j < r->top_k; j++) {
+        bool found = false;
+        real largest = 0;
+        for (size_t e = 0; e < r->experts; e++) {
+            real value = logits[e] + (bias != NULL ? bias[e] : 0);
+            if (contains(ids, j, e) || (found && !(value > largest)))
+                continue;
+            found = true;
+            largest = value;
+            ids[j] = (int)e;
+        }
+    }
+}
+
+void loom_ref_route(const struct loom_kernels *k, const struct loom_route *r, real *scores, int *ids, real *gates,
+                    const real *logits, const real *bias) {
+    (void)k;
+    for (size_t row = 0; row < r->rows; row++) {
+        const real *logit = logits + row * r->experts;
+        int *id = ids + row * r->top_k;
+        real *gate = gates + row * r->top_k;
+        softmax(scores + row * r->experts, logit, r->experts);
+        choose(r, id, logit, bias);
+        for (size_t j = 0; j < r->top_k; j++)
+            gate[j] = logit[id[j]];
+        softmax(gate, gate, r->top_k);
+    }
+}
+
+/* Only the chosen logits move the gates. */
+void loom_ref_route_backward(const struct loom_kernels *k, const struct loom_route *r, real *dlogits,
+                             const real *dgates, const real *scores, const int *ids, const real *gates) {
+    (void)scores;
+    loom_ref_fill(k, dlogits, 0, r->rows * r->experts);
+    for (size_t row = 0; row < r->rows; row++) {
+        const real *gate = gates + row * r->top_k, *dgate = dgates + row * r->top_k;
+        double mean = loom_ref_dot(gate, dgate, r->top_k);
+        for (size_t j = 0; j < r->top_k; j++) {
+            size_t at = row * r->experts + (size_t)ids[row * r->top_k + j];
+            dlogits[at] = (real)((double)gate[j] * ((double)dgate[j] - mean));
+        }
+    }
+}
+
+void loom_ref_group(const struct loom_kernels *k, const struct loom_route *r, int *offset, int *slot, int *source,
+                    const int *ids) {
+    (void)k;
+    const size_t choices = r->rows * r->top_k;
+    for (size_t e = 0; e <= r->experts; e++)
+        offset[e] = 0;
+    for (size_t i = 0; i < choices; i++)
+        offset[ids[i] + 1]++;
+    for (size_t e = 0; e < r->experts; e++)
+        offset[e + 1] += offset[e];
+    /* Each start serves as its group's cursor, which leaves it at the next group's start: shift them back after. */
+    for (size_t i = 0; i < choices; i++) {
+        slot[i] = offset[ids[i]]++;
+        source[slot[i]] = (int)i;
+    }
+    for (size_t e = r->experts; e > 0; e--)
+        offset[e] = offset[e - 1];
+    offset[0] = 0;
+}
+
+void loom_ref_gather(const struct loom_kernels *k, const struct loom_route *r, real *y, const real *x,
+                     const int *source, size_t cols) {
+    for (size_t i = 0; i < r->rows * r->top_k; i++)
+        loom_ref_copy(k, y + i * cols, x + (size_t)source[i] / r->top_k * cols, cols);
+}
+
+void loom_ref_gather_backward(const struct loom_kernels *k, const struct loom_route *r, real *dx, const real *dy,
+                              const int *slot, size_t cols) {
+    for (size_t i = 0; i < r->rows * r->top_k; i++) {
+        real *row = dx + i / r->top_k * cols;
+        loom_ref_add(k, row, row, dy + (size_t)slot[i] * cols, cols);
+    }
+}
+
+void loom_ref_combine(const struct loom_kernels *k, const struct loom_route *r, real *y, const real *x,
+                      const real *gates, const int *slot, size_t cols) {
+    for (size_t i = 0; i < r->rows * r->top_k; i++)
+        loom_ref_add_scaled(k, y + i / r->top_k * cols, gates[i], x + (size_t)slot[i] * cols, cols);
+}
+
+void loom_ref_combine_backward(const struct loom_kernels *k, const struct loom_route *r, real *dx, real *dgates,
+                               const real *dy, const real *x, const real *gates, const int *slot, size_t cols) {
+    (void)k;
+    for (size_t i = 0; i < r->rows * r->top_k; i++) {
+        const size_t at = (size_t)slot[i] * cols;
+        const real *row = dy + i / r->top_k * cols;
+        dgates[i] = (real)loom_ref_dot(row, x + at, cols); /* first, because dx may be x */
+        for (size_t c = 0; c < cols; c++)
+            dx[at + c] = gates[i] * row[c];
+    }
+}

@@ -1,0 +1,34 @@
+/* affine.c - see affine.h. */
+#include "model/affine.h"
+
+struct loom_affine loom_affine_declare(struct loom_tensors *table, size_t n_in, size_t n_out, bool bias, double std,
+                                       const char *prefix, const char *name) {
+    struct loom_affine a = {.bias = LOOM_NO_TENSOR, .n_in = n_in, .n_out = n_out};
+    struct loom_tensor_spec matrix = {.rows = n_out, .cols = n_in, .std = std}, zeros = {.cols = n_out};
+    a.weight = loom_tensors_add(table, matrix, prefix, "%s.weight", name);
+    if (bias)
+        a.bias = loom_tensors_add(table, zeros, prefix, "%s.bias", name);
+    return a;
+}
+
+static struct loom_linear shape(const struct loom_affine *a, size_t rows) {
+    return (struct loom_linear){.rows = rows, .n_in = a->n_in, .n_out = a->n_out, .groups = 1};
+}
+
+void loom_affine_forward(struct loom_pass *p, const struct loom_affine *a, real *y, const real *x, size_t rows) {
+    const struct loom_kernels *k = p->k;
+    struct loom_linear s = shape(a, rows);
+    k->linear(k, &s, y, x, p->w + a->weight, false);
+    if (a->bias != LOOM_NO_TENSOR)
+        k->add_row(k, y, p->w + a->bias, rows, a->n_out);
+}
+
+void loom_affine_backward(struct loom_pass *p, const struct loom_affine *a, real *dx, const real *dy, const real *x,
+                          size_t rows, bool accumulate) {
+    const struct loom_kernels *k = p->k;
+    struct loom_linear s = shape(a, rows);
+    k->linear_input(k, &s, dx, dy, p->w + a->weight, accumulate);
+    k->linear_weight(k, &s, p->dw + a->weight, dy, x);
+    if (a->bias != LOOM_NO_TENSOR)
+        k->sum_rows(k, p->dw + a->bias, dy, rows, a->n_out);
+}

@@ -1,0 +1,80 @@
+/* attention.h - causal self-attention of three kinds behind one interface.
+ *
+ *   gqa.c        grouped queries with RoPE (Ainslie et al. 2023), and GPT-2's, which is the same with one fused qkv
+ *                product, as many key as query heads, and no rotation
+ *   mla.c        multi-head latent attention (DeepSeek-V2, 2024)
+ *   attention.c  what they share: dispatch, the cache's rows, the kernel call
+ */
+#ifndef LOOM_MODEL_ATTENTION_H
+#define LOOM_MODEL_ATTENTION_H
+
+#include "model/affine.h"
+#include "model/norm.h"
+
+struct loom_gqa {
+    bool fused;
+    struct loom_affine qkv;     /* fused */
+    struct loom_affine q, k, v; /* not fused */
+};
+
+struct loom_mla {
+    struct loom_affine q_down, q_up_nope, q_up_rope, kv_down, kv_up;
+    struct loom_norm q_norm, kv_norm;
+    size_t rank, nope, rope; /* widths: the latent, a head's parts without and with rotation */
+};
+
+struct loom_attention_layer {
+    bool latent; /* MLA */
+    struct loom_gqa gqa;
+    struct loom_mla mla;
+    struct loom_affine o;
+    size_t heads, kv_heads, head_dim, value_dim; /* H, G, D, Dv */
+};
+
+struct loom_attention_saved {
+    const real *x;                          /* (B,T,C) */
+    struct loom_attention shape;            /* of the kernel call */
+    struct loom_view q, k, v;               /* (B,T,H,D), (B,S,G,D), (B,S,G,Dv); S keys: the cache's and the new ones */
+    struct loom_view out;                   /* (B,T,H,Dv) */
+    real *lse;                              /* (B,H,T) */
+    struct loom_norm_saved q_norm, kv_norm; /* MLA */
+};
+
+struct loom_attention_layer loom_attention_declare(struct loom_tensors *table, const struct loom_config *c,
+                                                   const char *prefix);
+
+/* y (B,T,C) = attention of x (B,T,C); `slot` indexes the pass's cache, if it has one. */
+void loom_attention_forward(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
+                            size_t slot, real *y, const real *x);
+/* dx is overwritten. */
+void loom_attention_backward(struct loom_pass *p, const struct loom_attention_layer *a,
+                             const struct loom_attention_saved *s, real *dx, const real *dy);
+
+/* ---- between attention.c and the kinds ------------------------------------------------------------------------------
+ */
+
+void loom_gqa_declare(struct loom_tensors *table, const struct loom_config *c, const char *prefix,
+                      struct loom_attention_layer *a);
+void loom_gqa_forward(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
+                      size_t slot, const real *x);
+void loom_gqa_backward(struct loom_pass *p, const struct loom_attention_layer *a, const struct loom_attention_saved *s,
+                       real *dx, struct loom_view dout);
+void loom_mla_declare(struct loom_tensors *table, const struct loom_config *c, const char *prefix,
+                      struct loom_attention_layer *a);
+void loom_mla_forward(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
+                      size_t slot, const real *x);
+void loom_mla_backward(struct loom_pass *p, const struct loom_attention_layer *a, const struct loom_attention_saved *s,
+                       real *dx, struct loom_view dout);
+
+/* A dense (batch, rows, heads, width) array as a view. */
+struct loom_view loom_view_of(const real *data, size_t rows, size_t heads, size_t width);
+/* Turns the first rope channels of each head by the positions of the new tokens. */
+void loom_attention_rotate(struct loom_pass *p, struct loom_view x, size_t heads, size_t rope, bool inverse);
+/* Writes the new tokens' rows (B,T,width) of x, ldx apart, behind the past in a cache array; returns the array. */
+real *loom_attention_remember(struct loom_pass *p, real *array, size_t width, const real *x, size_t ldx);
+/* Keys that this pass attends to: the past's and the new ones. */
+size_t loom_attention_keys(const struct loom_pass *p);
+/* Attention from s->q, s->k, s->v to s->out. */
+void loom_attention_attend(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s);
+
+#endif

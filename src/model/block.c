@@ -1,0 +1,132 @@
+/* block.c - see block.h. */
+#include "model/block.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct loom_norm declare_norm(struct loom_tensors *table, const struct loom_config *c, const char *prefix,
+                                     const char *gpt_name, const char *name) {
+    if (c->architecture == LOOM_ARCHITECTURE_GPT)
+        return loom_norm_declare_layer(table, (size_t)c->dim, c->bias, prefix, gpt_name);
+    return loom_norm_declare_rms(table, (size_t)c->dim, prefix, name);
+}
+
+bool loom_block_declare(struct loom_block *block, struct loom_tensors *table, const struct loom_config *c,
+                        enum loom_feed_forward feed, const char *prefix) {
+    char attention[LOOM_NAME_MAX], inner[LOOM_NAME_MAX];
+    snprintf(attention, sizeof attention, "%sattn.", prefix);
+    snprintf(inner, sizeof inner, "%s%s.", prefix, feed == LOOM_FEED_MLP ? "mlp" : "ffn");
+    *block = (struct loom_block){.feed = feed};
+    block->attention_norm = declare_norm(table, c, prefix, "ln_1", "attn_norm");
+    block->attention = loom_attention_declare(table, c, attention);
+    block->feed_norm = declare_norm(table, c, prefix, "ln_2", "ffn_norm");
+    switch (feed) {
+    case LOOM_FEED_SWIGLU:
+        block->swiglu = loom_swiglu_declare(table, (size_t)c->dim, (size_t)c->dim * 4 / 3, inner);
+        return true;
+    case LOOM_FEED_MLP:
+        block->mlp = loom_mlp_declare(table, c, inner);
+        return true;
+    case LOOM_FEED_EXPERTS:
+        block->router = loom_router_declare(table, c, inner);
+        return loom_experts_declare(&block->experts, table, c, inner);
+    }
+    return false;
+}
+
+void loom_block_free(struct loom_block *block) {
+    loom_experts_free(&block->experts);
+}
+
+bool loom_block_saved_open(struct loom_block_saved *s, const struct loom_block *block) {
+    *s = (struct loom_block_saved){0};
+    s->experts.shared = calloc(block->experts.n_shared + 1, sizeof *s->experts.shared);
+    return s->experts.shared != NULL;
+}
+
+void loom_block_saved_close(struct loom_block_saved *s) {
+    free(s->experts.shared);
+    s->experts.shared = NULL;
+}
+
+static void feed_forward(struct loom_pass *p, const struct loom_block *block, struct loom_block_saved *s,
+                         struct loom_place place, real *y, const real *x) {
+    switch (block->feed) {
+    case LOOM_FEED_SWIGLU:
+        loom_swiglu_forward(p, &block->swiglu, &s->swiglu, y, x, loom_pass_rows(p), NULL, false);
+        break;
+    case LOOM_FEED_MLP:
+        loom_mlp_forward(p, &block->mlp, &s->mlp, y, x);
+        break;
+    case LOOM_FEED_EXPERTS:
+        loom_router_forward(p, &block->router, &s->routes, x, place.loop, place.layer);
+        loom_experts_forward(p, &block->experts, &s->experts, y, x, &s->routes);
+        break;
+    }
+}
+
+/* dx is overwritten. */
+static void feed_backward(struct loom_pass *p, const struct loom_block *block, const struct loom_block_saved *s,
+                          real *dx, const real *dy) {
+    switch (block->feed) {
+    case LOOM_FEED_SWIGLU:
+        loom_swiglu_backward(p, &block->swiglu, &s->swiglu, dx, dy, loom_pass_rows(p), NULL, false);
+        break;
+    case LOOM_FEED_MLP:
+        loom_mlp_backward(p, &block->mlp, &s->mlp, dx, dy);
+        break;
+    case LOOM_FEED_EXPERTS: {
+        real *dgates = loom_stack_take(p->stack, loom_pass_rows(p) * block->router.top_k);
+        loom_experts_backward(p, &block->experts, &s->experts, dx, dgates, dy, &s->routes);
+        loom_router_backward(p, &block->router, &s->routes, dx, dgates);
+        break;
+    }
+    }
+}
+
+/* y = x + dropout(branch); returns the dropout's stream. */
+static uint64_t join(struct loom_pass *p, real *y, const real *x, real *branch, size_t n) {
+    const struct loom_kernels *k = p->k;
+    real rate = loom_pass_dropout(p);
+    uint64_t seed = 0;
+    if (rate > 0) {
+        seed = loom_pass_dropout_seed(p);
+        k->dropout(k, branch, branch, rate, seed, n);
+    }
+    k->add(k, y, x, branch, n);
+    return seed;
+}
+
+/* The gradient that goes into the branch: d itself, or a dropped copy. */
+static const real *join_backward(struct loom_pass *p, const real *d, uint64_t seed, size_t n) {
+    real rate = loom_pass_dropout(p);
+    if (rate <= 0)
+        return d;
+    real *dropped = loom_stack_take(p->stack, n);
+    p->k->dropout(p->k, dropped, d, rate, seed, n);
+    return dropped;
+}
+
+void loom_block_forward(struct loom_pass *p, const struct loom_block *block, struct loom_block_saved *s,
+                        struct loom_place place, real *y, const real *x) {
+    size_t rows = loom_pass_rows(p), n = rows * (size_t)p->c->dim;
+    real *middle = loom_stack_take(p->stack, n);
+    real *branch = loom_stack_take(p->stack, n);
+    const real *normed = loom_norm_forward(p, &block->attention_norm, &s->attention_norm, x, rows);
+    loom_attention_forward(p, &block->attention, &s->attention, place.slot, branch, normed);
+    s->attention_dropout = join(p, middle, x, branch, n);
+    normed = loom_norm_forward(p, &block->feed_norm, &s->feed_norm, middle, rows);
+    feed_forward(p, block, s, place, branch, normed);
+    s->feed_dropout = join(p, y, middle, branch, n);
+}
+
+void loom_block_backward(struct loom_pass *p, const struct loom_block *block, const struct loom_block_saved *s,
+                         real *d) {
+    size_t mark = p->stack->used, rows = loom_pass_rows(p), n = rows * (size_t)p->c->dim;
+    real *dnormed = loom_stack_take(p->stack, n);
+    feed_backward(p, block, s, dnormed, join_backward(p, d, s->feed_dropout, n));
+    loom_norm_backward(p, &block->feed_norm, &s->feed_norm, d, dnormed, rows);
+    loom_attention_backward(p, &block->attention, &s->attention, dnormed, join_backward(p, d, s->attention_dropout, n));
+    loom_norm_backward(p, &block->attention_norm, &s->attention_norm, d, dnormed, rows);
+    loom_stack_release(p->stack, mark);
+}

@@ -1,0 +1,53 @@
+/* block.h - one pre-norm transformer block: x += attention(norm(x)), then x += feed-forward(norm(x)). */
+#ifndef LOOM_MODEL_BLOCK_H
+#define LOOM_MODEL_BLOCK_H
+
+#include "model/attention.h"
+#include "model/experts.h"
+#include "model/mlp.h"
+
+enum loom_feed_forward { LOOM_FEED_SWIGLU, LOOM_FEED_MLP, LOOM_FEED_EXPERTS };
+
+struct loom_block {
+    struct loom_norm attention_norm, feed_norm;
+    struct loom_attention_layer attention;
+    enum loom_feed_forward feed;
+    struct loom_swiglu swiglu;
+    struct loom_mlp mlp;
+    struct loom_router router;
+    struct loom_experts experts;
+};
+
+struct loom_block_saved {
+    struct loom_norm_saved attention_norm, feed_norm;
+    struct loom_attention_saved attention;
+    struct loom_swiglu_saved swiglu;
+    struct loom_mlp_saved mlp;
+    struct loom_routes routes;
+    struct loom_experts_saved experts;
+    uint64_t attention_dropout, feed_dropout; /* streams of the two residual dropouts */
+};
+
+/* Where a block stands: which cache slot is its own, and where its router's counts go. */
+struct loom_place {
+    size_t slot;
+    int loop, layer;
+};
+
+/* False when memory is short. */
+bool loom_block_declare(struct loom_block *block, struct loom_tensors *table, const struct loom_config *c,
+                        enum loom_feed_forward feed, const char *prefix);
+void loom_block_free(struct loom_block *block);
+
+/* Memory of a saved struct that lives outside the stack. */
+bool loom_block_saved_open(struct loom_block_saved *s, const struct loom_block *block);
+void loom_block_saved_close(struct loom_block_saved *s);
+
+/* y (rows, C) is overwritten; y must not be x. */
+void loom_block_forward(struct loom_pass *p, const struct loom_block *block, struct loom_block_saved *s,
+                        struct loom_place place, real *y, const real *x);
+/* In place: d holds the gradient of the output and becomes that of the input. */
+void loom_block_backward(struct loom_pass *p, const struct loom_block *block, const struct loom_block_saved *s,
+                         real *d);
+
+#endif

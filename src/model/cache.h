@@ -1,0 +1,35 @@
+/* cache.h - keys and values of past tokens, one slot for each attention layer of each loop.
+ *
+ * A slot holds two arrays for each token: GQA's keys and values, or MLA's normalised latent and its one rotated key
+ * that all heads share. */
+#ifndef LOOM_MODEL_CACHE_H
+#define LOOM_MODEL_CACHE_H
+
+#include "kernel/kernel.h"
+#include "model/config.h"
+
+struct loom_cache_slot {
+    real *first, *second; /* (batch, capacity, width) */
+};
+
+struct loom_cache {
+    const struct loom_kernels *k;
+    real *block;
+    size_t slots, batch, capacity; /* capacity: tokens */
+    size_t first_width, second_width;
+    size_t length; /* tokens held, the same for every sequence of the batch */
+};
+
+/* Bytes of one token of one sequence, all slots. */
+size_t loom_cache_token_bytes(const struct loom_config *config, int loops);
+
+/* Everything but the memory. */
+void loom_cache_shape(struct loom_cache *cache, const struct loom_kernels *k, const struct loom_config *config,
+                      int loops, size_t batch, size_t capacity);
+loom_status loom_cache_open(struct loom_cache *cache, const struct loom_kernels *k, const struct loom_config *config,
+                            int loops, size_t batch, size_t capacity, struct loom_error *error);
+void loom_cache_close(struct loom_cache *cache);
+
+struct loom_cache_slot loom_cache_slot(const struct loom_cache *cache, size_t index);
+
+#endif

@@ -1,0 +1,299 @@
+/* core.c - see core.h. */
+#include "model/core.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void declare_loop(struct loom_core *core, struct loom_tensors *table, const struct loom_config *c) {
+    const char *prefix = "recurrent.";
+    size_t dim = (size_t)c->dim;
+    struct loom_tensor_spec zeros = {.cols = dim}, zero = {.cols = 1}, tenths = {.cols = dim, .mean = 0.1};
+    struct loom_tensor_spec low = {.rows = core->rank, .cols = dim, .std = LOOM_INIT_STD};
+    struct loom_tensor_spec scales = {.rows = (size_t)c->max_loop_iters, .cols = core->rank, .std = LOOM_INIT_STD};
+    core->log_a = loom_tensors_add(table, zeros, prefix, "injection.log_A");
+    core->log_dt = loom_tensors_add(table, zero, prefix, "injection.log_dt");
+    core->b = loom_tensors_add(table, tenths, prefix, "injection.B");
+    core->halt_weight = core->halt_bias = LOOM_NO_TENSOR;
+    if (c->halting == LOOM_HALTING_ACT) {
+        /* The bias starts with the variance that PyTorch's uniform default has. */
+        struct loom_tensor_spec weight = {.rows = 1, .cols = dim, .std = LOOM_INIT_STD};
+        struct loom_tensor_spec bias = {.cols = 1, .std = 1 / sqrt(3.0 * c->dim)};
+        core->halt_weight = loom_tensors_add(table, weight, prefix, "act.halt.weight");
+        core->halt_bias = loom_tensors_add(table, bias, prefix, "act.halt.bias");
+    }
+    core->lora_b = loom_tensors_add(table, low, prefix, "lora.B");
+    core->lora_down = loom_tensors_add(table, low, prefix, "lora.down.weight");
+    core->lora_scale = loom_tensors_add(table, scales, prefix, "lora.scale.weight");
+    core->norm = loom_norm_declare_rms(table, dim, prefix, "norm");
+}
+
+bool loom_core_declare(struct loom_core *core, struct loom_tensors *table, const struct loom_config *c) {
+    *core = (struct loom_core){.layers = (size_t)c->core_layers, .rank = (size_t)c->lora_rank};
+    core->blocks = calloc(core->layers, sizeof *core->blocks);
+    if (!core->blocks)
+        return false;
+    for (size_t i = 0; i < core->layers; i++) {
+        char prefix[LOOM_NAME_MAX] = "recurrent.block.";
+        if (core->layers > 1)
+            snprintf(prefix, sizeof prefix, "recurrent.block.%zu.", i);
+        if (!loom_block_declare(&core->blocks[i], table, c, LOOM_FEED_EXPERTS, prefix))
+            return false;
+    }
+    declare_loop(core, table, c);
+    return true;
+}
+
+void loom_core_free(struct loom_core *core) {
+    for (size_t i = 0; core->blocks && i < core->layers; i++)
+        loom_block_free(&core->blocks[i]);
+    free(core->blocks);
+    core->blocks = NULL;
+}
+
+bool loom_core_saved_open(struct loom_core_saved *s, const struct loom_core *core, int loops, bool keep) {
+    *s = (struct loom_core_saved){.capacity = keep ? (size_t)loops : 1};
+    s->loops = calloc(s->capacity, sizeof *s->loops);
+    for (size_t t = 0; s->loops && t < s->capacity; t++) {
+        s->loops[t].blocks = calloc(core->layers, sizeof *s->loops[t].blocks);
+        for (size_t i = 0; i < core->layers; i++)
+            if (!s->loops[t].blocks || !loom_block_saved_open(&s->loops[t].blocks[i], &core->blocks[i]))
+                return false;
+    }
+    return s->loops != NULL;
+}
+
+void loom_core_saved_close(struct loom_core_saved *s, size_t layers) {
+    for (size_t t = 0; s->loops && t < s->capacity; t++) {
+        for (size_t i = 0; s->loops[t].blocks && i < layers; i++)
+            loom_block_saved_close(&s->loops[t].blocks[i]);
+        free(s->loops[t].blocks);
+    }
+    free(s->loops);
+    s->loops = NULL;
+}
+
+void loom_core_index(real *rows, int loops, size_t dim) {
+    size_t n = dim / 8, half = (n + 1) / 2;
+    for (int t = 0; t < loops; t++)
+        for (size_t c = 0; c < dim; c++) {
+            size_t i = c < half ? c : c - half;
+            double angle = n ? t * pow(10000.0, -2.0 * (double)i / (double)n) : 0;
+            rows[(size_t)t * dim + c] = (real)(c >= n ? 0 : c < half ? sin(angle) : cos(angle));
+        }
+}
+
+/* ---- forward ----------------------------------------------------------------------------------------------------- */
+
+/* Loops beyond the trained ones use the last scale. */
+static size_t scale_row(const struct loom_pass *p, const struct loom_core *core, int t) {
+    int last = p->c->max_loop_iters - 1;
+    return core->lora_scale + (size_t)(t < last ? t : last) * core->rank;
+}
+
+/* As a linear layer of n_in = C and n_out = r, which both LoRA matrices are. */
+static struct loom_linear low_rank(const struct loom_pass *p, const struct loom_core *core) {
+    return (struct loom_linear){.rows = loom_pass_rows(p), .n_in = (size_t)p->c->dim, .n_out = core->rank, .groups = 1};
+}
+
+static void adapt(struct loom_pass *p, const struct loom_core *core, struct loom_loop_saved *s, int t, real *y) {
+    const struct loom_kernels *k = p->k;
+    struct loom_linear shape = low_rank(p, core);
+    size_t rows = loom_pass_rows(p);
+    s->low = loom_stack_take(p->stack, rows * core->rank);
+    s->scaled = loom_stack_take(p->stack, rows * core->rank);
+    k->linear(k, &shape, s->low, s->y, p->w + core->lora_down, false);
+    k->scale_columns(k, s->scaled, s->low, p->w + scale_row(p, core, t), rows, core->rank);
+    k->linear_input(k, &shape, y, s->scaled, p->w + core->lora_b, true);
+}
+
+static struct loom_halt halt_shape(const struct loom_pass *p, int t) {
+    /* The reference loses the weight of a token that no loop halted; loom gives it to the last loop. */
+    bool mend = p->c->architecture == LOOM_ARCHITECTURE_LOOM;
+    return (struct loom_halt){
+        .rows = loom_pass_rows(p), .threshold = (real)p->c->act_threshold, .last = mend && t == p->loops - 1};
+}
+
+static struct loom_linear halt_product(const struct loom_pass *p) {
+    return (struct loom_linear){.rows = loom_pass_rows(p), .n_in = (size_t)p->c->dim, .n_out = 1, .groups = 1};
+}
+
+/* out += w h, and the halting state moves on. */
+static void halt(struct loom_pass *p, const struct loom_core *core, struct loom_loop_saved *s, int t, real *out) {
+    const struct loom_kernels *k = p->k;
+    size_t rows = loom_pass_rows(p), dim = (size_t)p->c->dim;
+    struct loom_halt shape = halt_shape(p, t);
+    struct loom_linear product = halt_product(p);
+    s->p = loom_stack_take(p->stack, rows);
+    s->w = loom_stack_take(p->stack, rows);
+    size_t mark = p->stack->used;
+    real *logit = loom_stack_take(p->stack, rows);
+    k->linear(k, &product, logit, s->next, p->w + core->halt_weight, false);
+    k->add_row(k, logit, p->w + core->halt_bias, rows, 1);
+    k->halt(k, &shape, s->p, s->w, s->cum_next, s->cum, logit);
+    loom_stack_release(p->stack, mark);
+    k->add_scaled_rows(k, out, s->w, s->next, rows, dim);
+}
+
+/* u = norm(h + e + index[t]), then the blocks; returns their output. */
+static real *run_blocks(struct loom_pass *p, const struct loom_core *core, struct loom_core_saved *all,
+                        struct loom_loop_saved *s, size_t slot, int t, const real *e) {
+    const struct loom_kernels *k = p->k;
+    size_t rows = loom_pass_rows(p), dim = (size_t)p->c->dim;
+    real *sum = loom_stack_take(p->stack, rows * dim);
+    k->add(k, sum, s->h, e, rows * dim);
+    k->add_row(k, sum, all->index + (size_t)t * dim, rows, dim);
+    const real *x = loom_norm_forward(p, &core->norm, &s->norm, sum, rows);
+    real *y = NULL;
+    for (size_t i = 0; i < core->layers; i++) {
+        struct loom_place place = {slot + (size_t)t * core->layers + i, t, (int)i};
+        y = loom_stack_take(p->stack, rows * dim);
+        loom_block_forward(p, &core->blocks[i], &s->blocks[i], place, y, x);
+        x = y;
+    }
+    return y;
+}
+
+/* One loop from s->h to s->next. */
+static void loop(struct loom_pass *p, const struct loom_core *core, struct loom_core_saved *all,
+                 struct loom_loop_saved *s, size_t slot, int t, const real *e) {
+    const struct loom_kernels *k = p->k;
+    size_t rows = loom_pass_rows(p), dim = (size_t)p->c->dim;
+    s->y = run_blocks(p, core, all, s, slot, t, e);
+    k->copy(k, s->next, s->y, rows * dim);
+    adapt(p, core, s, t, s->next);
+    k->lti(k, s->next, s->h, e, s->next, p->w + core->log_a, p->w + core->log_dt, p->w + core->b, rows, dim);
+}
+
+/* Tokens that run on after this loop: their cumulative probability is below the threshold. */
+static size_t still_running(struct loom_pass *p, const struct loom_loop_saved *s) {
+    return p->k->count_below(p->k, s->cum_next, (real)p->c->act_threshold, loom_pass_rows(p));
+}
+
+/* What a pass without backward keeps between loops: two states and two halting counts, used in turn. */
+struct turns {
+    real *state[2], *cum[2];
+};
+
+static void take_turns(struct loom_pass *p, struct turns *turns) {
+    for (int i = 0; i < 2; i++) {
+        turns->state[i] = p->keep ? NULL : loom_stack_take(p->stack, loom_pass_rows(p) * (size_t)p->c->dim);
+        turns->cum[i] = loom_stack_take(p->stack, loom_pass_rows(p));
+    }
+}
+
+void loom_core_forward(struct loom_pass *p, const struct loom_core *core, struct loom_core_saved *s, size_t slot,
+                       real *out, const real *e) {
+    const struct loom_kernels *k = p->k;
+    size_t rows = loom_pass_rows(p), n = rows * (size_t)p->c->dim, running = rows;
+    bool act = core->halt_weight != LOOM_NO_TENSOR;
+    struct turns turns;
+    take_turns(p, &turns);
+    const real *h = e;
+    real *cum = turns.cum[1];
+    k->fill(k, cum, 0, rows);
+    k->fill(k, out, 0, n);
+    s->run = 0;
+    /* With a cache every loop runs, so that later tokens find keys at every depth. */
+    while (s->run < p->loops && (running > 0 || p->cache)) {
+        int t = s->run++;
+        struct loom_loop_saved *l = &s->loops[p->keep ? t : 0];
+        if (p->loads)
+            p->loads->running[t] += running;
+        l->h = h;
+        l->next = p->keep ? loom_stack_take(p->stack, n) : turns.state[t % 2];
+        l->cum = cum;
+        l->cum_next = p->keep ? loom_stack_take(p->stack, rows) : turns.cum[t % 2];
+        size_t mark = p->stack->used;
+        loop(p, core, s, l, slot, t, e);
+        if (act) {
+            halt(p, core, l, t, out);
+            running = still_running(p, l);
+        }
+        h = l->next;
+        cum = l->cum_next;
+        if (!p->keep)
+            loom_stack_release(p->stack, mark);
+    }
+    if (!act)
+        k->copy(k, out, h, n);
+}
+
+/* ---- backward ---------------------------------------------------------------------------------------------------- */
+
+/* Adds to dh what reaches the state through halting; dcum moves one loop back. */
+static void halt_backward(struct loom_pass *p, const struct loom_core *core, const struct loom_loop_saved *s, int t,
+                          real *dh, real *dcum, const real *dout) {
+    const struct loom_kernels *k = p->k;
+    size_t mark = p->stack->used, rows = loom_pass_rows(p), dim = (size_t)p->c->dim;
+    struct loom_halt shape = halt_shape(p, t);
+    struct loom_linear product = halt_product(p);
+    real *dw = loom_stack_take(p->stack, rows);
+    real *dlogit = loom_stack_take(p->stack, rows);
+    k->dot_rows(k, dw, dout, s->next, rows, dim);
+    k->add_scaled_rows(k, dh, s->w, dout, rows, dim);
+    k->halt_backward(k, &shape, dlogit, dcum, dw, dcum, s->p, s->cum);
+    k->linear_input(k, &product, dh, dlogit, p->w + core->halt_weight, true);
+    k->linear_weight(k, &product, p->dw + core->halt_weight, dlogit, s->next);
+    k->sum_rows(k, p->dw + core->halt_bias, dlogit, rows, 1);
+    loom_stack_release(p->stack, mark);
+}
+
+/* d holds the gradient of the adapted output and becomes that of the blocks' output. */
+static void adapt_backward(struct loom_pass *p, const struct loom_core *core, const struct loom_loop_saved *s, int t,
+                           real *d) {
+    const struct loom_kernels *k = p->k;
+    struct loom_linear shape = low_rank(p, core);
+    size_t mark = p->stack->used, rows = loom_pass_rows(p), row = scale_row(p, core, t);
+    real *dlow = loom_stack_take(p->stack, rows * core->rank);
+    k->linear(k, &shape, dlow, d, p->w + core->lora_b, false);
+    k->linear_weight(k, &shape, p->dw + core->lora_b, s->scaled, d);
+    k->sum_products(k, p->dw + row, dlow, s->low, rows, core->rank);
+    k->scale_columns(k, dlow, dlow, p->w + row, rows, core->rank);
+    k->linear_input(k, &shape, d, dlow, p->w + core->lora_down, true);
+    k->linear_weight(k, &shape, p->dw + core->lora_down, dlow, s->y);
+    loom_stack_release(p->stack, mark);
+}
+
+/* One loop back: dh, the gradient of the state that left, becomes in `before` that of the state that entered; de +=. */
+static void loop_backward(struct loom_pass *p, const struct loom_core *core, const struct loom_loop_saved *s, int t,
+                          real *before, real *de, real *dh, const real *e) {
+    const struct loom_kernels *k = p->k;
+    size_t mark = p->stack->used, rows = loom_pass_rows(p), dim = (size_t)p->c->dim;
+    k->lti_backward(k, before, de, p->dw + core->log_a, p->dw + core->log_dt, p->dw + core->b, dh, s->h, e,
+                    p->w + core->log_a, p->w + core->log_dt, p->w + core->b, rows, dim);
+    adapt_backward(p, core, s, t, dh);
+    for (size_t i = core->layers; i-- > 0;)
+        loom_block_backward(p, &core->blocks[i], &s->blocks[i], dh);
+    real *dsum = loom_stack_take(p->stack, rows * dim);
+    k->fill(k, dsum, 0, rows * dim);
+    loom_norm_backward(p, &core->norm, &s->norm, dsum, dh, rows);
+    k->add(k, before, before, dsum, rows * dim);
+    k->add(k, de, de, dsum, rows * dim);
+    loom_stack_release(p->stack, mark);
+}
+
+void loom_core_backward(struct loom_pass *p, const struct loom_core *core, const struct loom_core_saved *s, real *d) {
+    const struct loom_kernels *k = p->k;
+    size_t mark = p->stack->used, rows = loom_pass_rows(p), n = rows * (size_t)p->c->dim;
+    bool act = core->halt_weight != LOOM_NO_TENSOR;
+    real *dh = loom_stack_take(p->stack, n), *before = loom_stack_take(p->stack, n);
+    real *de = loom_stack_take(p->stack, n), *dcum = loom_stack_take(p->stack, rows);
+    const real *e = s->loops[0].h;
+    k->fill(k, de, 0, n);
+    k->fill(k, dcum, 0, rows);
+    if (act)
+        k->fill(k, dh, 0, n);
+    else
+        k->copy(k, dh, d, n);
+    for (int t = s->run - 1; t >= 0; t--) {
+        if (act)
+            halt_backward(p, core, &s->loops[t], t, dh, dcum, d);
+        loop_backward(p, core, &s->loops[t], t, before, de, dh, e);
+        real *swap = dh;
+        dh = before;
+        before = swap;
+    }
+    k->add(k, d, dh, de, n); /* the first state is e itself */
+    loom_stack_release(p->stack, mark);
+}

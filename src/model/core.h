@@ -1,0 +1,59 @@
+/* core.h - the looped part: one set of blocks run R times between prelude and coda.
+ *
+ *   u = norm(h + e + loop_index(t))              the prelude's output e enters every loop
+ *   y = blocks(u);  y += ((y down^T) * scale[t]) B    the same weights each loop, told apart by a depth LoRA
+ *   h = A h + b e + y                            a stable linear update, A in (0,1)
+ *   out += w_t h                                 halting decides how much each loop's state counts
+ *
+ * The core calls block functions and never sees an expert. Parcae (arXiv 2604.12946) for the update, Graves (arXiv
+ * 1603.08983) for halting, Bae et al. (arXiv 2410.20672) for the depth LoRA; the composition is OpenMythos's. */
+#ifndef LOOM_MODEL_CORE_H
+#define LOOM_MODEL_CORE_H
+
+#include "model/block.h"
+
+struct loom_core {
+    struct loom_block *blocks; /* (layers) */
+    size_t layers;
+    struct loom_norm norm;
+    size_t log_a, log_dt, b;              /* (C), (1), (C): the injection */
+    size_t halt_weight, halt_bias;        /* (1,C), (1); LOOM_NO_TENSOR without halting */
+    size_t lora_down, lora_scale, lora_b; /* (r,C), (max_loop_iters, r), (r,C) */
+    size_t rank;                          /* r */
+};
+
+/* What one loop leaves for the backward. */
+struct loom_loop_saved {
+    const real *h; /* (rows, C) the state that entered */
+    real *next;    /* (rows, C) the state that left */
+    struct loom_norm_saved norm;
+    struct loom_block_saved *blocks; /* (layers) */
+    real *y;                         /* (rows, C) the blocks' output */
+    real *low, *scaled;              /* (rows, r) before and after scale[t] */
+    real *p, *w, *cum, *cum_next;    /* (rows) halting */
+};
+
+struct loom_core_saved {
+    struct loom_loop_saved *loops; /* (capacity), or one that is used again and again in a pass without backward */
+    size_t capacity;
+    real *index; /* (R, C) loop-index rows, on the machine */
+    int run;     /* loops that ran: fewer than asked when every token had halted */
+};
+
+bool loom_core_declare(struct loom_core *core, struct loom_tensors *table, const struct loom_config *c);
+void loom_core_free(struct loom_core *core);
+
+/* Structs for `loops` loops when `keep`, else for one. The index rows are filled by loom_core_index. */
+bool loom_core_saved_open(struct loom_core_saved *s, const struct loom_core *core, int loops, bool keep);
+void loom_core_saved_close(struct loom_core_saved *s, size_t layers);
+
+/* The loop-index rows (loops, C) on the host: sines and cosines of t * 10000^(-2i/n) in the first n = C/8 channels. */
+void loom_core_index(real *rows, int loops, size_t dim);
+
+/* out (rows, C) from the prelude's output e. The first cache slot of the core is `slot`. */
+void loom_core_forward(struct loom_pass *p, const struct loom_core *core, struct loom_core_saved *s, size_t slot,
+                       real *out, const real *e);
+/* In place: d holds the gradient of out and becomes that of e. */
+void loom_core_backward(struct loom_pass *p, const struct loom_core *core, const struct loom_core_saved *s, real *d);
+
+#endif

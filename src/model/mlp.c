@@ -1,0 +1,34 @@
+/* mlp.c - see mlp.h. */
+#include "model/mlp.h"
+
+#include <math.h>
+
+struct loom_mlp loom_mlp_declare(struct loom_tensors *table, const struct loom_config *c, const char *prefix) {
+    size_t dim = (size_t)c->dim;
+    /* nanoGPT starts the projections that end on the residual stream smaller, by the number of them. */
+    double std = LOOM_INIT_STD / sqrt(2.0 * c->prelude_layers);
+    struct loom_mlp f;
+    f.fc = loom_affine_declare(table, dim, 4 * dim, c->bias, LOOM_INIT_STD, prefix, "c_fc");
+    f.proj = loom_affine_declare(table, 4 * dim, dim, c->bias, std, prefix, "c_proj");
+    return f;
+}
+
+void loom_mlp_forward(struct loom_pass *p, const struct loom_mlp *f, struct loom_mlp_saved *s, real *y, const real *x) {
+    size_t rows = loom_pass_rows(p), n = rows * f->fc.n_out;
+    s->x = x;
+    s->pre = loom_stack_take(p->stack, n);
+    s->act = loom_stack_take(p->stack, n);
+    loom_affine_forward(p, &f->fc, s->pre, x, rows);
+    p->k->gelu(p->k, s->act, s->pre, n);
+    loom_affine_forward(p, &f->proj, y, s->act, rows);
+}
+
+void loom_mlp_backward(struct loom_pass *p, const struct loom_mlp *f, const struct loom_mlp_saved *s, real *dx,
+                       const real *dy) {
+    size_t mark = p->stack->used, rows = loom_pass_rows(p), n = rows * f->fc.n_out;
+    real *d = loom_stack_take(p->stack, n);
+    loom_affine_backward(p, &f->proj, d, dy, s->act, rows, false);
+    p->k->gelu_backward(p->k, d, d, s->pre, n);
+    loom_affine_backward(p, &f->fc, dx, d, s->x, rows, false);
+    loom_stack_release(p->stack, mark);
+}

@@ -1,0 +1,228 @@
+/* model.c - see model.h. */
+#include "model/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "model/weights.h"
+
+/* ---- the object ----------------------------------------------------------------------------------------------------
+ */
+
+loom_status loom_model_create(struct loom_model *model, const struct loom_config *config, int threads,
+                              struct loom_error *error) {
+    *model = (struct loom_model){.k = loom_kernels_cpu_open(threads)};
+    if (!model->k)
+        return loom_fail(error, LOOM_NO_MEMORY, "the machine's scratch: no memory");
+    loom_status status = loom_net_open(&model->net, config, error);
+    if (status)
+        return status;
+    size_t bytes = model->net.tensors.elements * sizeof *model->weights;
+    model->weights = model->k->alloc(model->k, bytes);
+    return model->weights ? LOOM_OK : loom_fail_memory(error, "weights", bytes);
+}
+
+void loom_model_close(struct loom_model *model) {
+    loom_net_close(&model->net);
+    if (model->k)
+        model->k->release(model->k, model->weights);
+    loom_kernels_cpu_close(model->k);
+    loom_tokenizer_free(model->tokenizer);
+    free(model->path);
+    *model = (struct loom_model){0};
+}
+
+void loom_model_upload(struct loom_model *model, const real *host) {
+    model->k->upload(model->k, model->weights, host, model->net.tensors.elements * sizeof *host);
+}
+
+void loom_model_download(const struct loom_model *model, real *host) {
+    model->k->download(model->k, host, model->weights, model->net.tensors.elements * sizeof *host);
+}
+
+/* ---- reading -------------------------------------------------------------------------------------------------------
+ */
+
+static loom_status read_config(const char *folder, struct loom_config *config, struct loom_error *error) {
+    char *path = loom_path_join(folder, LOOM_CONFIG_FILE);
+    loom_status status = path ? loom_config_read(path, config, error) : loom_fail_memory(error, folder, strlen(folder));
+    free(path);
+    return status;
+}
+
+static loom_status read_weights(struct loom_model *model, const char *folder, struct loom_error *error) {
+    const struct loom_tensors *table = &model->net.tensors;
+    char *path = loom_path_join(folder, LOOM_WEIGHTS_FILE);
+    struct loom_weights_block block = {"", calloc(table->elements, sizeof(real))};
+    loom_status status = path && block.data ? loom_weights_read(path, table, &block, 1, error)
+                                            : loom_fail_memory(error, folder, table->elements * sizeof(real));
+    if (status == LOOM_OK)
+        loom_model_upload(model, block.data);
+    free(block.data);
+    free(path);
+    return status;
+}
+
+static loom_status read_tokenizer(struct loom_model *model, const char *folder, struct loom_error *error) {
+    char *path = loom_path_join(folder, LOOM_TOKENIZER_FILE);
+    loom_status status = path ? LOOM_OK : loom_fail_memory(error, folder, strlen(folder));
+    if (path && loom_path_exists(path))
+        status = loom_tokenizer_open(path, &model->tokenizer, error);
+    if (status == LOOM_OK && model->tokenizer &&
+        loom_tokenizer_vocab_size(model->tokenizer) != model->net.config.vocab_size)
+        status = loom_fail(error, LOOM_FAILED, "%s: %d tokens where the model has a vocabulary of %d", path,
+                           loom_tokenizer_vocab_size(model->tokenizer), model->net.config.vocab_size);
+    free(path);
+    return status;
+}
+
+loom_status loom_model_read(struct loom_model *model, const char *folder, int threads, struct loom_error *error) {
+    struct loom_config config;
+    *model = (struct loom_model){0};
+    loom_status status = read_config(folder, &config, error);
+    if (status)
+        return status;
+    status = loom_model_create(model, &config, threads, error);
+    if (status == LOOM_OK)
+        status = read_weights(model, folder, error);
+    if (status == LOOM_OK)
+        status = read_tokenizer(model, folder, error);
+    if (status == LOOM_OK && !(model->path = strdup(folder)))
+        status = loom_fail_memory(error, folder, strlen(folder));
+    if (status)
+        loom_model_close(model);
+    return status;
+}
+
+/* ---- run folders ---------------------------------------------------------------------------------------------------
+ */
+
+bool loom_checkpoint_complete(const char *folder, const char *name) {
+    char *path = loom_path_join(folder, name);
+    char *marker = path ? loom_path_join(path, LOOM_COMPLETE_FILE) : NULL;
+    bool complete = strncmp(name, "step-", 5) == 0 && marker && loom_path_exists(marker);
+    free(marker);
+    free(path);
+    return complete;
+}
+
+/* The name that best.json gives, when that checkpoint is whole; a new string or NULL. */
+static char *best_name(const char *checkpoints) {
+    char *path = loom_path_join(checkpoints, LOOM_BEST_FILE), *best = NULL;
+    json_t *json = NULL;
+    const char *name;
+    if (path && loom_path_exists(path) && loom_json_read(path, &json, NULL) == LOOM_OK &&
+        loom_json_string(json, "checkpoint", path, &name, NULL) == LOOM_OK && !strchr(name, '/') &&
+        loom_checkpoint_complete(checkpoints, name))
+        best = strdup(name);
+    json_decref(json);
+    free(path);
+    return best;
+}
+
+static loom_status newest_name(const char *checkpoints, char **newest, struct loom_error *error) {
+    char **names;
+    size_t count;
+    loom_status status = loom_folder_list(checkpoints, &names, &count, error);
+    if (status)
+        return status;
+    *newest = NULL;
+    for (size_t i = count; i-- > 0 && !*newest;)
+        if (loom_checkpoint_complete(checkpoints, names[i]))
+            *newest = strdup(names[i]);
+    loom_names_free(names, count);
+    return *newest ? LOOM_OK : loom_fail(error, LOOM_FAILED, "%s: there is no complete checkpoint", checkpoints);
+}
+
+loom_status loom_model_resolve(const char *path, char **folder, struct loom_error *error) {
+    if (!loom_path_is_folder(path))
+        return loom_fail(error, LOOM_IO, "%s: there is no such folder", path);
+    char *checkpoints = loom_path_join(path, LOOM_CHECKPOINTS_FOLDER);
+    if (!checkpoints)
+        return loom_fail_memory(error, path, strlen(path));
+    loom_status status = LOOM_OK;
+    if (loom_path_is_folder(checkpoints)) {
+        char *name = best_name(checkpoints);
+        if (!name)
+            status = newest_name(checkpoints, &name, error);
+        *folder = status ? NULL : loom_path_join(checkpoints, name);
+        free(name);
+    } else {
+        *folder = strdup(path);
+    }
+    free(checkpoints);
+    if (status == LOOM_OK && !*folder)
+        status = loom_fail_memory(error, path, strlen(path));
+    return status;
+}
+
+/* ---- public --------------------------------------------------------------------------------------------------------
+ */
+
+loom_status loom_model_open(const char *path, int threads, struct loom_model **model, struct loom_error *error) {
+    char *folder;
+    *model = NULL;
+    loom_status status = loom_model_resolve(path, &folder, error);
+    if (status)
+        return status;
+    struct loom_model *opened = calloc(1, sizeof *opened);
+    status =
+        opened ? loom_model_read(opened, folder, threads, error) : loom_fail_memory(error, "model", sizeof *opened);
+    free(folder);
+    if (status) {
+        free(opened);
+        return status;
+    }
+    *model = opened;
+    return LOOM_OK;
+}
+
+void loom_model_free(struct loom_model *model) {
+    if (model)
+        loom_model_close(model);
+    free(model);
+}
+
+/* FLOPs of one forward at full context and the trained loops, for each of its tokens; 0 when memory is short. */
+static double flops_per_token(const struct loom_net *net) {
+    const struct loom_config *c = &net->config;
+    struct loom_workspace_shape shape = {.batch = 1, .seq = (size_t)c->max_seq_len, .loops = c->max_loop_iters};
+    size_t bytes;
+    double flops;
+    if (loom_workspace_measure(net, &shape, &bytes, &flops, NULL))
+        return 0;
+    return flops / c->max_seq_len;
+}
+
+/* The injection's weights come to the host whole with the others: this is no hot path. */
+static double spectral_radius(const struct loom_model *model) {
+    real *host = calloc(model->net.tensors.elements, sizeof *host);
+    if (!host)
+        return 0;
+    loom_model_download(model, host);
+    double radius = loom_net_spectral_radius(&model->net, host);
+    free(host);
+    return radius;
+}
+
+void loom_model_info(const struct loom_model *model, struct loom_model_info *info) {
+    const struct loom_config *c = &model->net.config;
+    bool looped = loom_config_looped(c);
+    *info = (struct loom_model_info){
+        .architecture = loom_architecture_name(c->architecture),
+        .parameters = loom_tensors_parameters(&model->net.tensors),
+        .active_parameters = loom_net_active_parameters(&model->net),
+        .vocab_size = c->vocab_size,
+        .context = c->max_seq_len,
+        .dim = c->dim,
+        .loops = looped ? c->max_loop_iters : 0,
+        .experts = looped ? c->n_experts : 0,
+        .experts_per_token = looped ? c->n_experts_per_tok : 0,
+        .weight_bytes = model->net.tensors.elements * sizeof(real),
+        .cache_bytes_per_token = loom_cache_token_bytes(c, c->max_loop_iters),
+        .flops_per_token = flops_per_token(&model->net),
+        .spectral_radius = spectral_radius(model),
+        .path = model->path,
+    };
+}

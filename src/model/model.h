@@ -1,0 +1,42 @@
+/* model.h - a network with weights, a machine and a tokenizer; and the model folder it is read from. */
+#ifndef LOOM_MODEL_MODEL_H
+#define LOOM_MODEL_MODEL_H
+
+#include "data/tokenizer.h"
+#include "model/net.h"
+
+struct loom_model {
+    struct loom_kernels *k;
+    struct loom_net net;
+    real *weights;                    /* (net.tensors.elements) on the machine */
+    struct loom_tokenizer *tokenizer; /* NULL: the folder has none */
+    char *path;                       /* the model folder; NULL for a model that was not read */
+};
+
+/* The folders' file names. */
+#define LOOM_CONFIG_FILE "config.json"
+#define LOOM_WEIGHTS_FILE "model.safetensors"
+#define LOOM_CHECKPOINTS_FOLDER "checkpoints"
+#define LOOM_BEST_FILE "best.json"
+#define LOOM_COMPLETE_FILE "COMPLETE"
+
+/* A model of a config with weights all zero; machine and memory are taken here. */
+loom_status loom_model_create(struct loom_model *model, const struct loom_config *config, int threads,
+                              struct loom_error *error);
+void loom_model_close(struct loom_model *model);
+
+/* The weights' host copy: from host to machine and back. */
+void loom_model_upload(struct loom_model *model, const real *host);
+void loom_model_download(const struct loom_model *model, real *host);
+
+/* Reads config.json, model.safetensors and, if it is there, tokenizer.json of a model folder. */
+loom_status loom_model_read(struct loom_model *model, const char *folder, int threads, struct loom_error *error);
+
+/* The model folder that PATH means: itself, or a run folder's best checkpoint (the newest complete one when none has
+ * been evaluated). *folder is freed with free(). */
+loom_status loom_model_resolve(const char *path, char **folder, struct loom_error *error);
+
+/* Whether FOLDER/name starts as a checkpoint does and has its last-written marker. */
+bool loom_checkpoint_complete(const char *folder, const char *name);
+
+#endif

@@ -1,0 +1,47 @@
+/* norm.c - see norm.h. Zhang & Sennrich 2019 (RMSNorm), Ba et al. 2016 (LayerNorm). */
+#include "model/norm.h"
+
+static const real rms_epsilon = (real)1e-6, layer_epsilon = (real)1e-5;
+
+struct loom_norm loom_norm_declare_rms(struct loom_tensors *table, size_t cols, const char *prefix, const char *name) {
+    struct loom_tensor_spec ones = {.cols = cols, .mean = 1};
+    return (struct loom_norm){
+        .weight = loom_tensors_add(table, ones, prefix, "%s.weight", name), .bias = LOOM_NO_TENSOR, .cols = cols};
+}
+
+struct loom_norm loom_norm_declare_layer(struct loom_tensors *table, size_t cols, bool bias, const char *prefix,
+                                         const char *name) {
+    struct loom_tensor_spec ones = {.cols = cols, .mean = 1}, zeros = {.cols = cols};
+    struct loom_norm norm = {.bias = LOOM_NO_TENSOR, .cols = cols, .layer = true};
+    norm.weight = loom_tensors_add(table, ones, prefix, "%s.weight", name);
+    if (bias)
+        norm.bias = loom_tensors_add(table, zeros, prefix, "%s.bias", name);
+    return norm;
+}
+
+real *loom_norm_forward(struct loom_pass *p, const struct loom_norm *norm, struct loom_norm_saved *s, const real *x,
+                        size_t rows) {
+    const struct loom_kernels *k = p->k;
+    s->x = x;
+    s->y = loom_stack_take(p->stack, rows * norm->cols);
+    s->rstd = loom_stack_take(p->stack, rows);
+    s->mean = norm->layer ? loom_stack_take(p->stack, rows) : NULL;
+    const real *weight = p->w + norm->weight;
+    if (norm->layer)
+        k->layernorm(k, s->y, s->mean, s->rstd, x, weight, loom_at(p->w, norm->bias), rows, norm->cols, layer_epsilon);
+    else
+        k->rmsnorm(k, s->y, s->rstd, x, weight, rows, norm->cols, rms_epsilon);
+    return s->y;
+}
+
+void loom_norm_backward(struct loom_pass *p, const struct loom_norm *norm, const struct loom_norm_saved *s, real *dx,
+                        const real *dy, size_t rows) {
+    const struct loom_kernels *k = p->k;
+    const real *weight = p->w + norm->weight;
+    real *dweight = p->dw + norm->weight;
+    if (norm->layer)
+        k->layernorm_backward(k, dx, dweight, loom_at_gradient(p->dw, norm->bias), dy, s->x, weight, s->mean, s->rstd,
+                              rows, norm->cols);
+    else
+        k->rmsnorm_backward(k, dx, dweight, dy, s->x, weight, s->rstd, rows, norm->cols);
+}

@@ -1,0 +1,56 @@
+/* pass.h - what every layer needs to know while a batch goes through the model.
+ *
+ * A layer is a few functions: declare (its tensors), forward, backward. Forward writes its output to the caller's
+ * buffer and leaves in a `saved` struct the addresses of what its backward needs, all on the activation stack. A pass
+ * without backward releases the stack after each block. Backward takes the gradient of the output and gives that of the
+ * input; gradients of weights are added to `dw`. */
+#ifndef LOOM_MODEL_PASS_H
+#define LOOM_MODEL_PASS_H
+
+#include "base/random.h"
+#include "kernel/kernel.h"
+#include "model/cache.h"
+#include "model/config.h"
+#include "model/stack.h"
+#include "model/tensors.h"
+
+/* What routing and halting did, summed over a pass; host memory, owned by the caller. */
+struct loom_loads {
+    int loops, layers, experts; /* sizes of the arrays */
+    uint64_t *choices;          /* (loops, layers, experts): how often each expert was chosen */
+    uint64_t *running;          /* (loops): tokens that entered this loop */
+    int *scratch;               /* (experts + 1) */
+};
+
+struct loom_pass {
+    const struct loom_kernels *k;
+    const struct loom_config *c;
+    const real *w;    /* all weights */
+    real *dw;         /* all gradients; NULL in a forward pass */
+    const real *rope; /* (max_seq_len, rope_dim/2, 2) cosines and sines; NULL for gpt */
+    struct loom_stack *stack;
+    size_t batch, seq;        /* B, T: new tokens of each sequence */
+    size_t past;              /* tokens of each sequence that lie in the cache */
+    struct loom_cache *cache; /* NULL: none */
+    int loops;                /* R of this pass */
+    bool keep;                /* a backward follows */
+    struct loom_loads *loads; /* NULL: not counted */
+    uint64_t dropout_seed;
+    uint64_t dropout_sites; /* how many dropouts this pass has drawn */
+};
+
+static inline size_t loom_pass_rows(const struct loom_pass *p) {
+    return p->batch * p->seq;
+}
+
+/* The dropout rate of this pass: none unless a backward follows. */
+static inline real loom_pass_dropout(const struct loom_pass *p) {
+    return p->keep ? (real)p->c->dropout : 0;
+}
+
+/* A fresh dropout stream; backward uses the one its forward saved. */
+static inline uint64_t loom_pass_dropout_seed(struct loom_pass *p) {
+    return loom_random_bits((struct loom_random){p->dropout_seed, LOOM_RANDOM_DROPOUT}, p->dropout_sites++);
+}
+
+#endif

@@ -1,0 +1,31 @@
+/* swiglu.h - down(silu(gate x) * up x), for one set of weights or for groups of rows with a set each.
+ *
+ * The dense feed-forward of prelude and coda, the shared experts and the routed experts are all this layer. Shazeer,
+ * arXiv 2002.05202. */
+#ifndef LOOM_MODEL_SWIGLU_H
+#define LOOM_MODEL_SWIGLU_H
+
+#include "model/pass.h"
+
+struct loom_swiglu {
+    size_t gate, up, down; /* (groups, F, C), (groups, F, C), (groups, C, F) */
+    size_t dim, width, groups;
+};
+
+struct loom_swiglu_saved {
+    const real *x;         /* (rows, C) */
+    real *gate, *up, *act; /* (rows, F) */
+};
+
+/* The tensors are called PREFIX gate.weight, up.weight, down.weight; an expert's PREFIX E.gate.weight and so on. */
+struct loom_swiglu loom_swiglu_declare(struct loom_tensors *table, size_t dim, size_t width, const char *prefix);
+struct loom_swiglu loom_swiglu_declare_experts(struct loom_tensors *table, size_t dim, size_t width, size_t experts,
+                                               const char *prefix);
+
+/* offset (groups+1): which rows belong to which group; NULL with one group. y is overwritten, or added to. */
+void loom_swiglu_forward(struct loom_pass *p, const struct loom_swiglu *f, struct loom_swiglu_saved *s, real *y,
+                         const real *x, size_t rows, const int *offset, bool accumulate);
+void loom_swiglu_backward(struct loom_pass *p, const struct loom_swiglu *f, const struct loom_swiglu_saved *s, real *dx,
+                          const real *dy, size_t rows, const int *offset, bool accumulate);
+
+#endif

@@ -1,0 +1,56 @@
+/* objective.c - see objective.h. */
+#include "train/objective.h"
+
+loom_status loom_objective_open(struct loom_objective_buffers *buffers, const struct loom_kernels *k, size_t rows,
+                                struct loom_error *error) {
+    buffers->targets = k->alloc(k, rows * sizeof *buffers->targets);
+    buffers->losses = k->alloc(k, rows * sizeof *buffers->losses);
+    return buffers->targets && buffers->losses ? LOOM_OK
+                                               : loom_fail_memory(error, "losses", rows * sizeof *buffers->losses);
+}
+
+void loom_objective_close(struct loom_objective_buffers *buffers, const struct loom_kernels *k) {
+    k->release(k, buffers->targets);
+    k->release(k, buffers->losses);
+}
+
+double loom_objective_run(struct loom_workspace *ws, const struct loom_objective_buffers *buffers,
+                          const struct loom_objective *o) {
+    const struct loom_kernels *k = ws->k;
+    size_t rows = o->forward.batch * o->forward.seq, vocab = (size_t)ws->net->config.vocab_size;
+    loom_net_forward(ws, &o->forward);
+    real *logits = loom_workspace_logits(ws, rows);
+    loom_net_logits(ws, o->forward.weights, logits, ws->hidden, rows);
+    k->upload(k, buffers->targets, o->targets, rows * sizeof *o->targets);
+    /* The gradient takes the logits' place. */
+    k->cross_entropy(k, buffers->losses, o->gradients ? logits : NULL, logits, buffers->targets, o->scale, rows, vocab);
+    if (o->gradients)
+        loom_net_backward(ws, &o->forward, o->gradients, logits);
+    return k->sum(k, buffers->losses, rows);
+}
+
+loom_status loom_heldout_run(struct loom_workspace *ws, const struct loom_objective_buffers *buffers,
+                             const struct loom_heldout_options *options, struct loom_heldout *result,
+                             struct loom_error *error) {
+    size_t batch = options->batch;
+    uint64_t windows = loom_batch_validation_windows(options->tokens, options->seq);
+    double sum = 0;
+    *result = (struct loom_heldout){0};
+    loom_loads_clear(&ws->loads);
+    for (uint64_t i = 0; i * batch < windows; i++) {
+        if (options->stop && *options->stop)
+            return loom_fail(error, LOOM_STOPPED, "stopped during validation");
+        result->tokens +=
+            loom_batch_validation(options->tokens, i, batch, options->seq, options->inputs, options->targets);
+        struct loom_objective o = {.forward = {.weights = options->weights,
+                                               .ids = options->inputs,
+                                               .batch = batch,
+                                               .seq = options->seq,
+                                               .loops = options->loops,
+                                               .count_loads = true},
+                                   .targets = options->targets};
+        sum += loom_objective_run(ws, buffers, &o);
+    }
+    result->loss = sum / (double)result->tokens;
+    return LOOM_OK;
+}

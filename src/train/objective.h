@@ -1,0 +1,52 @@
+/* objective.h - from a batch to a number to make small: next-token cross-entropy, its gradient, and its mean over a
+ * whole validation split. */
+#ifndef LOOM_TRAIN_OBJECTIVE_H
+#define LOOM_TRAIN_OBJECTIVE_H
+
+#include "data/batch.h"
+#include "model/net.h"
+
+/* Forward, loss, and when `gradients` is not NULL backward of one batch; gradients += scale * d(sum of losses). The
+ * workspace's shape must have keep then. Returns the sum of the tokens' losses in nats; targets of -1 count nothing. */
+struct loom_objective {
+    struct loom_forward forward;
+    const int *targets; /* (B,T) on the host */
+    real scale;
+    real *gradients;
+};
+
+/* Buffers an objective needs beside the workspace. */
+struct loom_objective_buffers {
+    int *targets; /* (B*T) on the machine */
+    real *losses; /* (B*T) */
+};
+
+loom_status loom_objective_open(struct loom_objective_buffers *buffers, const struct loom_kernels *k, size_t rows,
+                                struct loom_error *error);
+void loom_objective_close(struct loom_objective_buffers *buffers, const struct loom_kernels *k);
+
+double loom_objective_run(struct loom_workspace *ws, const struct loom_objective_buffers *buffers,
+                          const struct loom_objective *o);
+
+struct loom_heldout {
+    double loss; /* nats per token */
+    uint64_t tokens;
+};
+
+/* The mean loss over every validation token, in windows of seq tokens, B at a time. Loads are counted in ws->loads,
+ * which is cleared first. `inputs` and `targets` are host scratch of B*T each. Stops early, with LOOM_STOPPED, on
+ * `stop`. */
+struct loom_heldout_options {
+    const struct loom_tokens *tokens;
+    const real *weights;
+    size_t batch, seq;
+    int loops;
+    int *inputs, *targets;
+    const volatile sig_atomic_t *stop;
+};
+
+loom_status loom_heldout_run(struct loom_workspace *ws, const struct loom_objective_buffers *buffers,
+                             const struct loom_heldout_options *options, struct loom_heldout *result,
+                             struct loom_error *error);
+
+#endif

@@ -1,0 +1,105 @@
+/* recipe.c - see recipe.h. */
+#include "train/recipe.h"
+
+#include <string.h>
+
+static const char *const decay_names[] = {"matrices", "all", NULL};
+static const double steps_big = 1e15, whole_big = 9007199254740992.0 /* 2^53 */;
+
+#define PLACE(field) offsetof(struct loom_recipe, field)
+static const struct loom_key keys[] = {
+    {"batch_size", LOOM_KEY_INT, PLACE(batch_size), 1, 1 << 20, NULL, 0},
+    {"gradient_accumulation_steps", LOOM_KEY_INT, PLACE(gradient_accumulation_steps), 1, 1 << 20, NULL, 0},
+    {"seq_len", LOOM_KEY_INT, PLACE(seq_len), 0, 1 << 24, NULL, 0},
+    {"max_iters", LOOM_KEY_UINT64, PLACE(max_iters), 1, steps_big, NULL, 0},
+    {"learning_rate", LOOM_KEY_REAL, PLACE(learning_rate), 0, 1e3, NULL, 0},
+    {"min_lr", LOOM_KEY_REAL, PLACE(min_lr), 0, 1e3, NULL, 0},
+    {"warmup_iters", LOOM_KEY_UINT64, PLACE(warmup_iters), 0, steps_big, NULL, 0},
+    {"lr_decay_iters", LOOM_KEY_UINT64, PLACE(lr_decay_iters), 0, steps_big, NULL, 0},
+    {"beta1", LOOM_KEY_REAL, PLACE(beta1), 0, 0.999999, NULL, 0},
+    {"beta2", LOOM_KEY_REAL, PLACE(beta2), 0, 0.999999, NULL, 0},
+    {"epsilon", LOOM_KEY_REAL, PLACE(epsilon), 0, 1, NULL, 0},
+    {"weight_decay", LOOM_KEY_REAL, PLACE(weight_decay), 0, 1e3, NULL, 0},
+    {"decay", LOOM_KEY_CHOICE, PLACE(decay), 0, 0, decay_names, 0},
+    {"grad_clip", LOOM_KEY_REAL, PLACE(grad_clip), 0, 1e9, NULL, 0},
+    {"router_bias_rate", LOOM_KEY_REAL, PLACE(router_bias_rate), 0, 1, NULL, 0},
+    {"eval_interval", LOOM_KEY_UINT64, PLACE(eval_interval), 1, steps_big, NULL, 0},
+    {"keep_checkpoints", LOOM_KEY_INT, PLACE(keep_checkpoints), 1, 1 << 20, NULL, 0},
+    {"sample_tokens", LOOM_KEY_INT, PLACE(sample_tokens), 0, 1 << 20, NULL, 0},
+    {"seed", LOOM_KEY_UINT64, PLACE(seed), 0, whole_big, NULL, 0},
+};
+#undef PLACE
+enum { KEY_COUNT = sizeof keys / sizeof keys[0] };
+
+loom_status loom_setup_set(struct loom_setup *setup, const char *key, const char *value, struct loom_error *error) {
+    const struct loom_key *found = loom_key_find(keys, KEY_COUNT, 0, key);
+    if (found)
+        return loom_key_set_text(found, &setup->recipe, value, error);
+    if (loom_config_has_key(key))
+        return loom_config_set(&setup->config, key, value, error);
+    return loom_fail(error, LOOM_INVALID, "there is no setting \"%.64s\"", key);
+}
+
+loom_status loom_setup_apply(struct loom_setup *setup, const struct loom_setting *settings, size_t count,
+                             struct loom_error *error) {
+    loom_status status = LOOM_OK;
+    for (size_t i = 0; i < count && status == LOOM_OK; i++)
+        status = loom_setup_set(setup, settings[i].key, settings[i].value, error);
+    return status;
+}
+
+loom_status loom_setup_check(struct loom_setup *setup, struct loom_error *error) {
+    struct loom_recipe *r = &setup->recipe;
+    loom_status status = loom_config_check(&setup->config, error);
+    if (status)
+        return status;
+    if (r->seq_len == 0)
+        r->seq_len = setup->config.max_seq_len;
+    if (r->lr_decay_iters == 0)
+        r->lr_decay_iters = r->max_iters;
+    if (r->seq_len > setup->config.max_seq_len)
+        return loom_fail(error, LOOM_INVALID, "seq_len %d is more than the model's longest sequence %d", r->seq_len,
+                         setup->config.max_seq_len);
+    if (r->min_lr > r->learning_rate)
+        return loom_fail(error, LOOM_INVALID, "min_lr %g is more than learning_rate %g", r->min_lr, r->learning_rate);
+    return LOOM_OK;
+}
+
+json_t *loom_recipe_json(const struct loom_recipe *recipe) {
+    json_t *json = json_object();
+    if (json && loom_keys_write(keys, KEY_COUNT, 0, recipe, json))
+        return json;
+    json_decref(json);
+    return NULL;
+}
+
+static loom_status read_recipe(struct loom_recipe *recipe, const json_t *json, const char *path,
+                               struct loom_error *error) {
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        const json_t *value = json_object_get(json, keys[i].name);
+        if (!value)
+            return loom_fail(error, LOOM_FAILED, "%s: train.%s is missing", path, keys[i].name);
+        loom_status status = loom_key_set_json(&keys[i], recipe, value, path, error);
+        if (status)
+            return status;
+    }
+    return LOOM_OK;
+}
+
+loom_status loom_setup_read(struct loom_setup *setup, const json_t *json, const char *path, struct loom_error *error) {
+    const char *architecture, *preset;
+    loom_status status = loom_json_string(json, "architecture", path, &architecture, error);
+    if (status == LOOM_OK)
+        status = loom_json_string(json, "preset", path, &preset, error);
+    if (status)
+        return status;
+    int kind = loom_architecture_find(architecture);
+    if (kind < 0)
+        return loom_fail(error, LOOM_FAILED, "%s: the architecture \"%.64s\" is not known", path, architecture);
+    *setup = (struct loom_setup){.config = loom_config_default((enum loom_architecture)kind)};
+    for (const char *const *name = loom_preset_names(); *name; name++)
+        if (strcmp(*name, preset) == 0)
+            setup->preset = *name;
+    status = loom_config_read_keys(&setup->config, json_object_get(json, "model"), path, error);
+    return status ? status : read_recipe(&setup->recipe, json_object_get(json, "train"), path, error);
+}

@@ -1,0 +1,52 @@
+/* recipe.h - how a model is trained: the settings, and the presets that set model and training together. */
+#ifndef LOOM_TRAIN_RECIPE_H
+#define LOOM_TRAIN_RECIPE_H
+
+#include "model/config.h"
+
+enum loom_decay {
+    LOOM_DECAY_MATRICES, /* weight decay on tensors of two or more dimensions, as nanoGPT */
+    LOOM_DECAY_ALL       /* on every tensor, as the looped reference */
+};
+
+/* Keys carry nanoGPT's names where it has them. */
+struct loom_recipe {
+    int batch_size;                  /* B, sequences in a micro-batch */
+    int gradient_accumulation_steps; /* micro-batches in a step */
+    int seq_len;                     /* T; 0: the model's longest */
+    uint64_t max_iters;              /* optimizer steps */
+    double learning_rate, min_lr;
+    uint64_t warmup_iters;
+    uint64_t lr_decay_iters; /* where the cosine ends; 0: max_iters */
+    double beta1, beta2, epsilon, weight_decay;
+    int decay;               /* enum loom_decay */
+    double grad_clip;        /* largest gradient norm; 0: no clipping */
+    double router_bias_rate; /* step of the experts' selection bias towards an even load; 0: never moved */
+    uint64_t eval_interval;  /* steps between validations, each followed by a checkpoint */
+    int keep_checkpoints;    /* the newest ones kept, beside the best */
+    int sample_tokens;       /* length of the sample written at each validation; 0: none */
+    uint64_t seed;
+};
+
+/* A model and how to train it. */
+struct loom_setup {
+    struct loom_config config;
+    struct loom_recipe recipe;
+    const char *preset; /* its name */
+};
+
+/* LOOM_INVALID when there is no preset of this name. */
+loom_status loom_setup_preset(struct loom_setup *setup, const char *name, struct loom_error *error);
+/* One --set key=value, of the model or of the training. */
+loom_status loom_setup_set(struct loom_setup *setup, const char *key, const char *value, struct loom_error *error);
+loom_status loom_setup_apply(struct loom_setup *setup, const struct loom_setting *settings, size_t count,
+                             struct loom_error *error);
+/* Holds model and training against each other, once vocab_size is known. Fills seq_len and lr_decay_iters. */
+loom_status loom_setup_check(struct loom_setup *setup, struct loom_error *error);
+
+/* The training settings as JSON and back, in a run's config.json. */
+json_t *loom_recipe_json(const struct loom_recipe *recipe);
+/* Reads the "architecture", "model" and "train" members of a run's config.json. */
+loom_status loom_setup_read(struct loom_setup *setup, const json_t *json, const char *path, struct loom_error *error);
+
+#endif
