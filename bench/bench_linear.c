@@ -1,7 +1,7 @@
 /* bench_linear.c - what the matrix products reach, beside the processor's peak.
  *
- * bench_linear [THREADS] prints one line a shape: GFLOP/s of y = x W^T, dx = dy W and dW += dy^T x, and each one's share
- * of the peak. Each number is the best of several short windows, because other programs only ever take away. */
+ * bench_linear [THREADS] prints one line a shape: GFLOP/s of y = x W^T, dx = dy W and dW += dy^T x, and each one's
+ * share of the peak. Each number is the best of several short windows, because other programs only ever take away. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -85,10 +85,10 @@ static int measure(const struct loom_kernels *k, struct shape shape, double peak
 
 int main(int argc, char **argv) {
     static const struct shape shapes[] = {
-        {1024, 1024, 1024, 1}, {4096, 768, 768, 1},  {4096, 768, 2048, 1}, {64, 768, 2048, 1},  {512, 384, 384, 1},
-        {64, 512, 128, 1},     {64, 128, 512, 1},    {768, 128, 384, 1},   {768, 128, 512, 1},  {768, 512, 128, 1},
-        {768, 128, 128, 1},    {768, 128, 65, 1},    {3072, 384, 1152, 1}, {1024, 384, 50304, 1}, {128, 384, 256, 8},
-        {512, 384, 256, 8},    {1600, 256, 384, 8},  {1600, 512, 256, 8},  {1, 4096, 4096, 1},  {8, 4096, 4096, 1},
+        {1024, 1024, 1024, 1}, {4096, 768, 768, 1}, {4096, 768, 2048, 1}, {64, 768, 2048, 1},    {512, 384, 384, 1},
+        {64, 512, 128, 1},     {64, 128, 512, 1},   {768, 128, 384, 1},   {768, 128, 512, 1},    {768, 512, 128, 1},
+        {768, 128, 128, 1},    {768, 128, 65, 1},   {3072, 384, 1152, 1}, {1024, 384, 50304, 1}, {128, 384, 256, 8},
+        {512, 384, 256, 8},    {1600, 256, 384, 8}, {1600, 512, 256, 8},  {1, 4096, 4096, 1},    {8, 4096, 4096, 1},
         {1, 384, 1536, 1},     {4, 384, 1536, 1},
     };
     const int threads = argc > 1 ? atoi(argv[1]) : 0;
@@ -98,8 +98,8 @@ int main(int argc, char **argv) {
         return 1;
     }
     const double peak = loom_kernels_cpu_peak(threads);
-    printf("%s, peak %.1f GFLOP/s\n  rows  x  n_out x  n_in:            forward          input         weight\n", k->name,
-           peak * 1e-9);
+    printf("%s, peak %.1f GFLOP/s\n  rows  x  n_out x  n_in:            forward          input         weight\n",
+           k->name, peak * 1e-9);
     int ok = 1;
     for (size_t i = 0; ok && i < sizeof shapes / sizeof *shapes; i++)
         ok = measure(k, shapes[i], peak);

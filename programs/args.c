@@ -140,3 +140,10 @@ void print_json_string(FILE *stream, const char *text, size_t size) {
     }
     putc('"', stream);
 }
+
+void print_json_number(FILE *stream, double value) {
+    if (isfinite(value))
+        fprintf(stream, "%.17g", value);
+    else
+        fputs("null", stream);
+}

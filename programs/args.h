@@ -33,6 +33,9 @@ __attribute__((format(printf, 2, 3))) int report_usage(const char *command, cons
 /* Prints a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD. */
 void print_json_string(FILE *stream, const char *text, size_t size);
 
+/* Prints a number that reads back the same, or null where it is not finite, which JSON cannot hold. */
+void print_json_number(FILE *stream, double value);
+
 /* Flushes standard output: the last act of a command that printed a result. EXIT_FAILED, with a sentence, when not all
  * of it could be written. */
 int finish_output(void);

@@ -1,6 +1,4 @@
 /* cmd_tokenizer.c - loom tokenizer: text on standard input to token ids on standard output, and back. */
-#include <ctype.h>
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +6,7 @@
 
 #include "args.h"
 #include "commands.h"
+#include "text.h"
 
 static const char help[] =
     "Usage: loom tokenizer encode|decode --tokenizer FILE|byte [--json]\n"
@@ -24,42 +23,6 @@ static const struct option long_options[] = {{"tokenizer", required_argument, NU
                                              {"json", no_argument, NULL, OPTION_JSON},
                                              {"help", no_argument, NULL, OPTION_HELP},
                                              {NULL, 0, NULL, 0}};
-
-/* A text that grows; always with one NUL byte beyond its size once read. */
-struct text {
-    char *data;
-    size_t size, capacity;
-};
-
-/* Room for `more` bytes and a NUL; false after a printed sentence. */
-static bool text_reserve(struct text *text, size_t more) {
-    if (text->capacity - text->size > more)
-        return true;
-    size_t wanted = 2 * (text->size + more) + 1;
-    char *grown = realloc(text->data, wanted);
-    if (!grown) {
-        fprintf(stderr, "loom: no memory for a text of %zu bytes\n", wanted);
-        return false;
-    }
-    text->data = grown;
-    text->capacity = wanted;
-    return true;
-}
-
-static bool read_input(struct text *text) {
-    enum { STEP = 65536 };
-    size_t got;
-    do {
-        if (!text_reserve(text, STEP))
-            return false;
-        got = fread(text->data + text->size, 1, STEP, stdin);
-        text->size += got;
-    } while (got > 0);
-    text->data[text->size] = '\0';
-    if (ferror(stdin))
-        fprintf(stderr, "loom: cannot read standard input: %s\n", strerror(errno));
-    return !ferror(stdin);
-}
 
 static int encode(const struct loom_tokenizer *tokenizer, const struct text *input, bool json) {
     int *tokens;
@@ -96,10 +59,8 @@ static bool decode_ids(const struct loom_tokenizer *tokenizer, const struct text
         if (!next_id(&at, vocab_size, &id))
             return false;
         const char *bytes = loom_tokenizer_token(tokenizer, id, &size);
-        if (!text_reserve(output, size))
+        if (!text_put(output, bytes, size))
             return false;
-        memcpy(output->data + output->size, bytes, size);
-        output->size += size;
     }
     return true;
 }
@@ -136,7 +97,7 @@ static int run(const char *action, const char *path, bool json) {
         return report_failure(status, &error);
     struct text input = {NULL, 0, 0};
     int code = EXIT_FAILED;
-    if (read_input(&input))
+    if (text_read_input(&input))
         code = encodes ? encode(tokenizer, &input, json) : decode(tokenizer, &input, json);
     free(input.data);
     loom_tokenizer_free(tokenizer);

@@ -9,6 +9,15 @@
 #include "args.h"
 #include "commands.h"
 
+static const char help[] =
+    "Usage: loom verify [--failures] [--threads N] [--json] DIR...\n"
+    "Holds model folders with a reference.safetensors against this library, tensor by tensor. Exit code 0 only when every\n"
+    "number is within its tolerance.\n"
+    "\n"
+    "  --failures    print only the tensors that fail\n"
+    "  --threads N   default: one for each processor\n"
+    "  --json        print one JSON object a line, one for each folder\n";
+
 struct table {
     bool json;
     bool all;   /* not the failures alone */
@@ -67,6 +76,7 @@ int cmd_verify(int argc, char **argv) {
     static const struct option options[] = {{"json", no_argument, NULL, 'j'},
                                             {"threads", required_argument, NULL, 't'},
                                             {"failures", no_argument, NULL, 'f'},
+                                            {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     struct table table = {.all = true};
     int threads = 0, option, worst = 0;
@@ -75,7 +85,10 @@ int cmd_verify(int argc, char **argv) {
             table.json = true;
         else if (option == 'f')
             table.all = false;
-        else if (option != 't' || !parse_int("--threads", optarg, 1, 1024, &threads))
+        else if (option == 'h') {
+            fputs(help, stdout);
+            return finish_output();
+        } else if (option != 't' || !parse_int("--threads", optarg, 1, 1024, &threads))
             return EXIT_USAGE;
     if (optind == argc)
         return report_usage("verify", "name at least one reference folder");

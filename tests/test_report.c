@@ -316,7 +316,8 @@ static void test_broken_race_keeps_the_old_report(void **state) {
 /* ---- parts --------------------------------------------------------------------------------------------------------
  */
 
-/* 20,001 points, among them a spike and a dip, the first of its bucket: at most 600 are drawn, and these are. */
+/* 20,001 points, among them a spike and two dips, the first and the last of a bucket: at most 600 are
+ * drawn, and these are. */
 static void test_thinning_keeps_spikes(void **state) {
     (void)state;
     enum { COUNT = 20001 };
@@ -327,7 +328,8 @@ static void test_thinning_keeps_spikes(void **state) {
         points[i][1] = 1 + loom_random_uniform(stream, (uint64_t)i);
     }
     points[12345][1] = 101;
-    points[6667][1] = -99;
+    points[3333][1] = -99;
+    points[6732][1] = -98;
     points[500][1] = (double)NAN;
     const struct loom_curve curve = {.x = points[0], .y = &points[0][1], .count = COUNT, .stride = 2};
     struct loom_chart chart = {.title = "t", .curves = &curve, .n_curves = 1, .rule = (double)NAN};
@@ -341,6 +343,8 @@ static void test_thinning_keeps_spikes(void **state) {
     /* 101 and -99 on an axis from -109 to 111, 196 units high */
     assert_non_null(strstr(path, " 8.9"));
     assert_non_null(strstr(path, " 187.1"));
+    assert_non_null(strstr(path, " 186.2"));
+    points[3333][1] = points[6732][1] = 1.5;
     chart.focus = true;
     loom_text_free(&html);
     loom_svg_chart(&html, &chart);

@@ -2,8 +2,8 @@
  *
  * The library never prints and never exits. A function that can fail returns a loom_status and, when it fails, puts one
  * sentence with the name and the numbers of what is wrong into a struct loom_error. Options are plain structs: zero
- * everything, set what you mean, and the rest takes its default. Pointers in an options struct are borrowed for the call.
- * One thread at a time may use an object. */
+ * everything, set what you mean, and the rest takes its default. Pointers in an options struct are borrowed for the
+ * call. One thread at a time may use an object. */
 #ifndef LOOM_LOOM_H
 #define LOOM_LOOM_H
 
@@ -30,7 +30,7 @@ typedef int loom_status;
 
 enum {
     LOOM_OK = 0,
-    LOOM_FAILED = -1,    /* it was tried and did not work: a file is broken, a tolerance is missed, a loss is not finite */
+    LOOM_FAILED = -1, /* it was tried and did not work: a file is broken, a tolerance is missed, a loss is not finite */
     LOOM_INVALID = -2,   /* it was asked wrongly: an unknown key, an impossible size */
     LOOM_NO_MEMORY = -3, /* an allocation failed */
     LOOM_IO = -4,        /* the system refused: missing, unreadable, full */
@@ -63,9 +63,10 @@ LOOM_API loom_status loom_tokenizer_encode(const struct loom_tokenizer *tokenize
 LOOM_API const char *loom_tokenizer_token(const struct loom_tokenizer *tokenizer, int id, size_t *size);
 
 struct loom_prepare_options {
-    const char *tokenizer;     /* "byte", "char", or a tokenizer.json */
-    const char *out;           /* the token folder to write; must not exist or be empty */
-    const char *const *inputs; /* text files, or folders of .txt files, taken in the order given, folders sorted by name */
+    const char *tokenizer; /* "byte", "char", or a tokenizer.json */
+    const char *out;       /* the token folder to write; must not exist or be empty */
+    const char *const
+        *inputs; /* text files, or folders of .txt files, taken in the order given, folders sorted by name */
     size_t n_inputs;
     double val_fraction; /* the last fraction of the text becomes validation; 0 means 0.1 */
 };
@@ -78,7 +79,8 @@ struct loom_prepare_result {
 LOOM_API loom_status loom_prepare(const struct loom_prepare_options *options, struct loom_prepare_result *result,
                                   struct loom_error *error);
 
-/* ---- what long work reports while it runs --------------------------------------------------------------------------- */
+/* ---- what long work reports while it runs ---------------------------------------------------------------------------
+ */
 
 enum loom_event_kind {
     LOOM_EVENT_START,  /* sizes are known; nothing has been computed */
@@ -92,16 +94,16 @@ enum loom_event_kind {
 
 struct loom_event {
     enum loom_event_kind kind;
-    const char *run;      /* the name of the run: "baseline seed 1", ... */
-    uint64_t step, steps; /* steps done, steps in all */
-    uint64_t tokens;      /* training tokens seen */
-    double seconds;       /* training time, evaluation not counted */
-    double flops;         /* counted from the work done so far */
+    const char *run;                                     /* the name of the run: "baseline seed 1", ... */
+    uint64_t step, steps;                                /* steps done, steps in all */
+    uint64_t tokens;                                     /* training tokens seen */
+    double seconds;                                      /* training time, evaluation not counted */
+    double flops;                                        /* counted from the work done so far */
     double loss, val_loss, learning_rate, gradient_norm; /* NAN where not known yet */
     double tokens_per_second;
-    double peak_share;        /* FLOP/s reached as a share of the machine's measured peak; 0 when not measured */
-    double mean_loops;        /* loops a token runs before it halts; 0 for a model without a loop */
-    double expert_imbalance;  /* the busiest expert's load over the mean load; 0 for a model without experts */
+    double peak_share;       /* FLOP/s reached as a share of the machine's measured peak; 0 when not measured */
+    double mean_loops;       /* loops a token runs before it halts; 0 for a model without a loop */
+    double expert_imbalance; /* the busiest expert's load over the mean load; 0 for a model without experts */
     double seconds_left;
     const char *text; /* SAMPLE, SAVE, NOTE */
 };
@@ -125,8 +127,8 @@ struct loom_train_options {
     uint64_t seed;
     bool has_seed; /* false: the preset's seed, 1 */
     bool resume;
-    bool dry_run; /* only fill the result's sizes */
-    int threads;  /* 0: one for each processor */
+    bool dry_run;                      /* only fill the result's sizes */
+    int threads;                       /* 0: one for each processor */
     const volatile sig_atomic_t *stop; /* when it becomes non-zero: save, and return LOOM_STOPPED within one step */
     loom_event_function on_event;
     void *user;
@@ -138,9 +140,9 @@ struct loom_train_result {
     uint64_t bytes_weights, bytes_gradients, bytes_optimizer, bytes_activations;
     double flops_per_step, flops_total;
     uint64_t tokens_per_step;
-    uint64_t steps;          /* done in all */
-    double val_loss;         /* the last */
-    double best_val_loss;    /* the lowest */
+    uint64_t steps;       /* done in all */
+    double val_loss;      /* the last */
+    double best_val_loss; /* the lowest */
     uint64_t best_step;
     double seconds, flops;
 };
@@ -148,8 +150,9 @@ struct loom_train_result {
 LOOM_API loom_status loom_train(const struct loom_train_options *options, struct loom_train_result *result,
                                 struct loom_error *error);
 
-/* The names of the presets, ending with NULL, and one line about each. */
-LOOM_API const char *const *loom_preset_names(void);
+/* The presets' names by index, NULL beyond the last, and one line about each. */
+LOOM_API size_t loom_preset_count(void);
+LOOM_API const char *loom_preset_name(size_t index);
 LOOM_API const char *loom_preset_summary(const char *name);
 
 /* ---- the race -------------------------------------------------------------------------------------------------- */
@@ -158,8 +161,8 @@ enum { LOOM_RACE_SEEDS_MAX = 64 };
 
 struct loom_race_options {
     const char *data, *out;
-    const char *preset;   /* NULL: "loom-small" */
-    const char *baseline; /* NULL: "nanogpt-small" */
+    const char *preset;                  /* NULL: "loom-small" */
+    const char *baseline;                /* NULL: "nanogpt-small" */
     const struct loom_setting *settings; /* for both runs: steps, batch, context, ... */
     size_t n_settings;
     int seeds; /* 0: 1 */
@@ -204,16 +207,16 @@ struct loom_model_info {
     uint64_t parameters, active_parameters;
     int vocab_size, context, dim, loops, experts, experts_per_token;
     uint64_t weight_bytes, cache_bytes_per_token; /* cache: all blocks and loops */
-    double flops_per_token;  /* one forward at full context and the trained loops, averaged over its tokens */
-    double spectral_radius;  /* the largest factor A of the injection; 0 without a loop */
-    const char *path;        /* the model folder that was opened */
+    double flops_per_token; /* one forward at full context and the trained loops, averaged over its tokens */
+    double spectral_radius; /* the largest factor A of the injection; 0 without a loop */
+    const char *path;       /* the model folder that was opened */
 };
 
 LOOM_API void loom_model_info(const struct loom_model *model, struct loom_model_info *info);
 
 struct loom_evaluate_options {
-    const char *data;  /* token folder: its validation split, whole */
-    int loops;         /* 0: as trained */
+    const char *data; /* token folder: its validation split, whole */
+    int loops;        /* 0: as trained */
 };
 
 enum { LOOM_LOOPS_SHOWN = 64, LOOM_EXPERTS_SHOWN = 256 };
@@ -252,8 +255,8 @@ struct loom_generate_options {
     int loops;          /* 0: as trained */
     double temperature; /* 0 with has_temperature: greedy; default 1 */
     bool has_temperature;
-    int top_k;     /* 0: all */
-    double top_p;  /* 0: 1 */
+    int top_k;    /* 0: all */
+    double top_p; /* 0: 1 */
     uint64_t seed;
     const volatile sig_atomic_t *stop;
     /* Called for each token as it is drawn, with its bytes. */
@@ -272,8 +275,8 @@ LOOM_API loom_status loom_generate(const struct loom_model *model, const struct 
 /* ---- verification ------------------------------------------------------------------------------------------------ */
 
 struct loom_verify_row {
-    const char *name;  /* "logits.loops_3", "grad.embed.weight", "adamw_losses[4]" */
-    double error;      /* relative: |ours - reference| / |reference| */
+    const char *name; /* "logits.loops_3", "grad.embed.weight", "adamw_losses[4]" */
+    double error;     /* relative: |ours - reference| / |reference| */
     double tolerance;
     bool passed;
 };
@@ -290,7 +293,7 @@ LOOM_API loom_status loom_verify(const char *folder, int threads, loom_verify_fu
 struct loom_bench_row {
     const char *name; /* "train", "decode batch 1", "linear 768x384x128", ... */
     double per_second;
-    const char *unit;    /* "tokens", "FLOP" */
+    const char *unit; /* "tokens", "FLOP" */
     double flops_per_second;
     double peak_share;
 };

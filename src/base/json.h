@@ -1,7 +1,7 @@
 /* json.h - strict JSON by jansson, with errors that name the file and the key.
  *
- * Duplicate keys, trailing bytes, bad UTF-8 and numbers out of range are refused. A getter fails with LOOM_INVALID when the
- * key is missing or has another type, and says which. */
+ * Duplicate keys, trailing bytes, bad UTF-8 and numbers out of range are refused. A getter fails with LOOM_INVALID when
+ * the key is missing or has another type, and says which. */
 #ifndef LOOM_BASE_JSON_H
 #define LOOM_BASE_JSON_H
 

@@ -19,7 +19,8 @@ enum loom_purpose {
 /* One stream: key it once, then ask for any index. */
 struct loom_random {
     uint64_t seed;
-    uint64_t purpose; /* enum loom_purpose in the low bits; callers may put a sub-stream (a tensor, a step) above bit 8 */
+    uint64_t
+        purpose; /* enum loom_purpose in the low bits; callers may put a sub-stream (a tensor, a step) above bit 8 */
 };
 
 uint64_t loom_random_bits(struct loom_random stream, uint64_t index);

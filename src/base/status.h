@@ -10,7 +10,7 @@
 /* Fills `error` (which may be NULL) with the formatted sentence; returns `status`, so that a caller can write
  * `return loom_fail(error, LOOM_INVALID, "...", ...)`. A sentence too long for the buffer is cut. */
 __attribute__((format(printf, 3, 4))) loom_status loom_fail(struct loom_error *error, loom_status status,
-                                                           const char *format, ...);
+                                                            const char *format, ...);
 
 /* The sentence for an allocation of `bytes` that failed; returns LOOM_NO_MEMORY. */
 loom_status loom_fail_memory(struct loom_error *error, const char *what, size_t bytes);

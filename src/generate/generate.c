@@ -17,8 +17,8 @@ static loom_status encode_prompt(const struct loom_model *model, const struct lo
     const char *prompt = o->prompt ? o->prompt : "";
     size_t size = o->prompt_size ? o->prompt_size : strlen(prompt);
     if (!model->tokenizer)
-        return loom_fail(error, LOOM_FAILED, "%s: there is no %s to read the prompt with", model->path,
-                         LOOM_TOKENIZER_FILE);
+        return loom_fail(error, LOOM_FAILED, "%s: there is no %s to read the prompt with",
+                         model->path ? model->path : "the model", LOOM_TOKENIZER_FILE);
     /* Without a prompt the text begins as after a line's end, or with token 0 where no newline is known. */
     if (size > 0)
         return loom_tokenizer_encode(model->tokenizer, prompt, size, &text->tokens, &text->count, error);

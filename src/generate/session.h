@@ -8,7 +8,7 @@ struct loom_session {
     const struct loom_model *model;
     struct loom_workspace ws;
     struct loom_cache cache;
-    int *tokens;   /* (capacity) what the cache holds */
+    int *tokens; /* (capacity) what the cache holds */
     size_t capacity;
     float *logits; /* (V) on the host */
     real *scratch; /* (V) on the host */

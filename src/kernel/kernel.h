@@ -5,10 +5,10 @@
  * against it. A kernel cannot fail and allocates nothing.
  *
  * Conventions
- *   - Arrays are dense and row-major; (R,C) means R rows of C elements. Outputs are overwritten, except where the comment
- *     says "+=". Unless said otherwise an output must not overlap an input.
- *   - Gradients carry the tensor's name with a d in front. Gradients of weights are always "+=", because a looped weight
- *     is used many times in one step.
+ *   - Arrays are dense and row-major; (R,C) means R rows of C elements. Outputs are overwritten, except where the
+ * comment says "+=". Unless said otherwise an output must not overlap an input.
+ *   - Gradients carry the tensor's name with a d in front. Gradients of weights are always "+=", because a looped
+ * weight is used many times in one step.
  *   - Results do not depend on the number of threads: every sum has one fixed order.
  *   - Reductions over more than a few elements accumulate so that float results stay within about 1e-6 relative.
  */
@@ -64,8 +64,8 @@ struct loom_halt {
 
 struct loom_adamw {
     double learning_rate, beta1, beta2, epsilon, weight_decay; /* double: 1 - beta2 in float is off by 1e-5 */
-    double correction1, correction2; /* 1 - beta1^t, 1 - beta2^t, t counted from 1 */
-    real gradient_scale;             /* each gradient is multiplied by this first (clipping, accumulation) */
+    double correction1, correction2;                           /* 1 - beta1^t, 1 - beta2^t, t counted from 1 */
+    real gradient_scale; /* each gradient is multiplied by this first (clipping, accumulation) */
 };
 
 struct loom_kernels {
@@ -178,8 +178,8 @@ struct loom_kernels {
     void (*route)(const struct loom_kernels *k, const struct loom_route *r, real *scores, int *ids, real *gates,
                   const real *logits, const real *bias);
     /* dlogits (rows, experts) is overwritten. */
-    void (*route_backward)(const struct loom_kernels *k, const struct loom_route *r, real *dlogits,
-                           const real *dgates, const real *scores, const int *ids, const real *gates);
+    void (*route_backward)(const struct loom_kernels *k, const struct loom_route *r, real *dlogits, const real *dgates,
+                           const real *scores, const int *ids, const real *gates);
     /* Counting sort of the rows*top_k choices by expert, stable: offset (experts+1); slot (rows*top_k) is where choice
      * r*top_k+j went; source (rows*top_k) is slot's inverse. */
     void (*group)(const struct loom_kernels *k, const struct loom_route *r, int *offset, int *slot, int *source,
@@ -191,8 +191,8 @@ struct loom_kernels {
     void (*gather_backward)(const struct loom_kernels *k, const struct loom_route *r, real *dx, const real *dy,
                             const int *slot, size_t cols);
     /* y[r] += sum over j of gates[r][j] * x[slot[r*top_k+j]]. */
-    void (*combine)(const struct loom_kernels *k, const struct loom_route *r, real *y, const real *x,
-                    const real *gates, const int *slot, size_t cols);
+    void (*combine)(const struct loom_kernels *k, const struct loom_route *r, real *y, const real *x, const real *gates,
+                    const int *slot, size_t cols);
     /* dx[slot[r*top_k+j]] = gates[r][j] * dy[r]; dgates[r][j] = dy[r] . x[slot[r*top_k+j]]. dx may be x. */
     void (*combine_backward)(const struct loom_kernels *k, const struct loom_route *r, real *dx, real *dgates,
                              const real *dy, const real *x, const real *gates, const int *slot, size_t cols);
@@ -200,8 +200,8 @@ struct loom_kernels {
     /* ---- the loop -------------------------------------------------------------------------------------------- */
     /* out = A h + b e + y per channel, A = exp(-exp(clamp(log_dt + log_a, -20, 20))) in (0,1); log_dt is (1), log_a
      * and b are (cols). out may be y. Parcae, arXiv 2604.12946. */
-    void (*lti)(const struct loom_kernels *k, real *out, const real *h, const real *e, const real *y,
-                const real *log_a, const real *log_dt, const real *b, size_t rows, size_t cols);
+    void (*lti)(const struct loom_kernels *k, real *out, const real *h, const real *e, const real *y, const real *log_a,
+                const real *log_dt, const real *b, size_t rows, size_t cols);
     /* dh is overwritten; de, dlog_a, dlog_dt, db +=. (dy is dout itself.) */
     void (*lti_backward)(const struct loom_kernels *k, real *dh, real *de, real *dlog_a, real *dlog_dt, real *db,
                          const real *dout, const real *h, const real *e, const real *log_a, const real *log_dt,
@@ -229,8 +229,8 @@ struct loom_kernels {
 /* The complete table in plain C, one thread. */
 const struct loom_kernels *loom_kernels_ref(void);
 
-/* The same table with the overrides of this machine's processor: threads and SIMD, chosen at run time. `threads` 0 means
- * one for each processor the process may use. NULL when memory is short; free with loom_kernels_cpu_close. */
+/* The same table with the overrides of this machine's processor: threads and SIMD, chosen at run time. `threads` 0
+ * means one for each processor the process may use. NULL when memory is short; free with loom_kernels_cpu_close. */
 struct loom_kernels *loom_kernels_cpu_open(int threads);
 void loom_kernels_cpu_close(struct loom_kernels *k);
 

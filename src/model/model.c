@@ -98,13 +98,14 @@ loom_status loom_model_read(struct loom_model *model, const char *folder, int th
 /* ---- run folders ---------------------------------------------------------------------------------------------------
  */
 
-bool loom_checkpoint_complete(const char *folder, const char *name) {
+/* Whether a checkpoint has its last-written marker. */
+static bool complete(const char *folder, const char *name) {
     char *path = loom_path_join(folder, name);
     char *marker = path ? loom_path_join(path, LOOM_COMPLETE_FILE) : NULL;
-    bool complete = strncmp(name, "step-", 5) == 0 && marker && loom_path_exists(marker);
+    bool whole = strncmp(name, "step-", 5) == 0 && marker && loom_path_exists(marker);
     free(marker);
     free(path);
-    return complete;
+    return whole;
 }
 
 /* The name that best.json gives, when that checkpoint is whole; a new string or NULL. */
@@ -114,46 +115,67 @@ static char *best_name(const char *checkpoints) {
     const char *name;
     if (path && loom_path_exists(path) && loom_json_read(path, &json, NULL) == LOOM_OK &&
         loom_json_string(json, "checkpoint", path, &name, NULL) == LOOM_OK && !strchr(name, '/') &&
-        loom_checkpoint_complete(checkpoints, name))
+        complete(checkpoints, name))
         best = strdup(name);
     json_decref(json);
     free(path);
     return best;
 }
 
+/* *newest is NULL when there is none. */
 static loom_status newest_name(const char *checkpoints, char **newest, struct loom_error *error) {
     char **names;
     size_t count;
+    *newest = NULL;
+    if (!loom_path_is_folder(checkpoints))
+        return LOOM_OK;
     loom_status status = loom_folder_list(checkpoints, &names, &count, error);
     if (status)
         return status;
-    *newest = NULL;
-    for (size_t i = count; i-- > 0 && !*newest;)
-        if (loom_checkpoint_complete(checkpoints, names[i]))
-            *newest = strdup(names[i]);
+    for (size_t i = count; i-- > 0 && status == LOOM_OK && !*newest;)
+        if (complete(checkpoints, names[i]) && !(*newest = strdup(names[i])))
+            status = loom_fail_memory(error, checkpoints, strlen(names[i]));
     loom_names_free(names, count);
-    return *newest ? LOOM_OK : loom_fail(error, LOOM_FAILED, "%s: there is no complete checkpoint", checkpoints);
+    return status;
+}
+
+/* The best checkpoint when it is wanted and known, else the newest; *folder is NULL when there is none. */
+static loom_status choose(const char *run, bool best, char **folder, struct loom_error *error) {
+    char *checkpoints = loom_path_join(run, LOOM_CHECKPOINTS_FOLDER), *name = NULL;
+    *folder = NULL;
+    loom_status status = checkpoints ? LOOM_OK : loom_fail_memory(error, run, strlen(run));
+    if (status == LOOM_OK && best)
+        name = best_name(checkpoints);
+    if (status == LOOM_OK && !name)
+        status = newest_name(checkpoints, &name, error);
+    if (name && !(*folder = loom_path_join(checkpoints, name)))
+        status = loom_fail_memory(error, checkpoints, strlen(name));
+    free(name);
+    free(checkpoints);
+    return status;
+}
+
+loom_status loom_checkpoint_newest(const char *run, char **folder, struct loom_error *error) {
+    return choose(run, false, folder, error);
+}
+
+/* A run folder is told by its metrics; a model folder has none. */
+static bool is_run(const char *path) {
+    char *metrics = loom_path_join(path, LOOM_METRICS_FILE);
+    bool run = metrics && loom_path_exists(metrics);
+    free(metrics);
+    return run;
 }
 
 loom_status loom_model_resolve(const char *path, char **folder, struct loom_error *error) {
+    *folder = NULL;
     if (!loom_path_is_folder(path))
         return loom_fail(error, LOOM_IO, "%s: there is no such folder", path);
-    char *checkpoints = loom_path_join(path, LOOM_CHECKPOINTS_FOLDER);
-    if (!checkpoints)
-        return loom_fail_memory(error, path, strlen(path));
-    loom_status status = LOOM_OK;
-    if (loom_path_is_folder(checkpoints)) {
-        char *name = best_name(checkpoints);
-        if (!name)
-            status = newest_name(checkpoints, &name, error);
-        *folder = status ? NULL : loom_path_join(checkpoints, name);
-        free(name);
-    } else {
-        *folder = strdup(path);
-    }
-    free(checkpoints);
+    if (!is_run(path))
+        return (*folder = strdup(path)) ? LOOM_OK : loom_fail_memory(error, path, strlen(path));
+    loom_status status = choose(path, true, folder, error);
     if (status == LOOM_OK && !*folder)
-        status = loom_fail_memory(error, path, strlen(path));
+        status = loom_fail(error, LOOM_FAILED, "%s: the run has no complete checkpoint yet", path);
     return status;
 }
 

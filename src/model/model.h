@@ -16,6 +16,7 @@ struct loom_model {
 /* The folders' file names. */
 #define LOOM_CONFIG_FILE "config.json"
 #define LOOM_WEIGHTS_FILE "model.safetensors"
+#define LOOM_METRICS_FILE "metrics.jsonl" /* of a run folder */
 #define LOOM_CHECKPOINTS_FOLDER "checkpoints"
 #define LOOM_BEST_FILE "best.json"
 #define LOOM_COMPLETE_FILE "COMPLETE"
@@ -36,7 +37,7 @@ loom_status loom_model_read(struct loom_model *model, const char *folder, int th
  * been evaluated). *folder is freed with free(). */
 loom_status loom_model_resolve(const char *path, char **folder, struct loom_error *error);
 
-/* Whether FOLDER/name starts as a checkpoint does and has its last-written marker. */
-bool loom_checkpoint_complete(const char *folder, const char *name);
+/* The newest complete checkpoint of a run folder, freed with free(); *folder is NULL when there is none. */
+loom_status loom_checkpoint_newest(const char *run, char **folder, struct loom_error *error);
 
 #endif

@@ -392,6 +392,11 @@ double loom_loads_mean_loops(const struct loom_loads *loads) {
     return sum ? (double)sum / (double)loads->running[0] : 0;
 }
 
+double loom_loads_exit_share(const struct loom_loads *loads, int t) {
+    uint64_t next = t + 1 < loads->loops ? loads->running[t + 1] : 0;
+    return loads->running[0] ? (double)(loads->running[t] - next) / (double)loads->running[0] : 0;
+}
+
 double loom_loads_imbalance(const struct loom_loads *loads) {
     double worst = 0;
     size_t experts = (size_t)loads->experts, layers = (size_t)loads->layers;

@@ -23,6 +23,10 @@ void loom_net_close(struct loom_net *net);
 /* Parameters that one token meets: an expert counts if it is among the K. */
 uint64_t loom_net_active_parameters(const struct loom_net *net);
 
+/* The number of loops of a pass when `asked` of them are wanted: 0 means as trained. LOOM_INVALID for a number that is
+ * out of reason, and for more than one where there is no loop. */
+loom_status loom_net_loops(const struct loom_net *net, int asked, int *loops, struct loom_error *error);
+
 /* What one shape of pass needs: batches of up to B sequences of up to T new tokens. */
 struct loom_workspace_shape {
     size_t batch, seq; /* B, T */
@@ -84,6 +88,9 @@ real *loom_workspace_logits(struct loom_workspace *ws, size_t rows);
 void loom_loads_clear(struct loom_loads *loads);
 /* The mean of running over the tokens of the first loop: loops that a token runs; 0 without a loop. */
 double loom_loads_mean_loops(const struct loom_loads *loads);
+/* The share of the first loop's tokens that leave after loop t, counted from 0; the last loop's are all that were left.
+ */
+double loom_loads_exit_share(const struct loom_loads *loads, int t);
 /* The busiest expert's share over the mean share, the worst layer over all loops; 0 without experts. */
 double loom_loads_imbalance(const struct loom_loads *loads);
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 /* Joins neighbours that are treated alike; buffers are left out. */
-static void find_runs(struct loom_optimizer *o, const struct loom_tensors *table, enum loom_decay rule) {
+static void find_runs(struct loom_optimizer *o, const struct loom_tensors *table, int rule) {
     for (size_t i = 0; i < table->count; i++) {
         const struct loom_tensor *t = &table->items[i];
         bool decay = rule == LOOM_DECAY_ALL || t->rank >= 2;
@@ -20,13 +20,13 @@ static void find_runs(struct loom_optimizer *o, const struct loom_tensors *table
 }
 
 loom_status loom_optimizer_open(struct loom_optimizer *o, const struct loom_kernels *k,
-                                const struct loom_tensors *table, enum loom_decay decay, struct loom_error *error) {
+                                const struct loom_tensors *table, int decay, struct loom_error *error) {
     size_t bytes = table->elements * sizeof(real);
     *o = (struct loom_optimizer){.k = k,
                                  .m = k->alloc(k, bytes),
                                  .v = k->alloc(k, bytes),
                                  .elements = table->elements,
-                                 .runs = calloc(table->count, sizeof *o->runs)};
+                                 .runs = calloc(table->count + 1, sizeof *o->runs)};
     if (!o->m || !o->v || !o->runs)
         return loom_fail_memory(error, "optimizer state", 2 * bytes);
     find_runs(o, table, decay);

@@ -21,8 +21,9 @@ struct loom_optimizer {
     uint64_t updates; /* done so far */
 };
 
+/* decay is an enum loom_decay. */
 loom_status loom_optimizer_open(struct loom_optimizer *o, const struct loom_kernels *k,
-                                const struct loom_tensors *table, enum loom_decay decay, struct loom_error *error);
+                                const struct loom_tensors *table, int decay, struct loom_error *error);
 void loom_optimizer_close(struct loom_optimizer *o);
 
 /* The norm of all gradients, each multiplied by `scale`. */

@@ -97,9 +97,11 @@ loom_status loom_setup_read(struct loom_setup *setup, const json_t *json, const 
     if (kind < 0)
         return loom_fail(error, LOOM_FAILED, "%s: the architecture \"%.64s\" is not known", path, architecture);
     *setup = (struct loom_setup){.config = loom_config_default((enum loom_architecture)kind)};
-    for (const char *const *name = loom_preset_names(); *name; name++)
-        if (strcmp(*name, preset) == 0)
-            setup->preset = *name;
+    for (size_t i = 0; i < loom_preset_count(); i++)
+        if (strcmp(loom_preset_name(i), preset) == 0)
+            setup->preset = loom_preset_name(i);
+    if (!setup->preset)
+        return loom_fail(error, LOOM_FAILED, "%s: the preset \"%.64s\" is not known", path, preset);
     status = loom_config_read_keys(&setup->config, json_object_get(json, "model"), path, error);
     return status ? status : read_recipe(&setup->recipe, json_object_get(json, "train"), path, error);
 }

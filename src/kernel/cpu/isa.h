@@ -40,6 +40,10 @@ typedef float vec_loose __attribute__((vector_size(LANES * sizeof(float)), align
 /* Arrays are cut into chunks at fixed places, so that where a vector loop ends never depends on the threads. */
 enum { CHUNK = 2048 };
 
+static inline size_t least(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
 static inline size_t chunk_end(size_t first, size_t n) {
     return n - first < CHUNK ? n : first + CHUNK;
 }
@@ -50,6 +54,14 @@ static inline vec vec_load(const float *from) {
 
 static inline void vec_store(float *to, vec value) {
     *(vec_loose *)to = value;
+}
+
+typedef int vec_mask __attribute__((vector_size(LANES * sizeof(int))));
+
+/* The larger of each pair; b where they do not compare. */
+static inline vec vec_larger(vec a, vec b) {
+    const vec_mask more = a > b;
+    return (vec)((more & (vec_mask)a) | (~more & (vec_mask)b));
 }
 
 #endif

@@ -11,6 +11,7 @@
 #include "kernel/cpu/cpu.h"
 #include "kernel/cpu/isa_fill.h"
 #include "kernel/cpu/isa_random.h"
+#include "kernel/cpu/isa_rows.h"
 #include "kernel/cpu/vector_math.h"
 
 enum { CHUNK_QUERIES = 112 / TILE_ROWS * TILE_ROWS, KEY_BLOCK = 256 };
@@ -66,15 +67,10 @@ static struct chunk chunk_of(const struct loom_attention *a, size_t task, size_t
     return s;
 }
 
-/* Scales one query's first `seen` scores; returns the largest. */
-static float scale_scores(float *score, float scale, size_t seen) {
-    float largest = -INFINITY;
-#pragma omp simd reduction(max : largest)
-    for (size_t j = 0; j < seen; j++) {
+static void scale_scores(float *score, float scale, size_t seen) {
+#pragma omp simd
+    for (size_t j = 0; j < seen; j++)
         score[j] *= scale;
-        largest = score[j] > largest ? score[j] : largest;
-    }
-    return largest;
 }
 
 static float exp_scores(float *score, float largest, size_t seen) {
@@ -103,7 +99,8 @@ static void weigh(const struct loom_attention *a, const struct chunk *s, float *
         score[j] = 0;
     if (seen == 0)
         return;
-    float largest = scale_scores(score, a->scale, seen);
+    scale_scores(score, a->scale, seen);
+    float largest = row_largest(score, seen);
     if (s->start == 0) {
         s->sum[row] = 0;
     } else if (largest > s->largest[row]) {

@@ -21,10 +21,6 @@ static inline uint64_t pair_index(const struct loom_attention *a, size_t b, size
     return ((b * a->heads + h) * a->queries + i) * a->keys;
 }
 
-static inline size_t least(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
 static inline size_t round_to(size_t n, size_t unit) {
     return (n + unit - 1) / unit * unit;
 }

@@ -10,6 +10,7 @@
 #include "kernel/cpu/isa_attention.h"
 #include "kernel/cpu/isa_fill.h"
 #include "kernel/cpu/isa_random.h"
+#include "kernel/cpu/isa_rows.h"
 #include "kernel/cpu/vector_math.h"
 
 /* The length of a block of keys, and of queries, where heads are not too wide. */
@@ -76,11 +77,7 @@ static void pack_queries(const struct backward *f, struct blocks *s) {
     s->dout = loom_cpu_pack(s->pack[4], (struct loom_matrix){dout, f->dout.row, 1}, s->queries, a->value_dim);
     for (size_t row = 0; row < s->queries; row++) {
         const float *left = dout + row * f->dout.row, *right = head_at(f->out, s->b, s->first + row, s->h);
-        float sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (size_t c = 0; c < a->value_dim; c++)
-            sum += left[c] * right[c];
-        s->mean[row] = sum;
+        s->mean[row] = row_dot(left, right, a->value_dim);
     }
 }
 

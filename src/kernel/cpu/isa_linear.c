@@ -107,12 +107,13 @@ static void clear(struct product p) {
     }
 }
 
-static void multiply(struct product p, float *scratch) {
+/* `few`: the whole group has few rows. Where its chunks lie must not choose the kernel. */
+static void multiply(struct product p, bool few, float *scratch) {
     const bool contiguous = p.a.column == 1 && p.b.row == 1;
     const size_t rest = p.columns % LANES, whole = p.columns - rest;
     if (p.depth == 0) {
         clear(p);
-    } else if (contiguous && p.rows <= DOT_ROWS_LIMIT) {
+    } else if (contiguous && few) {
         multiply_dots(p);
     } else if (contiguous && rest <= DOT_COLUMNS_LIMIT) {
         multiply_packed(part_of(p, 0, p.rows, 0, whole), scratch);
@@ -149,10 +150,8 @@ static void run_task(const struct call *call, const struct cut *cut, size_t task
     const size_t column = task / cut->chunks % cut->blocks * COLUMNS, row = task % cut->chunks * cut->chunk_rows;
     if (row >= p.rows || column >= p.columns)
         return;
-    const size_t rows = p.rows - row, columns = p.columns - column;
-    multiply(
-        part_of(p, row, rows < cut->chunk_rows ? rows : cut->chunk_rows, column, columns < COLUMNS ? columns : COLUMNS),
-        scratch);
+    const size_t rows = least(p.rows - row, cut->chunk_rows), columns = least(p.columns - column, COLUMNS);
+    multiply(part_of(p, row, rows, column, columns), p.rows <= DOT_ROWS_LIMIT, scratch);
 }
 
 static void run(const struct loom_kernels *k, const struct call *call) {

@@ -24,10 +24,6 @@ static void factors_of(float *factor, const float *log_a, float log_dt, size_t n
         factor[c] = (float)decay_of(log_a[c], log_dt).factor;
 }
 
-static size_t least(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
 static void lti(const struct loom_kernels *k, real *out, const real *h, const real *e, const real *y, const real *log_a,
                 const real *log_dt, const real *b, size_t rows, size_t cols) {
 #pragma omp parallel for collapse(2) num_threads(loom_cpu_threads(k, rows *cols)) schedule(static)

@@ -22,20 +22,34 @@ static void rmsnorm(const struct loom_kernels *k, real *y, real *rstd, const rea
     }
 }
 
-static float row_mean(const float *x, size_t cols) {
+static float piece_sum(const float *x, size_t n) {
     float sum = 0;
 #pragma omp simd reduction(+ : sum)
-    for (size_t c = 0; c < cols; c++)
+    for (size_t c = 0; c < n; c++)
         sum += x[c];
-    return sum / (float)cols;
+    return sum;
+}
+
+static float piece_squares(const float *x, float mean, size_t n) {
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (size_t c = 0; c < n; c++)
+        sum += (x[c] - mean) * (x[c] - mean);
+    return sum;
+}
+
+static float row_mean(const float *x, size_t cols) {
+    double sum = 0;
+    for (size_t c = 0; c < cols; c += ROW_PIECE)
+        sum += (double)piece_sum(x + c, least(cols - c, ROW_PIECE));
+    return (float)(sum / (double)cols);
 }
 
 static float row_variance(const float *x, float mean, size_t cols) {
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (size_t c = 0; c < cols; c++)
-        sum += (x[c] - mean) * (x[c] - mean);
-    return sum / (float)cols;
+    double sum = 0;
+    for (size_t c = 0; c < cols; c += ROW_PIECE)
+        sum += (double)piece_squares(x + c, mean, least(cols - c, ROW_PIECE));
+    return (float)(sum / (double)cols);
 }
 
 static void layernorm(const struct loom_kernels *k, real *y, real *mean, real *rstd, const real *x, const real *weight,
@@ -102,14 +116,6 @@ static void layernorm_backward(const struct loom_kernels *k, real *dx, real *dwe
 
 /* ---- loss -----------------------------------------------------------------------------------------------------------
  */
-
-static float row_largest(const float *x, size_t cols) {
-    float largest = -INFINITY;
-#pragma omp simd reduction(max : largest)
-    for (size_t c = 0; c < cols; c++)
-        largest = x[c] > largest ? x[c] : largest;
-    return largest;
-}
 
 /* The sum of exp(x - largest). The terms are kept in `terms`, which may be x, unless it is NULL. */
 static double row_exp(float *terms, const float *x, float largest, size_t cols) {

@@ -2,17 +2,43 @@
 #ifndef LOOM_KERNEL_CPU_ISA_ROWS_H
 #define LOOM_KERNEL_CPU_ISA_ROWS_H
 
+#include <math.h>
+
 #include "kernel/cpu/isa.h"
 
 /* Columns that one task sums. */
 enum { COLUMN_BLOCK = 64 };
 
-static inline float row_dot(const float *a, const float *b, size_t n) {
+/* Long rows are summed in pieces of this length, so that a sum's error does not grow with the row. */
+enum { ROW_PIECE = 512 };
+
+static inline float piece_dot(const float *a, const float *b, size_t n) {
     float sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (size_t i = 0; i < n; i++)
         sum += a[i] * b[i];
     return sum;
+}
+
+static inline float row_dot(const float *a, const float *b, size_t n) {
+    double total = 0;
+    for (size_t i = 0; i < n; i += ROW_PIECE)
+        total += (double)piece_dot(a + i, b + i, least(n - i, ROW_PIECE));
+    return (float)total;
+}
+
+/* The largest element; NaN is passed over, and no elements give -inf. */
+static inline float row_largest(const float *x, size_t n) {
+    vec lanes = (vec){0} - INFINITY;
+    float largest = -INFINITY;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        lanes = vec_larger(vec_load(x + i), lanes);
+    for (; i < n; i++)
+        largest = x[i] > largest ? x[i] : largest;
+    for (int lane = 0; lane < LANES; lane++)
+        largest = lanes[lane] > largest ? lanes[lane] : largest;
+    return largest;
 }
 
 /* total[c] += sum over r of a[r][c] (b[r][c] - shift[r]) scale[r], for the block of columns that starts at `first`.

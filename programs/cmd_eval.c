@@ -1,0 +1,172 @@
+/* cmd_eval.c - loom eval: what a model's loss is on held-out text, at one or more numbers of loops. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "args.h"
+#include "commands.h"
+#include "units.h"
+
+static const char help[] =
+    "Usage: loom eval --model DIR --data DIR [OPTION]...\n"
+    "Measures the loss over the whole validation split of a token folder, in windows of the model's context.\n"
+    "\n"
+    "  --model DIR     a model folder, or a run folder: its best checkpoint\n"
+    "  --data DIR      a token folder with the model's vocabulary\n"
+    "  --loops LIST    numbers of loops, one line for each: 1,2,4,8 (default: as trained)\n"
+    "  --task NAME     a task with answers to check; there is none yet\n"
+    "  --threads N     default: one for each processor\n"
+    "  --json          print one JSON object a line\n";
+
+enum { OPTION_MODEL = 1, OPTION_DATA, OPTION_LOOPS, OPTION_TASK, OPTION_THREADS, OPTION_JSON, OPTION_HELP };
+
+static const struct option long_options[] = {{"model", required_argument, NULL, OPTION_MODEL},
+                                             {"data", required_argument, NULL, OPTION_DATA},
+                                             {"loops", required_argument, NULL, OPTION_LOOPS},
+                                             {"task", required_argument, NULL, OPTION_TASK},
+                                             {"threads", required_argument, NULL, OPTION_THREADS},
+                                             {"json", no_argument, NULL, OPTION_JSON},
+                                             {"help", no_argument, NULL, OPTION_HELP},
+                                             {NULL, 0, NULL, 0}};
+
+enum { LOOP_COUNTS_MAX = 64, LOOPS_MAX = 4096 };
+
+/* What the command line asks for. */
+struct request {
+    const char *model, *data, *task;
+    int loops[LOOP_COUNTS_MAX], n_loops; /* none: as trained */
+    int threads;
+    bool json, help;
+};
+
+/* ---- results ----------------------------------------------------------------------------------------------------- */
+
+static int shown_depths(const struct loom_evaluate_result *r) {
+    return r->loops < LOOM_LOOPS_SHOWN ? r->loops : LOOM_LOOPS_SHOWN;
+}
+
+static void print_head(void) {
+    printf("%5s %8s %10s %10s %10s %10s  %s\n", "loops", "loss", "bits/byte", "mean loops", "tokens", "tokens/s",
+           "tokens that leave after loop 1, 2, ...");
+}
+
+static void print_row(const struct loom_evaluate_result *r) {
+    printf("%5d %8.4f %10.4f %10.2f %10" PRIu64 " %10.0f ", r->loops, r->loss, r->bits_per_byte, r->mean_loops,
+           r->tokens, (double)r->tokens / r->seconds);
+    for (int i = 0; i < shown_depths(r); i++)
+        printf(" %.1f%%", 100 * r->exit_depth[i]);
+    putchar('\n');
+}
+
+static void print_json_row(const struct loom_evaluate_result *r) {
+    printf("{\"loops\":%d,\"loss\":", r->loops);
+    print_json_number(stdout, r->loss);
+    fputs(",\"bits_per_byte\":", stdout);
+    print_json_number(stdout, r->bits_per_byte);
+    printf(",\"tokens\":%" PRIu64 ",\"seconds\":", r->tokens);
+    print_json_number(stdout, r->seconds);
+    fputs(",\"mean_loops\":", stdout);
+    print_json_number(stdout, r->mean_loops);
+    fputs(",\"exit_depth\":[", stdout);
+    for (int i = 0; i < shown_depths(r); i++) {
+        fputs(i ? "," : "", stdout);
+        print_json_number(stdout, r->exit_depth[i]);
+    }
+    fputs("]}\n", stdout);
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------- */
+
+static int evaluate(const struct request *request, const struct loom_model *model) {
+    int rounds = request->n_loops ? request->n_loops : 1;
+    for (int i = 0; i < rounds; i++) {
+        struct loom_evaluate_options options = {.data = request->data, .loops = request->loops[i]};
+        struct loom_evaluate_result result;
+        struct loom_error error;
+        loom_status status = loom_evaluate(model, &options, &result, &error);
+        if (status)
+            return report_failure(status, &error);
+        if (i == 0 && !request->json)
+            print_head();
+        if (request->json)
+            print_json_row(&result);
+        else
+            print_row(&result);
+        fflush(stdout); /* each line when it is known: the next may take minutes */
+    }
+    return finish_output();
+}
+
+static int open_and_evaluate(const struct request *request) {
+    struct loom_model *model;
+    struct loom_error error;
+    if (request->task)
+        return report_usage("eval", "there is no task \"%s\": tasks are not there yet, only --data", request->task);
+    if (!request->model)
+        return report_usage("eval", "--model is missing: a model folder or a run folder");
+    if (!request->data)
+        return report_usage("eval", "--data is missing: a token folder that loom prepare wrote");
+    loom_status status = loom_model_open(request->model, request->threads, &model, &error);
+    if (status)
+        return report_failure(status, &error);
+    int code = evaluate(request, model);
+    loom_model_free(model);
+    return code;
+}
+
+/* "1,2,4"; cuts the text at its commas. */
+static bool parse_loops(struct request *request, char *list) {
+    for (char *comma = list; comma; list = comma + 1) {
+        comma = strchr(list, ',');
+        if (comma)
+            *comma = '\0';
+        if (request->n_loops == LOOP_COUNTS_MAX) {
+            fprintf(stderr, "loom: --loops takes at most %d numbers\n", LOOP_COUNTS_MAX);
+            return false;
+        }
+        if (!parse_int("--loops", list, 1, LOOPS_MAX, &request->loops[request->n_loops++]))
+            return false;
+    }
+    return true;
+}
+
+static bool parse_option(struct request *request, int option) {
+    switch (option) {
+    case OPTION_MODEL:
+        request->model = optarg;
+        return true;
+    case OPTION_DATA:
+        request->data = optarg;
+        return true;
+    case OPTION_LOOPS:
+        return parse_loops(request, optarg);
+    case OPTION_TASK:
+        request->task = optarg;
+        return true;
+    case OPTION_THREADS:
+        return parse_int("--threads", optarg, 1, 1024, &request->threads);
+    case OPTION_JSON:
+        return request->json = true;
+    case OPTION_HELP:
+        return request->help = true;
+    default:
+        return false; /* getopt has said why */
+    }
+}
+
+int cmd_eval(int argc, char **argv) {
+    struct request request = {.model = NULL};
+    int option;
+    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+        if (!parse_option(&request, option))
+            return EXIT_USAGE;
+    if (request.help) {
+        fputs(help, stdout);
+        return finish_output();
+    }
+    if (optind < argc)
+        return report_usage("eval", "\"%s\" belongs to no option", argv[optind]);
+    return open_and_evaluate(&request);
+}

@@ -1,0 +1,243 @@
+/* cmd_generate.c - loom generate: a prompt, and what the model writes after it, as it writes. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "args.h"
+#include "commands.h"
+#include "stop.h"
+#include "text.h"
+
+static const char help[] =
+    "Usage: loom generate --model DIR [OPTION]...\n"
+    "Writes the prompt and what the model adds to it. Ctrl-C ends the text.\n"
+    "\n"
+    "  --model DIR       a model folder, or a run folder: its best checkpoint\n"
+    "  --prompt TEXT     the text to go on from; - reads standard input (default: none)\n"
+    "  --max-tokens N    how many tokens to write (default 256)\n"
+    "  --loops N|auto    how many times each token goes through the loop; auto: as trained (default)\n"
+    "  --temperature X   below 1 the likely becomes likelier; 0 always takes the likeliest (default 1)\n"
+    "  --top-k N         draw among the N likeliest tokens only\n"
+    "  --top-p X         draw among the likeliest tokens that have this share together\n"
+    "  --seed N          the same seed writes the same text (default: another one each time, told on standard error)\n"
+    "  --threads N       default: one for each processor\n"
+    "  --json            print one JSON object at the end; \"text\" is what the model added\n";
+
+enum {
+    OPTION_MODEL = 1,
+    OPTION_PROMPT,
+    OPTION_MAX_TOKENS,
+    OPTION_LOOPS,
+    OPTION_TEMPERATURE,
+    OPTION_TOP_K,
+    OPTION_TOP_P,
+    OPTION_SEED,
+    OPTION_THREADS,
+    OPTION_JSON,
+    OPTION_HELP
+};
+
+static const struct option long_options[] = {{"model", required_argument, NULL, OPTION_MODEL},
+                                             {"prompt", required_argument, NULL, OPTION_PROMPT},
+                                             {"max-tokens", required_argument, NULL, OPTION_MAX_TOKENS},
+                                             {"loops", required_argument, NULL, OPTION_LOOPS},
+                                             {"temperature", required_argument, NULL, OPTION_TEMPERATURE},
+                                             {"top-k", required_argument, NULL, OPTION_TOP_K},
+                                             {"top-p", required_argument, NULL, OPTION_TOP_P},
+                                             {"seed", required_argument, NULL, OPTION_SEED},
+                                             {"threads", required_argument, NULL, OPTION_THREADS},
+                                             {"json", no_argument, NULL, OPTION_JSON},
+                                             {"help", no_argument, NULL, OPTION_HELP},
+                                             {NULL, 0, NULL, 0}};
+
+/* What the command line asks for. */
+struct request {
+    const char *model;
+    struct loom_generate_options options;
+    int threads;
+    bool has_seed, json, help;
+};
+
+/* Where the text goes while it is written. */
+struct output {
+    bool json, terminal;
+    char last;        /* the byte before, on a terminal */
+    struct text text; /* with json: all of it, and its tokens */
+    struct text tokens;
+    bool failed;
+};
+
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
+
+/* A model may write escape codes: control characters other than newline and tab never reach a terminal (C1 is 0xC2 and
+ * a tail below 0xA0 in UTF-8). */
+static void put_shown(struct output *output, char byte) {
+    unsigned char code = (unsigned char)byte;
+    bool c0 = (code < ' ' && byte != '\n' && byte != '\t') || code == 0x7F;
+    bool c1 = output->last == (char)0xC2 && code >= 0x80 && code < 0xA0;
+    putchar(c0 || c1 ? '?' : byte);
+    output->last = byte;
+}
+
+static void put_bytes(struct output *output, const char *bytes, size_t size) {
+    if (output->terminal)
+        for (size_t i = 0; i < size; i++)
+            put_shown(output, bytes[i]);
+    else
+        fwrite(bytes, 1, size, stdout);
+    fflush(stdout);
+}
+
+static void on_token(void *user, int token, const char *bytes, size_t size) {
+    struct output *output = user;
+    char number[16];
+    if (!output->json) {
+        put_bytes(output, bytes, size);
+        return;
+    }
+    int digits = snprintf(number, sizeof number, "%s%d", output->tokens.size ? "," : "", token);
+    if (output->failed || !text_put(&output->text, bytes, size) || !text_put(&output->tokens, number, (size_t)digits))
+        output->failed = true;
+}
+
+static void print_json(const struct request *request, const struct output *output,
+                       const struct loom_generate_result *r) {
+    const struct loom_generate_options *o = &request->options;
+    fputs("{\"prompt\":", stdout);
+    print_json_string(stdout, o->prompt_size ? o->prompt : "", o->prompt_size);
+    fputs(",\"text\":", stdout);
+    print_json_string(stdout, output->text.size ? output->text.data : "", output->text.size);
+    printf(",\"tokens\":[%.*s],\"prompt_tokens\":%zu,\"completion_tokens\":%zu,\"seed\":%" PRIu64 ",\"seconds\":",
+           (int)output->tokens.size, output->tokens.size ? output->tokens.data : "", r->prompt_tokens,
+           r->completion_tokens, o->seed);
+    print_json_number(stdout, r->seconds);
+    fputs(",\"tokens_per_second\":", stdout);
+    print_json_number(stdout, (double)r->completion_tokens / r->seconds);
+    fputs("}\n", stdout);
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------- */
+
+/* Small enough to be typed again. */
+static uint64_t random_seed(void) {
+    uint32_t seed;
+    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != (ssize_t)sizeof seed)
+        seed = (uint32_t)time(NULL);
+    return seed;
+}
+
+static int generate(struct request *request, const struct loom_model *model) {
+    struct loom_generate_options *options = &request->options;
+    struct output output = {.json = request->json, .terminal = isatty(STDOUT_FILENO)};
+    struct loom_generate_result result;
+    struct loom_error error;
+    options->on_token = on_token;
+    options->user = &output;
+    options->stop = stop_listen();
+    if (!request->json)
+        put_bytes(&output, options->prompt, options->prompt_size);
+    loom_status status = loom_generate(model, options, &result, &error);
+    bool ended = status == LOOM_OK || status == LOOM_STOPPED;
+    if (ended && request->json && !output.failed)
+        print_json(request, &output, &result);
+    else if (!request->json)
+        putchar('\n');
+    free(output.text.data);
+    free(output.tokens.data);
+    int written = finish_output();
+    if (status)
+        return report_failure(status, &error);
+    return output.failed ? EXIT_FAILED : written;
+}
+
+static int open_and_generate(struct request *request) {
+    struct loom_model *model;
+    struct loom_error error;
+    if (!request->model)
+        return report_usage("generate", "--model is missing: a model folder or a run folder");
+    loom_status status = loom_model_open(request->model, request->threads, &model, &error);
+    if (status)
+        return report_failure(status, &error);
+    if (!request->has_seed) {
+        request->options.seed = random_seed();
+        fprintf(stderr, "seed %" PRIu64 "\n", request->options.seed);
+    }
+    int code = generate(request, model);
+    loom_model_free(model);
+    return code;
+}
+
+static int read_prompt_and_generate(struct request *request) {
+    struct loom_generate_options *options = &request->options;
+    struct text input = {NULL, 0, 0};
+    if (strcmp(options->prompt, "-") != 0)
+        options->prompt_size = strlen(options->prompt);
+    else if (text_read_input(&input)) {
+        options->prompt = input.data;
+        options->prompt_size = input.size;
+    } else {
+        free(input.data);
+        return EXIT_FAILED;
+    }
+    int code = open_and_generate(request);
+    free(input.data);
+    return code;
+}
+
+static bool parse_loops(struct request *request) {
+    return strcmp(optarg, "auto") == 0 || parse_int("--loops", optarg, 1, 4096, &request->options.loops);
+}
+
+static bool parse_option(struct request *request, int option) {
+    struct loom_generate_options *o = &request->options;
+    switch (option) {
+    case OPTION_MODEL:
+        request->model = optarg;
+        return true;
+    case OPTION_PROMPT:
+        o->prompt = optarg;
+        return true;
+    case OPTION_MAX_TOKENS:
+        return parse_int("--max-tokens", optarg, 1, 1 << 30, &o->max_tokens);
+    case OPTION_LOOPS:
+        return parse_loops(request);
+    case OPTION_TEMPERATURE:
+        o->has_temperature = true;
+        return parse_double("--temperature", optarg, 0, 1e6, &o->temperature);
+    case OPTION_TOP_K:
+        return parse_int("--top-k", optarg, 1, 1 << 30, &o->top_k);
+    case OPTION_TOP_P:
+        return parse_double("--top-p", optarg, 1e-9, 1, &o->top_p);
+    case OPTION_SEED:
+        request->has_seed = true;
+        return parse_uint64("--seed", optarg, 0, (uint64_t)1 << 53, &o->seed);
+    case OPTION_THREADS:
+        return parse_int("--threads", optarg, 1, 1024, &request->threads);
+    case OPTION_JSON:
+        return request->json = true;
+    case OPTION_HELP:
+        return request->help = true;
+    default:
+        return false; /* getopt has said why */
+    }
+}
+
+int cmd_generate(int argc, char **argv) {
+    struct request request = {.options = {.prompt = ""}};
+    int option;
+    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+        if (!parse_option(&request, option))
+            return EXIT_USAGE;
+    if (request.help) {
+        fputs(help, stdout);
+        return finish_output();
+    }
+    if (optind < argc)
+        return report_usage("generate", "\"%s\" belongs to no option", argv[optind]);
+    return read_prompt_and_generate(&request);
+}

@@ -1,0 +1,191 @@
+/* cmd_race.c - loom race: a baseline and a looped model on the same token stream, and what each paid for its loss. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "args.h"
+#include "commands.h"
+#include "progress.h"
+#include "stop.h"
+#include "units.h"
+
+static const char help[] =
+    "Usage: loom race --data DIR --out DIR [OPTION]...\n"
+    "Trains the baseline and the looped model on the same tokens, batches and context, and compares what each pays to\n"
+    "reach the baseline's best validation loss. DIR gets race.json, report.html and a run folder for each side and seed.\n"
+    "\n"
+    "  --data DIR        the token folder (loom prepare makes one)\n"
+    "  --out DIR         the race folder to write\n"
+    "  --preset NAME     the looped model (default loom-small; loom help train lists the presets)\n"
+    "  --baseline NAME   its opponent (default nanogpt-small)\n"
+    "  --seeds N         races with seeds 1 to N; the numbers are medians (default 1)\n"
+    "  --set KEY=VALUE   one setting for both sides, any number of times; docs/config.md names them all\n"
+    "  --steps N         optimizer steps of both sides (the setting max_iters)\n"
+    "  --threads N       default: one for each processor\n"
+    "  --json            print the result as one JSON object\n";
+
+enum {
+    OPTION_DATA = 1,
+    OPTION_OUT,
+    OPTION_PRESET,
+    OPTION_BASELINE,
+    OPTION_SEEDS,
+    OPTION_SET,
+    OPTION_STEPS,
+    OPTION_THREADS,
+    OPTION_JSON,
+    OPTION_HELP
+};
+
+static const struct option long_options[] = {{"data", required_argument, NULL, OPTION_DATA},
+                                             {"out", required_argument, NULL, OPTION_OUT},
+                                             {"preset", required_argument, NULL, OPTION_PRESET},
+                                             {"baseline", required_argument, NULL, OPTION_BASELINE},
+                                             {"seeds", required_argument, NULL, OPTION_SEEDS},
+                                             {"set", required_argument, NULL, OPTION_SET},
+                                             {"steps", required_argument, NULL, OPTION_STEPS},
+                                             {"threads", required_argument, NULL, OPTION_THREADS},
+                                             {"json", no_argument, NULL, OPTION_JSON},
+                                             {"help", no_argument, NULL, OPTION_HELP},
+                                             {NULL, 0, NULL, 0}};
+
+/* What the command line asks for. */
+struct request {
+    struct loom_race_options options;
+    struct settings settings;
+    char steps[40]; /* "max_iters=N" */
+    bool json, help;
+};
+
+/* ---- results ----------------------------------------------------------------------------------------------------- */
+
+static void print_side(const char *name, const struct loom_race_side *side) {
+    printf("%-14s %12s %12s %10" PRIu64 " %14s %14s\n", name, show_count((double)side->parameters).text,
+           show_loss(side->best_val_loss).text, side->best_step, show_time(side->seconds).text,
+           show_flops(side->flops).text);
+}
+
+static void print_table(const struct request *request, const struct loom_race_result *r) {
+    printf("%-14s %12s %12s %10s %14s %14s\n", "", "parameters", "best loss", "at step", "time in all", "FLOPs in all");
+    print_side("baseline", &r->baseline);
+    print_side("loom", &r->loom);
+    if (isfinite(r->ratio_steps))
+        printf("The baseline's cost over Loom's, to the baseline's best loss: steps %.2fx, FLOPs %.2fx, time %.2fx\n",
+               r->ratio_steps, r->ratio_flops, r->ratio_seconds);
+    else
+        printf("Loom did not reach the baseline's best loss.\n");
+    if (r->seeds > 1)
+        printf("Medians over %d seeds; Loom reached that loss in %d.\n", r->seeds, r->reached);
+    printf("The report: %s/report.html\n", request->options.out);
+}
+
+static void print_json_side(const char *name, const struct loom_race_side *side) {
+    printf("\"%s\":{\"parameters\":%" PRIu64 ",\"best_val_loss\":", name, side->parameters);
+    print_json_number(stdout, side->best_val_loss);
+    printf(",\"best_step\":%" PRIu64 ",\"seconds\":", side->best_step);
+    print_json_number(stdout, side->seconds);
+    fputs(",\"flops\":", stdout);
+    print_json_number(stdout, side->flops);
+    fputs("},", stdout);
+}
+
+static void print_json(const struct request *request, const struct loom_race_result *r) {
+    putchar('{');
+    print_json_side("baseline", &r->baseline);
+    print_json_side("loom", &r->loom);
+    fputs("\"ratio_steps\":", stdout);
+    print_json_number(stdout, r->ratio_steps);
+    fputs(",\"ratio_flops\":", stdout);
+    print_json_number(stdout, r->ratio_flops);
+    fputs(",\"ratio_seconds\":", stdout);
+    print_json_number(stdout, r->ratio_seconds);
+    printf(",\"seeds\":%d,\"reached\":%d,\"folder\":", r->seeds, r->reached);
+    print_json_string(stdout, request->options.out, strlen(request->options.out));
+    fputs("}\n", stdout);
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------- */
+
+static int race(struct request *request) {
+    struct loom_race_options *options = &request->options;
+    struct loom_race_result result;
+    struct loom_error error;
+    struct progress progress;
+    if (!options->data)
+        return report_usage("race", "--data is missing: a token folder that loom prepare wrote");
+    if (!options->out)
+        return report_usage("race", "--out is missing: the race folder to write");
+    progress_open(&progress);
+    options->settings = request->settings.items;
+    options->n_settings = request->settings.count;
+    options->stop = stop_listen();
+    options->on_event = progress_event;
+    options->user = &progress;
+    loom_status status = loom_race(options, &result, &error);
+    progress_close(&progress);
+    if (status)
+        return report_failure(status, &error);
+    if (request->json)
+        print_json(request, &result);
+    else
+        print_table(request, &result);
+    return finish_output();
+}
+
+static bool add_steps(struct request *request) {
+    uint64_t steps;
+    if (!parse_uint64("--steps", optarg, 1, 1000000000000000, &steps))
+        return false;
+    snprintf(request->steps, sizeof request->steps, "max_iters=%" PRIu64, steps);
+    return settings_add(&request->settings, request->steps);
+}
+
+static bool parse_option(struct request *request, int option) {
+    struct loom_race_options *o = &request->options;
+    switch (option) {
+    case OPTION_DATA:
+        o->data = optarg;
+        return true;
+    case OPTION_OUT:
+        o->out = optarg;
+        return true;
+    case OPTION_PRESET:
+        o->preset = optarg;
+        return true;
+    case OPTION_BASELINE:
+        o->baseline = optarg;
+        return true;
+    case OPTION_SEEDS:
+        return parse_int("--seeds", optarg, 1, LOOM_RACE_SEEDS_MAX, &o->seeds);
+    case OPTION_SET:
+        return settings_add(&request->settings, optarg);
+    case OPTION_STEPS:
+        return add_steps(request);
+    case OPTION_THREADS:
+        return parse_int("--threads", optarg, 1, 1024, &o->threads);
+    case OPTION_JSON:
+        return request->json = true;
+    case OPTION_HELP:
+        return request->help = true;
+    default:
+        return false; /* getopt has said why */
+    }
+}
+
+int cmd_race(int argc, char **argv) {
+    struct request request = {.json = false};
+    int option, code = EXIT_DONE;
+    while (code == EXIT_DONE && (option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+        code = parse_option(&request, option) ? EXIT_DONE : EXIT_USAGE;
+    if (code == EXIT_DONE && request.help) {
+        fputs(help, stdout);
+        code = finish_output();
+    } else if (code == EXIT_DONE && optind < argc)
+        code = report_usage("race", "\"%s\" belongs to no option", argv[optind]);
+    else if (code == EXIT_DONE)
+        code = race(&request);
+    settings_free(&request.settings);
+    return code;
+}

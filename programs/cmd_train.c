@@ -1,0 +1,210 @@
+/* cmd_train.c - loom train: a run from its first step, on from its newest checkpoint, or only its sizes. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "args.h"
+#include "commands.h"
+#include "progress.h"
+#include "stop.h"
+#include "units.h"
+
+static const char help[] =
+    "Usage: loom train --data DIR --out RUN [OPTION]...\n"
+    "Trains a model on a token folder. RUN gets config.json, metrics.jsonl and checkpoints; loom report draws it.\n"
+    "SIGINT (Ctrl-C) and SIGTERM save and stop.\n"
+    "\n"
+    "  --data DIR        the token folder (loom prepare makes one)\n"
+    "  --out RUN         the run folder to write; it must not hold a run yet, unless with --resume\n"
+    "  --preset NAME     a model and how to train it (default loom-small; listed below)\n"
+    "  --set KEY=VALUE   one setting over the preset's, any number of times; docs/config.md names them all\n"
+    "  --steps N         optimizer steps in all (the setting max_iters)\n"
+    "  --seed N          of the initial weights and the batches\n"
+    "  --resume          go on from RUN's newest checkpoint; the result is bit for bit that of a run without a stop\n"
+    "  --dry-run         print sizes, memory and FLOPs, and take nothing; --data and --out may be missing\n"
+    "  --threads N       default: one for each processor\n"
+    "  --json            print the result as one JSON object\n"
+    "\n"
+    "Presets:\n";
+
+enum {
+    OPTION_DATA = 1,
+    OPTION_OUT,
+    OPTION_PRESET,
+    OPTION_SET,
+    OPTION_STEPS,
+    OPTION_SEED,
+    OPTION_RESUME,
+    OPTION_DRY_RUN,
+    OPTION_THREADS,
+    OPTION_JSON,
+    OPTION_HELP
+};
+
+static const struct option long_options[] = {{"data", required_argument, NULL, OPTION_DATA},
+                                             {"out", required_argument, NULL, OPTION_OUT},
+                                             {"preset", required_argument, NULL, OPTION_PRESET},
+                                             {"set", required_argument, NULL, OPTION_SET},
+                                             {"steps", required_argument, NULL, OPTION_STEPS},
+                                             {"seed", required_argument, NULL, OPTION_SEED},
+                                             {"resume", no_argument, NULL, OPTION_RESUME},
+                                             {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
+                                             {"threads", required_argument, NULL, OPTION_THREADS},
+                                             {"json", no_argument, NULL, OPTION_JSON},
+                                             {"help", no_argument, NULL, OPTION_HELP},
+                                             {NULL, 0, NULL, 0}};
+
+/* What the command line asks for. */
+struct request {
+    struct loom_train_options options;
+    struct settings settings;
+    bool json, help;
+};
+
+static int print_help(void) {
+    fputs(help, stdout);
+    for (size_t i = 0; i < loom_preset_count(); i++)
+        printf("  %-20s %s\n", loom_preset_name(i), loom_preset_summary(loom_preset_name(i)));
+    return finish_output();
+}
+
+/* ---- results ----------------------------------------------------------------------------------------------------- */
+
+static uint64_t memory(const struct loom_train_result *r) {
+    return r->bytes_weights + r->bytes_gradients + r->bytes_optimizer + r->bytes_activations;
+}
+
+static void print_sizes(const struct loom_train_result *r) {
+    printf("parameters           %12s\n", show_count((double)r->parameters).text);
+    printf("  met by one token   %12s\n", show_count((double)r->active_parameters).text);
+    printf("memory               %12s\n", show_bytes((double)memory(r)).text);
+    printf("  weights            %12s\n", show_bytes((double)r->bytes_weights).text);
+    printf("  gradients          %12s\n", show_bytes((double)r->bytes_gradients).text);
+    printf("  optimizer          %12s\n", show_bytes((double)r->bytes_optimizer).text);
+    printf("  activations        %12s\n", show_bytes((double)r->bytes_activations).text);
+    printf("tokens a step        %12s\n", show_count((double)r->tokens_per_step).text);
+    printf("FLOPs a step         %12s\n", show_flops(r->flops_per_step).text);
+    printf("FLOPs in all         %12s\n", show_flops(r->flops_total).text);
+}
+
+static void print_json_sizes(const struct loom_train_result *r) {
+    printf("{\"parameters\":%" PRIu64 ",\"active_parameters\":%" PRIu64 ",\"bytes_weights\":%" PRIu64
+           ",\"bytes_gradients\":%" PRIu64 ",\"bytes_optimizer\":%" PRIu64 ",\"bytes_activations\":%" PRIu64
+           ",\"bytes\":%" PRIu64 ",\"tokens_per_step\":%" PRIu64 ",\"flops_per_step\":",
+           r->parameters, r->active_parameters, r->bytes_weights, r->bytes_gradients, r->bytes_optimizer,
+           r->bytes_activations, memory(r), r->tokens_per_step);
+    print_json_number(stdout, r->flops_per_step);
+    fputs(",\"flops_total\":", stdout);
+    print_json_number(stdout, r->flops_total);
+}
+
+static void print_json_run(const char *out, const struct loom_train_result *r, bool stopped) {
+    fputs(",\"run\":", stdout);
+    print_json_string(stdout, out, strlen(out));
+    printf(",\"stopped\":%s,\"steps\":%" PRIu64 ",\"val_loss\":", stopped ? "true" : "false", r->steps);
+    print_json_number(stdout, r->val_loss);
+    fputs(",\"best_val_loss\":", stdout);
+    print_json_number(stdout, r->best_val_loss);
+    printf(",\"best_step\":%" PRIu64 ",\"seconds\":", r->best_step);
+    print_json_number(stdout, r->seconds);
+    fputs(",\"flops\":", stdout);
+    print_json_number(stdout, r->flops);
+}
+
+static void print_run(const char *out, const struct loom_train_result *r) {
+    printf("%s: %" PRIu64 " steps in %s, %s; validation loss %s, the best %s at step %" PRIu64 "\n", out, r->steps,
+           show_time(r->seconds).text, show_flops(r->flops).text, show_loss(r->val_loss).text,
+           show_loss(r->best_val_loss).text, r->best_step);
+}
+
+static void print_result(const struct request *request, const struct loom_train_result *result, bool stopped) {
+    bool sizes_only = request->options.dry_run;
+    if (request->json) {
+        print_json_sizes(result);
+        if (!sizes_only)
+            print_json_run(request->options.out, result, stopped);
+        fputs("}\n", stdout);
+    } else if (sizes_only)
+        print_sizes(result);
+    else if (!stopped)
+        print_run(request->options.out, result);
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------- */
+
+static int train(struct request *request) {
+    struct loom_train_options *options = &request->options;
+    struct loom_train_result result;
+    struct loom_error error;
+    struct progress progress;
+    if (!options->dry_run && !options->data)
+        return report_usage("train", "--data is missing: a token folder that loom prepare wrote");
+    if (!options->dry_run && !options->out)
+        return report_usage("train", "--out is missing: the run folder to write");
+    progress_open(&progress);
+    options->settings = request->settings.items;
+    options->n_settings = request->settings.count;
+    options->stop = options->dry_run ? NULL : stop_listen();
+    options->on_event = progress_event;
+    options->user = &progress;
+    loom_status status = loom_train(options, &result, &error);
+    progress_close(&progress);
+    if (status == LOOM_OK || status == LOOM_STOPPED)
+        print_result(request, &result, status == LOOM_STOPPED);
+    if (status == LOOM_STOPPED)
+        fprintf(stderr, "loom: %s; the same command with --resume goes on\n", error.text);
+    else if (status)
+        return report_failure(status, &error);
+    int written = finish_output();
+    return status ? EXIT_FAILED : written;
+}
+
+static bool parse_option(struct request *request, int option) {
+    struct loom_train_options *o = &request->options;
+    switch (option) {
+    case OPTION_DATA:
+        o->data = optarg;
+        return true;
+    case OPTION_OUT:
+        o->out = optarg;
+        return true;
+    case OPTION_PRESET:
+        o->preset = optarg;
+        return true;
+    case OPTION_SET:
+        return settings_add(&request->settings, optarg);
+    case OPTION_STEPS:
+        return parse_uint64("--steps", optarg, 1, 1000000000000000, &o->steps);
+    case OPTION_SEED:
+        o->has_seed = true;
+        return parse_uint64("--seed", optarg, 0, (uint64_t)1 << 53, &o->seed);
+    case OPTION_RESUME:
+        return o->resume = true;
+    case OPTION_DRY_RUN:
+        return o->dry_run = true;
+    case OPTION_THREADS:
+        return parse_int("--threads", optarg, 1, 1024, &o->threads);
+    case OPTION_JSON:
+        return request->json = true;
+    case OPTION_HELP:
+        return request->help = true;
+    default:
+        return false; /* getopt has said why */
+    }
+}
+
+int cmd_train(int argc, char **argv) {
+    struct request request = {.json = false};
+    int option, code = EXIT_DONE;
+    while (code == EXIT_DONE && (option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+        code = parse_option(&request, option) ? EXIT_DONE : EXIT_USAGE;
+    if (code == EXIT_DONE && request.help)
+        code = print_help();
+    else if (code == EXIT_DONE && optind < argc)
+        code = report_usage("train", "\"%s\" belongs to no option", argv[optind]);
+    else if (code == EXIT_DONE)
+        code = train(&request);
+    settings_free(&request.settings);
+    return code;
+}

@@ -1,0 +1,263 @@
+/* checkpoint.c - see checkpoint.h. */
+#include "train/checkpoint.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "model/weights.h"
+#include "train/card.h"
+#include "train/metrics.h"
+
+#define MOMENTS_FILE "training.safetensors"
+#define PROGRESS_FILE "training.json"
+#define TEMPORARY_FOLDER ".partial"
+
+/* A path inside a folder, built for the length of one call. */
+static loom_status with_path(const char *folder, const char *name, char **path, struct loom_error *error) {
+    *path = loom_path_join(folder, name);
+    return *path ? LOOM_OK : loom_fail_memory(error, folder, strlen(folder));
+}
+
+/* ---- saving
+ * ------------------------------------------------------------------------------------------------------------ */
+
+static loom_status save_blocks(const struct loom_trainer *t, const char *path, const char *const *prefixes,
+                               const real *const *sources, size_t count, struct loom_error *error) {
+    const struct loom_tensors *table = &t->model.net.tensors;
+    const struct loom_kernels *k = t->model.k;
+    struct loom_weights_block blocks[2];
+    loom_status status = LOOM_OK;
+    for (size_t i = 0; i < count; i++) {
+        blocks[i] = (struct loom_weights_block){prefixes[i], calloc(table->elements, sizeof(real))};
+        if (blocks[i].data)
+            k->download(k, blocks[i].data, sources[i], table->elements * sizeof(real));
+        else
+            status = loom_fail_memory(error, path, table->elements * sizeof(real));
+    }
+    if (status == LOOM_OK)
+        status = loom_weights_write(path, table, blocks, count, error);
+    for (size_t i = 0; i < count; i++)
+        free(blocks[i].data);
+    return status;
+}
+
+static loom_status save_weights(const struct loom_trainer *t, const char *path, struct loom_error *error) {
+    const char *prefix = "";
+    const real *source = t->model.weights;
+    return save_blocks(t, path, &prefix, &source, 1, error);
+}
+
+static loom_status save_moments(const struct loom_trainer *t, const char *path, struct loom_error *error) {
+    const char *prefixes[2] = {"adam_m.", "adam_v."};
+    const real *sources[2] = {t->optimizer.m, t->optimizer.v};
+    return save_blocks(t, path, prefixes, sources, 2, error);
+}
+
+static loom_status save_json(json_t *json, const char *path, struct loom_error *error) {
+    loom_status status = json ? loom_json_write(path, json, error) : loom_fail_memory(error, path, sizeof *json);
+    json_decref(json);
+    return status;
+}
+
+static loom_status save_progress(const struct loom_trainer *t, const char *path, struct loom_error *error) {
+    const struct loom_progress *p = &t->progress;
+    json_t *json = json_pack("{s:I,s:I,s:f,s:f,s:o,s:o,s:I,s:I}", "step", (json_int_t)p->step, "tokens",
+                             (json_int_t)p->tokens, "seconds", p->seconds, "flops", p->flops, "val_loss",
+                             loom_metrics_number(p->val_loss), "best_val_loss", loom_metrics_number(p->best_val_loss),
+                             "best_step", (json_int_t)p->best_step, "updates", (json_int_t)t->optimizer.updates);
+    return save_json(json, path, error);
+}
+
+static loom_status save_config(const struct loom_trainer *t, const char *path, struct loom_error *error) {
+    return loom_config_write(path, &t->setup.config, error);
+}
+
+static loom_status save_generation(const struct loom_trainer *t, const char *path, struct loom_error *error) {
+    (void)t; /* no choice of the run reaches this file yet */
+    return save_json(json_pack("{s:b,s:f,s:i}", "do_sample", 1, "temperature", 1.0, "max_new_tokens", 256), path,
+                     error);
+}
+
+static loom_status save_marker(const struct loom_trainer *t, const char *path, struct loom_error *error) {
+    (void)t; /* its being there is all it says */
+    return loom_file_replace(path, "", 0, error);
+}
+
+static loom_status save_files(const struct loom_trainer *t, const char *folder, struct loom_error *error) {
+    /* In this order: the marker comes last. */
+    static const struct {
+        const char *name;
+        loom_status (*save)(const struct loom_trainer *t, const char *path, struct loom_error *error);
+    } files[] = {
+        {LOOM_CONFIG_FILE, save_config},  {LOOM_WEIGHTS_FILE, save_weights},           {MOMENTS_FILE, save_moments},
+        {PROGRESS_FILE, save_progress},   {"generation_config.json", save_generation}, {"README.md", loom_card_write},
+        {LOOM_COMPLETE_FILE, save_marker}};
+    loom_status status = loom_tokenizer_save(t->tokens->tokenizer, folder, error);
+    for (size_t i = 0; i < sizeof files / sizeof files[0] && status == LOOM_OK; i++) {
+        char *path;
+        status = with_path(folder, files[i].name, &path, error);
+        if (status == LOOM_OK)
+            status = files[i].save(t, path, error);
+        free(path);
+    }
+    return status;
+}
+
+static loom_status save_best(const struct loom_trainer *t, const char *checkpoints, const char *name,
+                             struct loom_error *error) {
+    char *path;
+    if (t->progress.best_step != t->progress.step || isnan(t->progress.best_val_loss))
+        return LOOM_OK;
+    loom_status status = with_path(checkpoints, LOOM_BEST_FILE, &path, error);
+    if (status == LOOM_OK)
+        status =
+            save_json(json_pack("{s:s,s:f}", "checkpoint", name, "val_loss", t->progress.best_val_loss), path, error);
+    free(path);
+    return status;
+}
+
+static void step_name(char name[32], uint64_t step) {
+    snprintf(name, 32, "step-%08" PRIu64, step);
+}
+
+/* Removes all checkpoints but the newest `keep` and the best. */
+static loom_status prune(const struct loom_trainer *t, const char *checkpoints, struct loom_error *error) {
+    char **names, best[32];
+    size_t count;
+    int kept = 0;
+    step_name(best, t->progress.best_step);
+    loom_status status = loom_folder_list(checkpoints, &names, &count, error);
+    if (status)
+        return status;
+    for (size_t i = count; i-- > 0 && status == LOOM_OK;) {
+        char *path;
+        if (strncmp(names[i], "step-", 5) != 0 || kept++ < t->setup.recipe.keep_checkpoints ||
+            strcmp(names[i], best) == 0)
+            continue;
+        status = with_path(checkpoints, names[i], &path, error);
+        if (status == LOOM_OK)
+            status = loom_folder_remove(path, error);
+        free(path);
+    }
+    loom_names_free(names, count);
+    return status;
+}
+
+/* Fills the temporary folder and gives it its name. A checkpoint of the same step is the same: it makes way. */
+static loom_status save_folder(const struct loom_trainer *t, const char *temporary, const char *target,
+                               struct loom_error *error) {
+    loom_status status = loom_folder_remove(temporary, error);
+    if (status == LOOM_OK)
+        status = loom_folder_create(temporary, error);
+    if (status == LOOM_OK)
+        status = save_files(t, temporary, error);
+    if (status == LOOM_OK)
+        status = loom_folder_remove(target, error);
+    if (status == LOOM_OK)
+        status = loom_folder_rename(temporary, target, error);
+    if (status)
+        loom_folder_remove(temporary, NULL);
+    return status;
+}
+
+loom_status loom_checkpoint_save(const struct loom_trainer *trainer, const char *run, char **saved,
+                                 struct loom_error *error) {
+    char name[32], *checkpoints = loom_path_join(run, LOOM_CHECKPOINTS_FOLDER);
+    char *temporary = checkpoints ? loom_path_join(checkpoints, TEMPORARY_FOLDER) : NULL;
+    step_name(name, trainer->progress.step);
+    *saved = checkpoints ? loom_path_join(checkpoints, name) : NULL;
+    loom_status status =
+        temporary && *saved ? loom_folder_create(checkpoints, error) : loom_fail_memory(error, run, strlen(run));
+    if (status == LOOM_OK)
+        status = save_folder(trainer, temporary, *saved, error);
+    if (status == LOOM_OK)
+        status = save_best(trainer, checkpoints, name, error);
+    if (status == LOOM_OK)
+        status = prune(trainer, checkpoints, error);
+    free(temporary);
+    free(checkpoints);
+    if (status) {
+        free(*saved);
+        *saved = NULL;
+    }
+    return status;
+}
+
+/* ---- loading
+ * ----------------------------------------------------------------------------------------------------------- */
+
+static loom_status load_progress(struct loom_trainer *t, const char *path, struct loom_error *error) {
+    struct loom_progress *p = &t->progress;
+    int64_t step = 0, tokens = 0, best = 0, updates = 0;
+    json_t *json;
+    loom_status status = loom_json_read(path, &json, error);
+    if (status)
+        return status;
+    const struct {
+        const char *key;
+        int64_t *value;
+    } counters[] = {{"step", &step}, {"tokens", &tokens}, {"best_step", &best}, {"updates", &updates}};
+    for (size_t i = 0; i < sizeof counters / sizeof counters[0] && status == LOOM_OK; i++)
+        status = loom_json_integer(json, counters[i].key, path, 0, INT64_MAX, counters[i].value, error);
+    if (status == LOOM_OK)
+        status = loom_json_number(json, "seconds", path, &p->seconds, error);
+    if (status == LOOM_OK)
+        status = loom_json_number(json, "flops", path, &p->flops, error);
+    const json_t *last = json_object_get(json, "val_loss"), *lowest = json_object_get(json, "best_val_loss");
+    p->val_loss = json_is_number(last) ? json_number_value(last) : (double)NAN;
+    p->best_val_loss = json_is_number(lowest) ? json_number_value(lowest) : (double)NAN;
+    p->step = (uint64_t)step;
+    p->tokens = (uint64_t)tokens;
+    p->best_step = (uint64_t)best;
+    t->optimizer.updates = (uint64_t)updates;
+    json_decref(json);
+    return status;
+}
+
+static loom_status load_weights(struct loom_trainer *t, const char *path, struct loom_error *error) {
+    const struct loom_tensors *table = &t->model.net.tensors;
+    struct loom_weights_block block = {"", calloc(table->elements, sizeof(real))};
+    loom_status status = block.data ? loom_weights_read(path, table, &block, 1, error)
+                                    : loom_fail_memory(error, path, table->elements * sizeof(real));
+    if (status == LOOM_OK)
+        loom_model_upload(&t->model, block.data);
+    free(block.data);
+    return status;
+}
+
+static loom_status load_moments(struct loom_trainer *t, const char *path, struct loom_error *error) {
+    const struct loom_tensors *table = &t->model.net.tensors;
+    const struct loom_kernels *k = t->model.k;
+    size_t bytes = table->elements * sizeof(real);
+    struct loom_weights_block blocks[2] = {{"adam_m.", calloc(1, bytes)}, {"adam_v.", calloc(1, bytes)}};
+    loom_status status = blocks[0].data && blocks[1].data ? loom_weights_read(path, table, blocks, 2, error)
+                                                          : loom_fail_memory(error, path, 2 * bytes);
+    if (status == LOOM_OK) {
+        k->upload(k, t->optimizer.m, blocks[0].data, bytes);
+        k->upload(k, t->optimizer.v, blocks[1].data, bytes);
+    }
+    free(blocks[0].data);
+    free(blocks[1].data);
+    return status;
+}
+
+loom_status loom_checkpoint_load(struct loom_trainer *trainer, const char *run, struct loom_error *error) {
+    static const struct {
+        const char *name;
+        loom_status (*load)(struct loom_trainer *t, const char *path, struct loom_error *error);
+    } files[] = {{LOOM_WEIGHTS_FILE, load_weights}, {MOMENTS_FILE, load_moments}, {PROGRESS_FILE, load_progress}};
+    char *folder;
+    loom_status status = loom_checkpoint_newest(run, &folder, error);
+    for (size_t i = 0; folder && i < sizeof files / sizeof files[0] && status == LOOM_OK; i++) {
+        char *path;
+        status = with_path(folder, files[i].name, &path, error);
+        if (status == LOOM_OK)
+            status = files[i].load(trainer, path, error);
+        free(path);
+    }
+    free(folder);
+    return status;
+}

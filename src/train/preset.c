@@ -1,0 +1,123 @@
+/* preset.c - named setups: a model and how to train it. A preset is a list of settings over its architecture's
+ * defaults. */
+#include <string.h>
+
+#include "train/recipe.h"
+
+struct preset {
+    const char *name, *summary;
+    enum loom_architecture architecture;
+    const char *settings; /* key=value, separated by spaces */
+};
+
+/* Every training starts from these: nanoGPT's settings for a small model on a CPU. */
+#define NANOGPT_SMALL_TRAINING                                                                                         \
+    "batch_size=12 gradient_accumulation_steps=1 max_iters=2000 learning_rate=1e-3 min_lr=1e-4 warmup_iters=100 "      \
+    "beta1=0.9 beta2=0.99 epsilon=1e-8 weight_decay=0.1 decay=matrices grad_clip=1 eval_interval=250 "                 \
+    "keep_checkpoints=1 sample_tokens=300 seed=1"
+
+/* The reference's own training: AdamW with decay on every tensor. */
+#define MYTHOS_TRAINING                                                                                                \
+    "batch_size=8 gradient_accumulation_steps=32 max_iters=57220 learning_rate=3e-4 min_lr=3e-5 warmup_iters=2000 "    \
+    "beta1=0.9 beta2=0.95 epsilon=1e-8 weight_decay=0.1 decay=all grad_clip=1 eval_interval=1000 "                     \
+    "keep_checkpoints=2 sample_tokens=300 seed=1 seq_len=2048"
+
+static const struct preset presets[] = {
+    {"loom-small", "looped mixture of experts, about 0.8 M parameters: the demo's side of the race",
+     LOOM_ARCHITECTURE_LOOM,
+     "dim=128 n_heads=4 n_kv_heads=4 max_seq_len=64 attn_type=gqa prelude_layers=1 coda_layers=1 core_layers=1 "
+     "max_loop_iters=3 n_experts=8 n_experts_per_tok=2 n_shared_experts=1 expert_dim=112 lora_rank=4 "
+     "rope_theta=10000 halting=act router_bias_rate=1e-3 " NANOGPT_SMALL_TRAINING},
+    {"nanogpt-small", "nanoGPT at its small CPU settings: 4 layers, 4 heads, width 128, context 64",
+     LOOM_ARCHITECTURE_GPT, "n_layer=4 n_head=4 n_embd=128 block_size=64 bias=false dropout=0 " NANOGPT_SMALL_TRAINING},
+    {"openmythos-small", "the looped reference, unmended, at the small settings", LOOM_ARCHITECTURE_OPENMYTHOS,
+     "dim=128 n_heads=4 n_kv_heads=4 max_seq_len=64 attn_type=gqa prelude_layers=1 coda_layers=1 "
+     "max_loop_iters=3 n_experts=8 n_experts_per_tok=2 n_shared_experts=1 expert_dim=112 lora_rank=4 "
+     "rope_theta=10000 " NANOGPT_SMALL_TRAINING " decay=all"},
+    {"gqa-bench", "a looped model of width 384 with grouped-query attention, for timing", LOOM_ARCHITECTURE_OPENMYTHOS,
+     "dim=384 n_heads=6 n_kv_heads=2 max_seq_len=256 attn_type=gqa prelude_layers=1 coda_layers=1 max_loop_iters=4 "
+     "n_experts=8 n_experts_per_tok=2 n_shared_experts=1 expert_dim=256 lora_rank=16 " NANOGPT_SMALL_TRAINING
+     " batch_size=8"},
+    {"mla-bench", "the same with latent attention", LOOM_ARCHITECTURE_OPENMYTHOS,
+     "dim=384 n_heads=6 max_seq_len=256 attn_type=mla kv_lora_rank=128 q_lora_rank=192 qk_rope_head_dim=32 "
+     "qk_nope_head_dim=32 v_head_dim=64 prelude_layers=1 coda_layers=1 max_loop_iters=4 n_experts=8 "
+     "n_experts_per_tok=2 n_shared_experts=1 expert_dim=256 lora_rank=16 " NANOGPT_SMALL_TRAINING " batch_size=8"},
+    {"nanogpt-shakespeare", "nanoGPT at its larger character settings: 6 layers, width 384, context 256",
+     LOOM_ARCHITECTURE_GPT,
+     "n_layer=6 n_head=6 n_embd=384 block_size=256 bias=false dropout=0.2 " NANOGPT_SMALL_TRAINING
+     " batch_size=64 max_iters=5000"},
+    {"mythos-1b", "the reference's 1 B sizes", LOOM_ARCHITECTURE_OPENMYTHOS,
+     "vocab_size=32000 kv_lora_rank=256 q_lora_rank=512 qk_rope_head_dim=32 qk_nope_head_dim=64 v_head_dim=64 "
+     "expert_dim=2048 lora_rank=8 " MYTHOS_TRAINING},
+    {"mythos-3b", "the reference's 3 B sizes", LOOM_ARCHITECTURE_OPENMYTHOS,
+     "vocab_size=32000 dim=3072 n_heads=24 n_kv_heads=6 kv_lora_rank=384 q_lora_rank=768 qk_rope_head_dim=32 "
+     "qk_nope_head_dim=96 v_head_dim=96 expert_dim=4096 lora_rank=8 " MYTHOS_TRAINING},
+    {"mythos-10b", "the reference's 10 B sizes", LOOM_ARCHITECTURE_OPENMYTHOS,
+     "vocab_size=32000 dim=4096 n_heads=32 n_kv_heads=8 max_seq_len=8192 max_loop_iters=24 kv_lora_rank=512 "
+     "q_lora_rank=1024 n_experts=128 expert_dim=5632 " MYTHOS_TRAINING},
+    {"mythos-50b", "the reference's 50 B sizes", LOOM_ARCHITECTURE_OPENMYTHOS,
+     "vocab_size=32000 dim=6144 n_heads=48 n_kv_heads=8 max_seq_len=8192 max_loop_iters=32 prelude_layers=3 "
+     "coda_layers=3 n_experts=256 n_shared_experts=4 expert_dim=9728 lora_rank=32 " MYTHOS_TRAINING},
+    {"mythos-100b", "the reference's 100 B sizes", LOOM_ARCHITECTURE_OPENMYTHOS,
+     "vocab_size=32000 dim=8192 n_heads=64 n_kv_heads=8 max_seq_len=1000000 max_loop_iters=32 prelude_layers=4 "
+     "coda_layers=4 q_lora_rank=2048 n_experts=256 n_shared_experts=4 n_experts_per_tok=8 expert_dim=13568 "
+     "rope_theta=1000000 lora_rank=64 max_output_tokens=131072 " MYTHOS_TRAINING},
+    {"mythos-500b", "the reference's 500 B sizes", LOOM_ARCHITECTURE_OPENMYTHOS,
+     "vocab_size=100000 dim=12288 n_heads=96 n_kv_heads=16 max_seq_len=1000000 max_loop_iters=48 prelude_layers=4 "
+     "coda_layers=4 kv_lora_rank=1024 q_lora_rank=3072 n_experts=512 n_shared_experts=8 n_experts_per_tok=8 "
+     "expert_dim=23040 rope_theta=1000000 lora_rank=128 max_output_tokens=131072 " MYTHOS_TRAINING},
+    {"mythos-1t", "the reference's 1 T sizes", LOOM_ARCHITECTURE_OPENMYTHOS,
+     "vocab_size=100000 dim=16384 n_heads=128 n_kv_heads=16 max_seq_len=1000000 max_loop_iters=64 prelude_layers=6 "
+     "coda_layers=6 kv_lora_rank=1024 q_lora_rank=4096 n_experts=512 n_shared_experts=8 n_experts_per_tok=8 "
+     "expert_dim=34560 rope_theta=2000000 lora_rank=256 max_output_tokens=131072 " MYTHOS_TRAINING},
+};
+
+enum { PRESETS = sizeof presets / sizeof presets[0] };
+
+static const struct preset *find(const char *name) {
+    for (size_t i = 0; i < PRESETS; i++)
+        if (strcmp(presets[i].name, name) == 0)
+            return &presets[i];
+    return NULL;
+}
+
+size_t loom_preset_count(void) {
+    return PRESETS;
+}
+
+const char *loom_preset_name(size_t index) {
+    return index < PRESETS ? presets[index].name : NULL;
+}
+
+const char *loom_preset_summary(const char *name) {
+    const struct preset *preset = find(name);
+    return preset ? preset->summary : NULL;
+}
+
+/* One "key=value" of `length` bytes. */
+static loom_status set_pair(struct loom_setup *setup, const char *pair, size_t length, struct loom_error *error) {
+    char text[128];
+    if (length >= sizeof text)
+        return loom_fail(error, LOOM_INVALID, "the preset's setting \"%.64s\" is too long", pair);
+    memcpy(text, pair, length);
+    text[length] = '\0';
+    char *equals = strchr(text, '=');
+    if (!equals)
+        return loom_fail(error, LOOM_INVALID, "the preset's setting \"%s\" has no value", text);
+    *equals = '\0';
+    return loom_setup_set(setup, text, equals + 1, error);
+}
+
+loom_status loom_setup_preset(struct loom_setup *setup, const char *name, struct loom_error *error) {
+    const struct preset *preset = find(name);
+    if (!preset)
+        return loom_fail(error, LOOM_INVALID, "there is no preset \"%.64s\"; `loom help train` lists them", name);
+    *setup = (struct loom_setup){.config = loom_config_default(preset->architecture), .preset = preset->name};
+    loom_status status = LOOM_OK;
+    for (const char *at = preset->settings; *at && status == LOOM_OK;) {
+        size_t length = strcspn(at, " ");
+        status = set_pair(setup, at, length, error);
+        at += length + strspn(at + length, " ");
+    }
+    return status;
+}

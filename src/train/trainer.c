@@ -1,0 +1,244 @@
+/* trainer.c - see trainer.h. */
+#include "train/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "train/schedule.h"
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static struct loom_workspace_shape shape_of(const struct loom_setup *setup) {
+    return (struct loom_workspace_shape){.batch = (size_t)setup->recipe.batch_size,
+                                         .seq = (size_t)setup->recipe.seq_len,
+                                         .loops = setup->config.max_loop_iters,
+                                         .keep = true};
+}
+
+/* What an update and the gradient's norm compute: they are the same for every weight. */
+static double update_flops(const struct loom_tensors *table) {
+    struct loom_counter counter;
+    loom_counter_init(&counter, NULL);
+    const struct loom_kernels *k = &counter.kernels;
+    struct loom_adamw step = {0};
+    k->sum_squares(k, NULL, table->elements);
+    k->adamw(k, &step, NULL, NULL, NULL, NULL, (size_t)loom_tensors_parameters(table));
+    return counter.flops;
+}
+
+loom_status loom_trainer_measure(const struct loom_setup *setup, struct loom_train_result *result,
+                                 struct loom_error *error) {
+    struct loom_net net;
+    const struct loom_recipe *recipe = &setup->recipe;
+    struct loom_workspace_shape shape = shape_of(setup);
+    size_t stack = 0;
+    double pass = 0;
+    loom_status status = loom_net_open(&net, &setup->config, error);
+    if (status == LOOM_OK)
+        status = loom_workspace_measure(&net, &shape, &stack, &pass, error);
+    uint64_t accumulation = (uint64_t)recipe->gradient_accumulation_steps, bytes = net.tensors.elements * sizeof(real);
+    result->parameters = loom_tensors_parameters(&net.tensors);
+    result->active_parameters = loom_net_active_parameters(&net);
+    result->bytes_weights = result->bytes_gradients = bytes;
+    result->bytes_optimizer = 2 * bytes;
+    result->bytes_activations = stack;
+    result->tokens_per_step = accumulation * shape.batch * shape.seq;
+    result->flops_per_step = (double)accumulation * pass + update_flops(&net.tensors);
+    result->flops_total = result->flops_per_step * (double)recipe->max_iters;
+    loom_net_close(&net);
+    return status;
+}
+
+static loom_status init_weights(struct loom_trainer *t, struct loom_error *error) {
+    const struct loom_tensors *table = &t->model.net.tensors;
+    real *host = calloc(table->elements, sizeof *host);
+    if (!host)
+        return loom_fail_memory(error, "initial weights", table->elements * sizeof *host);
+    loom_tensors_init(table, host, t->setup.recipe.seed);
+    loom_model_upload(&t->model, host);
+    free(host);
+    return LOOM_OK;
+}
+
+static loom_status open_parts(struct loom_trainer *t, int threads, struct loom_error *error) {
+    const struct loom_recipe *recipe = &t->setup.recipe;
+    struct loom_workspace_shape shape = shape_of(&t->setup);
+    size_t rows = shape.batch * shape.seq;
+    loom_status status = loom_model_create(&t->model, &t->setup.config, threads, error);
+    if (status)
+        return status;
+    size_t bytes = t->model.net.tensors.elements * sizeof *t->gradients;
+    loom_counter_init(&t->counter, t->model.k);
+    const struct loom_kernels *k = &t->counter.kernels;
+    t->model.tokenizer = t->tokens->tokenizer; /* borrowed, for samples; given back before the model closes */
+    status = loom_optimizer_open(&t->optimizer, k, &t->model.net.tensors, recipe->decay, error);
+    if (status == LOOM_OK && !(t->gradients = k->alloc(k, bytes)))
+        status = loom_fail_memory(error, "gradients", bytes);
+    if (status == LOOM_OK)
+        status = loom_workspace_open(&t->ws, &t->model.net, k, &shape, error);
+    if (status == LOOM_OK)
+        status = loom_objective_open(&t->buffers, k, rows, error);
+    t->inputs = calloc(rows, sizeof *t->inputs);
+    t->targets = calloc(rows, sizeof *t->targets);
+    t->bias = calloc((size_t)t->setup.config.n_experts + 1, sizeof *t->bias);
+    if (status == LOOM_OK && !(t->inputs && t->targets && t->bias))
+        status = loom_fail_memory(error, "batch", 2 * rows * sizeof *t->inputs);
+    return status ? status : init_weights(t, error);
+}
+
+loom_status loom_trainer_open(struct loom_trainer *trainer, const struct loom_setup *setup, struct loom_tokens *tokens,
+                              int threads, struct loom_error *error) {
+    *trainer =
+        (struct loom_trainer){.setup = *setup, .tokens = tokens, .progress = {.val_loss = NAN, .best_val_loss = NAN}};
+    loom_status status = loom_batch_check(tokens, (size_t)setup->recipe.seq_len, error);
+    if (status == LOOM_OK)
+        status = open_parts(trainer, threads, error);
+    if (status)
+        loom_trainer_close(trainer);
+    return status;
+}
+
+void loom_trainer_close(struct loom_trainer *trainer) {
+    struct loom_trainer *t = trainer;
+    if (t->model.k) {
+        loom_objective_close(&t->buffers, t->model.k);
+        t->model.k->release(t->model.k, t->gradients);
+    }
+    loom_optimizer_close(&t->optimizer);
+    loom_workspace_close(&t->ws);
+    t->model.tokenizer = NULL;
+    loom_model_close(&t->model);
+    free(t->inputs);
+    free(t->targets);
+    free(t->bias);
+    *t = (struct loom_trainer){0};
+}
+
+/* ---- one step
+ * ---------------------------------------------------------------------------------------------------------- */
+
+/* Adds the gradients of all micro-batches; returns the mean loss. */
+static double accumulate(struct loom_trainer *t) {
+    const struct loom_recipe *recipe = &t->setup.recipe;
+    const struct loom_kernels *k = t->ws.k;
+    size_t batch = (size_t)recipe->batch_size, seq = (size_t)recipe->seq_len;
+    uint64_t parts = (uint64_t)recipe->gradient_accumulation_steps;
+    double tokens = (double)(parts * batch * seq), sum = 0;
+    k->fill(k, t->gradients, 0, t->model.net.tensors.elements);
+    loom_loads_clear(&t->ws.loads);
+    for (uint64_t i = 0; i < parts; i++) {
+        uint64_t micro = t->progress.step * parts + i;
+        struct loom_random dropout = {recipe->seed, LOOM_RANDOM_DROPOUT};
+        loom_batch_draw(t->tokens, recipe->seed, micro, batch, seq, t->inputs, t->targets);
+        struct loom_objective o = {.forward = {.weights = t->model.weights,
+                                               .ids = t->inputs,
+                                               .batch = batch,
+                                               .seq = seq,
+                                               .loops = t->setup.config.max_loop_iters,
+                                               .keep = true,
+                                               .dropout_seed = loom_random_bits(dropout, micro),
+                                               .count_loads = true},
+                                   .targets = t->targets,
+                                   .scale = (real)(1 / tokens),
+                                   .gradients = t->gradients};
+        sum += loom_objective_run(&t->ws, &t->buffers, &o);
+    }
+    return sum / tokens;
+}
+
+/* How often a layer chose an expert in all loops of the last step. */
+static uint64_t load_of(const struct loom_loads *loads, size_t layer, size_t expert) {
+    uint64_t load = 0;
+    for (size_t t = 0; t < (size_t)loads->loops; t++)
+        load += loads->choices[(t * (size_t)loads->layers + layer) * (size_t)loads->experts + expert];
+    return load;
+}
+
+/* Moves each expert's selection bias a fixed step towards an even load over the loops. DeepSeek-V3, arXiv 2412.19437.
+ */
+static void balance(struct loom_trainer *t) {
+    const struct loom_core *core = &t->model.net.core;
+    const struct loom_loads *loads = &t->ws.loads;
+    const struct loom_kernels *k = t->model.k;
+    size_t experts = (size_t)loads->experts;
+    real rate = (real)t->setup.recipe.router_bias_rate;
+    for (size_t l = 0; rate > 0 && l < core->layers; l++) {
+        real *place = t->model.weights + core->blocks[l].router.bias;
+        uint64_t all = 0;
+        for (size_t e = 0; e < experts; e++)
+            all += load_of(loads, l, e);
+        k->download(k, t->bias, place, experts * sizeof *t->bias);
+        for (size_t e = 0; e < experts; e++) {
+            uint64_t load = load_of(loads, l, e) * experts;
+            t->bias[e] += load < all ? rate : load > all ? -rate : 0;
+        }
+        k->upload(k, place, t->bias, experts * sizeof *t->bias);
+    }
+}
+
+static loom_status check_finite(const struct loom_trainer *t, const struct loom_step *step, struct loom_error *error) {
+    unsigned long long at = (unsigned long long)t->progress.step + 1;
+    if (!isfinite(step->loss))
+        return loom_fail(error, LOOM_FAILED, "step %llu: the loss is %g, not a finite number; learning rate %g", at,
+                         step->loss, step->learning_rate);
+    if (!isfinite(step->gradient_norm))
+        return loom_fail(error, LOOM_FAILED, "step %llu: the gradient's norm is %g, not a finite number; loss %g", at,
+                         step->gradient_norm, step->loss);
+    return LOOM_OK;
+}
+
+loom_status loom_trainer_step(struct loom_trainer *trainer, struct loom_step *step, struct loom_error *error) {
+    struct loom_trainer *t = trainer;
+    const struct loom_recipe *recipe = &t->setup.recipe;
+    double begin = now();
+    t->counter.flops = 0;
+    *step = (struct loom_step){.learning_rate = loom_learning_rate(recipe, t->progress.step)};
+    step->loss = accumulate(t);
+    step->gradient_norm = loom_gradient_norm(t->ws.k, t->gradients, t->model.net.tensors.elements, 1);
+    loom_status status = check_finite(t, step, error);
+    if (status)
+        return status;
+    double factor = loom_clip_factor(step->gradient_norm, recipe->grad_clip);
+    loom_optimizer_update(&t->optimizer, recipe, step->learning_rate, factor, t->model.weights, t->gradients);
+    if (t->ws.loads.choices) {
+        balance(t);
+        step->mean_loops = loom_loads_mean_loops(&t->ws.loads);
+        step->imbalance = loom_loads_imbalance(&t->ws.loads);
+    }
+    step->seconds = now() - begin;
+    step->flops = t->counter.flops;
+    t->progress.step++;
+    t->progress.tokens +=
+        (uint64_t)recipe->gradient_accumulation_steps * (uint64_t)recipe->batch_size * (uint64_t)recipe->seq_len;
+    t->progress.seconds += step->seconds;
+    t->progress.flops += step->flops;
+    return LOOM_OK;
+}
+
+loom_status loom_trainer_evaluate(struct loom_trainer *trainer, const volatile sig_atomic_t *stop,
+                                  struct loom_error *error) {
+    struct loom_trainer *t = trainer;
+    struct loom_heldout heldout;
+    struct loom_heldout_options options = {.tokens = t->tokens,
+                                           .weights = t->model.weights,
+                                           .batch = (size_t)t->setup.recipe.batch_size,
+                                           .seq = (size_t)t->setup.recipe.seq_len,
+                                           .loops = t->setup.config.max_loop_iters,
+                                           .inputs = t->inputs,
+                                           .targets = t->targets,
+                                           .stop = stop};
+    loom_status status = loom_heldout_run(&t->ws, &t->buffers, &options, &heldout, error);
+    if (status)
+        return status;
+    t->progress.val_loss = heldout.loss;
+    if (!(heldout.loss >= t->progress.best_val_loss)) {
+        t->progress.best_val_loss = heldout.loss;
+        t->progress.best_step = t->progress.step;
+    }
+    return LOOM_OK;
+}

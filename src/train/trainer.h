@@ -1,0 +1,56 @@
+/* trainer.h - one training run in memory: model, data, optimizer, and a step that moves them.
+ *
+ * The trainer knows no files of the run; run.c does. Everything random is a function of (seed, step), so the state is
+ * the weights, the optimizer's moments and the counters in struct loom_progress. */
+#ifndef LOOM_TRAIN_TRAINER_H
+#define LOOM_TRAIN_TRAINER_H
+
+#include "model/model.h"
+#include "train/objective.h"
+#include "train/optimizer.h"
+
+/* How far a run has come. */
+struct loom_progress {
+    uint64_t step, tokens;
+    double seconds, flops;          /* of training; evaluation is not counted */
+    double val_loss, best_val_loss; /* NAN before the first evaluation */
+    uint64_t best_step;
+};
+
+struct loom_step {
+    double loss, learning_rate, gradient_norm, seconds, flops;
+    double mean_loops, imbalance;
+};
+
+struct loom_trainer {
+    struct loom_setup setup;
+    struct loom_model model;
+    struct loom_tokens *tokens;  /* borrowed */
+    struct loom_counter counter; /* the model's machine, counted */
+    struct loom_workspace ws;
+    struct loom_objective_buffers buffers;
+    struct loom_optimizer optimizer;
+    real *gradients;
+    int *inputs, *targets; /* (B*T) on the host */
+    real *bias;            /* (E) on the host: a router's selection bias while it is moved */
+    struct loom_progress progress;
+};
+
+/* What a trainer of this setup will take, and what one step computes; nothing is taken. */
+loom_status loom_trainer_measure(const struct loom_setup *setup, struct loom_train_result *result,
+                                 struct loom_error *error);
+
+/* A checked setup whose vocabulary is that of the tokens; weights are fresh from the seed. The trainer must not move.
+ */
+loom_status loom_trainer_open(struct loom_trainer *trainer, const struct loom_setup *setup, struct loom_tokens *tokens,
+                              int threads, struct loom_error *error);
+void loom_trainer_close(struct loom_trainer *trainer);
+
+/* One optimizer step. LOOM_FAILED, with weights and optimizer untouched, when loss or gradient is not finite. */
+loom_status loom_trainer_step(struct loom_trainer *trainer, struct loom_step *step, struct loom_error *error);
+
+/* The loss over the whole validation split; fills progress' validation fields. ws.loads then holds its loads. */
+loom_status loom_trainer_evaluate(struct loom_trainer *trainer, const volatile sig_atomic_t *stop,
+                                  struct loom_error *error);
+
+#endif
