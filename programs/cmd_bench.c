@@ -36,9 +36,13 @@ struct request {
 };
 
 static void print_row(void *user, const struct loom_bench_row *row) {
-    (void)user;
-    printf("%-36s %14s %-8s %12s/s %7.1f%%\n", row->name, show_count(row->per_second).text, row->unit,
-           show_flops(row->flops_per_second).text, 100 * row->peak_share);
+    bool *headed = user;
+    if (!*headed)
+        printf("%-36s %12s %-6s %14s %8s\n", "each second", "", "", "FLOPs", "of peak");
+    *headed = true;
+    const bool flops_alone = strcmp(row->unit, "FLOP") == 0;
+    printf("%-36s %12s %-6s %14s %7.1f%%\n", row->name, flops_alone ? "" : show_count(row->per_second).text,
+           flops_alone ? "" : row->unit, show_flops(row->flops_per_second).text, 100 * row->peak_share);
     fflush(stdout); /* each row when it is known */
 }
 
@@ -60,10 +64,8 @@ static int bench(struct request *request) {
     struct loom_error error;
     request->options.settings = request->settings.items;
     request->options.n_settings = request->settings.count;
-    if (!request->json)
-        printf("%-36s %14s %-8s %14s %8s\n", "", "a second", "", "FLOPs", "of peak");
-    fflush(stdout);
-    loom_status status = loom_bench(&request->options, request->json ? print_json_row : print_row, NULL, &error);
+    bool headed = false;
+    loom_status status = loom_bench(&request->options, request->json ? print_json_row : print_row, &headed, &error);
     return status ? report_failure(status, &error) : finish_output();
 }
 

@@ -14,7 +14,8 @@
 static const char help[] =
     "Usage: loom race --data DIR --out DIR [OPTION]...\n"
     "Trains the baseline and the looped model on the same tokens, batches and context, and compares what each pays to\n"
-    "reach the baseline's best validation loss. DIR gets race.json, report.html and a run folder for each side and seed.\n"
+    "reach the baseline's best validation loss. DIR gets race.json, report.html and a run folder for each side and "
+    "seed.\n"
     "\n"
     "  --data DIR        the token folder (loom prepare makes one)\n"
     "  --out DIR         the race folder to write\n"

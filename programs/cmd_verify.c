@@ -9,14 +9,14 @@
 #include "args.h"
 #include "commands.h"
 
-static const char help[] =
-    "Usage: loom verify [--failures] [--threads N] [--json] DIR...\n"
-    "Holds model folders with a reference.safetensors against this library, tensor by tensor. Exit code 0 only when every\n"
-    "number is within its tolerance.\n"
-    "\n"
-    "  --failures    print only the tensors that fail\n"
-    "  --threads N   default: one for each processor\n"
-    "  --json        print one JSON object a line, one for each folder\n";
+static const char help[] = "Usage: loom verify [--failures] [--threads N] [--json] DIR...\n"
+                           "Holds model folders with a reference.safetensors against this library, tensor by tensor. "
+                           "Exit code 0 only when every\n"
+                           "number is within its tolerance.\n"
+                           "\n"
+                           "  --failures    print only the tensors that fail\n"
+                           "  --threads N   default: one for each processor\n"
+                           "  --json        print one JSON object a line, one for each folder\n";
 
 struct table {
     bool json;

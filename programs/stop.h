@@ -1,5 +1,5 @@
-/* stop.h - the first SIGINT or SIGTERM asks long work to save and stop; a second one of the same kind ends the process at
- * once. */
+/* stop.h - the first SIGINT or SIGTERM asks long work to save and stop; a second one of the same kind ends the process
+ * at once. */
 #ifndef LOOM_PROGRAMS_STOP_H
 #define LOOM_PROGRAMS_STOP_H
 

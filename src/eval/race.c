@@ -102,6 +102,8 @@ static loom_status run_side(struct race *race, int side, int seed, struct loom_e
     train.seed = (uint64_t)seed;
     train.run_name = name;
     loom_status status = loom_train(&train, &race->results[side][seed - 1], error);
+    if (status == LOOM_OK)
+        status = loom_report(out, error);
     free(out);
     return status;
 }

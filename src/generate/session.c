@@ -7,9 +7,6 @@
 /* New tokens go through the model in pieces of at most this many, which bounds the activations of a long prompt. */
 enum { PIECE = 128 };
 
-/* Beyond this many loops the cache and the loop index would be taken for a slip of the hand. */
-enum { LOOPS_LIMIT = 4096 };
-
 static loom_status open_all(struct loom_session *s, int loops, struct loom_error *error) {
     const struct loom_net *net = &s->model->net;
     size_t vocab = (size_t)net->config.vocab_size;
@@ -31,14 +28,15 @@ loom_status loom_session_open(const struct loom_model *model, int loops, struct 
                               struct loom_error *error) {
     const struct loom_config *c = &model->net.config;
     *session = NULL;
-    if (loops < 0 || loops > LOOPS_LIMIT)
-        return loom_fail(error, LOOM_INVALID, "loops %d is outside 1 to %d", loops, LOOPS_LIMIT);
+    loom_status status = loom_net_loops(&model->net, loops, &loops, error);
+    if (status)
+        return status;
     struct loom_session *s = calloc(1, sizeof *s);
     if (!s)
         return loom_fail_memory(error, "session", sizeof *s);
     s->model = model;
     s->capacity = (size_t)c->max_seq_len;
-    loom_status status = open_all(s, loops ? loops : c->max_loop_iters, error);
+    status = open_all(s, loops, error);
     if (status) {
         loom_session_free(s);
         return status;

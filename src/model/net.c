@@ -78,6 +78,21 @@ uint64_t loom_net_active_parameters(const struct loom_net *net) {
     return all - expert * (uint64_t)(c->n_experts - c->n_experts_per_tok) * (uint64_t)c->core_layers;
 }
 
+/* Beyond this many loops the cache and the loop index would be taken for a slip of the hand. */
+enum { LOOPS_LIMIT = 4096 };
+
+loom_status loom_net_loops(const struct loom_net *net, int asked, int *loops, struct loom_error *error) {
+    const struct loom_config *c = &net->config;
+    if (asked < 0 || asked > LOOPS_LIMIT)
+        return loom_fail(error, LOOM_INVALID, "loops %d is outside 1 to %d", asked, LOOPS_LIMIT);
+    bool looped = loom_config_looped(c);
+    if (!looped && asked > 1)
+        return loom_fail(error, LOOM_INVALID, "a model of the architecture %s has no loop to run %d times",
+                         loom_architecture_name(c->architecture), asked);
+    *loops = looped && asked ? asked : c->max_loop_iters;
+    return LOOM_OK;
+}
+
 double loom_net_spectral_radius(const struct loom_net *net, const real *weights) {
     double largest = 0;
     if (!loom_config_looped(&net->config))

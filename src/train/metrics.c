@@ -77,13 +77,10 @@ json_t *loom_metrics_number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-/* The share of the first loop's tokens that leave after each loop; the last loop's are all that were left. */
 static json_t *exit_depth(const struct loom_loads *loads) {
     json_t *array = json_array();
-    for (int t = 0; t < loads->loops; t++) {
-        uint64_t next = t + 1 < loads->loops ? loads->running[t + 1] : 0;
-        json_array_append_new(array, json_real((double)(loads->running[t] - next) / (double)loads->running[0]));
-    }
+    for (int t = 0; t < loads->loops; t++)
+        json_array_append_new(array, json_real(loom_loads_exit_share(loads, t)));
     return array;
 }
 

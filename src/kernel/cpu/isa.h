@@ -22,16 +22,16 @@
 #define LOOM_ISA_NAME(stem) LOOM_ISA_EXPAND(stem, LOOM_ISA)
 
 /* A tile of the product's result, TILE_ROWS rows by TILE_VECTORS vectors, stays in registers: with the vectors of the
- * right factor and one broadcast element it just fits 32 registers (avx512) or 16 (the others). DOT_ROWS is the same
- * for the tile of dot products, which is DOT_ROWS by DOT_COLUMNS. */
+ * right factor and one broadcast element it just fits 32 registers (avx512) or 16 (the others). A tile of dot products
+ * is LANES sums, of at most DOT_ROWS rows. */
 #if defined(__AVX512F__)
-enum { LANES = 16, TILE_ROWS = 14, DOT_ROWS = 6 };
+enum { LANES = 16, TILE_ROWS = 14, DOT_ROWS = 4 };
 #elif defined(__AVX2__)
-enum { LANES = 8, TILE_ROWS = 6, DOT_ROWS = 3 };
+enum { LANES = 8, TILE_ROWS = 6, DOT_ROWS = 2 };
 #else
-enum { LANES = 4, TILE_ROWS = 6, DOT_ROWS = 3 };
+enum { LANES = 4, TILE_ROWS = 6, DOT_ROWS = 2 };
 #endif
-enum { TILE_VECTORS = 2, PANEL = TILE_VECTORS * LANES, DOT_COLUMNS = 4 };
+enum { TILE_VECTORS = 2, PANEL = TILE_VECTORS * LANES };
 
 typedef float vec __attribute__((vector_size(LANES * sizeof(float))));
 /* The same vector at any address that suits a float. */

@@ -127,7 +127,8 @@ static void add_strip(const struct forward *f, const struct chunk *s, size_t row
     const struct loom_target scores = {s->scores, s->block, false};
     const float *query = head_at(f->q, s->b, i, s->h);
     if (s->queries <= FEW_QUERIES)
-        loom_cpu_dots(scores, query, f->q.row, head_at(f->key, s->b, s->start, s->g), f->key.row, rows, width,
+        loom_cpu_dots(scores, 1, (struct loom_matrix){query, f->q.row, 1},
+                      (struct loom_matrix){head_at(f->key, s->b, s->start, s->g), f->key.row, 1}, rows, width,
                       a->head_dim);
     else
         loom_cpu_multiply(scores, (struct loom_matrix){query, f->q.row, 1}, panels_seen(s->keys, width), rows,

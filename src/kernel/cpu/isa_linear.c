@@ -10,11 +10,11 @@
 #include "kernel/cpu/isa_fill.h"
 #include "kernel/cpu/isa_tile.h"
 
-/* A packed block is at most DEPTH x COLUMNS: 256 KiB, half of a small level-2 cache. */
-enum { DEPTH = 512, COLUMNS = 128 };
+/* A packed block is at most DEPTH x COLUMNS: 384 KiB, within a small level-2 cache. */
+enum { DEPTH = 512, COLUMNS = 192 };
 
 /* Up to so many rows are dot products; so are up to so many columns left over beyond whole vectors. */
-enum { DOT_ROWS_LIMIT = 8, DOT_COLUMNS_LIMIT = LANES / 4 };
+enum { DOT_ROWS_LIMIT = 6, DOT_COLUMNS_LIMIT = LANES / 4 };
 
 /* What a task costs to hand out against what a processor multiplies meanwhile; and how finely to cut. */
 enum { CHUNK_ROWS = 4 * TILE_ROWS, TASKS_PER_THREAD = 4 };
@@ -81,8 +81,15 @@ static struct product part_of(struct product p, size_t row, size_t rows, size_t 
     return p;
 }
 
+/* c as dot products of the few rows with all columns. */
 static void multiply_dots(struct product p) {
-    loom_cpu_dots(p.c, p.a.data, p.a.row, p.b.data, p.b.column, p.rows, p.columns, p.depth);
+    loom_cpu_dots(p.c, 1, p.a, (struct loom_matrix){p.b.data, p.b.column, 1}, p.rows, p.columns, p.depth);
+}
+
+/* The same with the factors' places changed, for few columns. */
+static void multiply_dots_transposed(struct product p) {
+    const struct loom_target c = {p.c.data, 1, p.c.accumulate};
+    loom_cpu_dots(c, p.c.row, (struct loom_matrix){p.b.data, p.b.column, 1}, p.a, p.columns, p.rows, p.depth);
 }
 
 /* The depth is cut evenly, and later parts add to the first. */
@@ -117,7 +124,7 @@ static void multiply(struct product p, bool few, float *scratch) {
         multiply_dots(p);
     } else if (contiguous && rest <= DOT_COLUMNS_LIMIT) {
         multiply_packed(part_of(p, 0, p.rows, 0, whole), scratch);
-        multiply_dots(part_of(p, 0, p.rows, whole, rest));
+        multiply_dots_transposed(part_of(p, 0, p.rows, whole, rest));
     } else {
         multiply_packed(p, scratch);
     }

@@ -61,26 +61,38 @@ static void pack_transposed(float *to, size_t width, const float *b, size_t ldb,
     }
 }
 
-/* Packs LANES columns that are contiguous in b's rows, ldb apart. */
-static void pack_copied(float *to, size_t width, const float *b, size_t ldb, size_t depth, size_t columns) {
-    for (size_t k = 0; k < depth && columns == LANES; k++)
-        vec_store(to + k * width, vec_load(b + k * ldb));
-    for (size_t k = 0; k < depth && columns < LANES; k++) {
-        for (size_t column = 0; column < LANES; column++)
-            to[k * width + column] = column < columns ? b[k * ldb + column] : 0.0f;
+/* Where columns j .. j+LANES-1 of a packed factor lie, and the width of the panel they are in. */
+static float *packed_at(float *to, size_t j, size_t depth, size_t columns, size_t *width) {
+    const size_t panel = j / PANEL * PANEL;
+    *width = columns - panel > LANES ? PANEL : LANES;
+    return to + panel * depth + (j - panel);
+}
+
+/* Packs a factor whose rows are contiguous, row by row, as memory is read best. */
+static void pack_rows(float *to, struct loom_matrix b, size_t depth, size_t columns) {
+    size_t width;
+    for (size_t k = 0; k < depth; k++) {
+        const float *row = b.data + k * b.row;
+        size_t j = 0;
+        for (; j + LANES <= columns; j += LANES) {
+            float *start = packed_at(to, j, depth, columns, &width);
+            vec_store(start + k * width, vec_load(row + j));
+        }
+        if (j < columns) {
+            float *start = packed_at(to, j, depth, columns, &width);
+            for (size_t i = 0; i < LANES; i++)
+                start[k * width + i] = j + i < columns ? row[j + i] : 0.0f;
+        }
     }
 }
 
 struct loom_panels loom_cpu_pack(float *to, struct loom_matrix b, size_t depth, size_t columns) {
-    for (size_t j = 0; j < columns; j += LANES) {
-        size_t panel = j / PANEL * PANEL, left = columns - j;
-        size_t width = columns - panel > LANES ? PANEL : LANES;
-        float *start = to + panel * depth + (j - panel);
-        size_t part = left < LANES ? left : LANES;
-        if (b.column == 1)
-            pack_copied(start, width, b.data + j, b.row, depth, part);
-        else
-            pack_transposed(start, width, b.data + j * b.column, b.column, depth, part);
+    if (b.column == 1)
+        pack_rows(to, b, depth, columns);
+    for (size_t j = 0; j < columns && b.column != 1; j += LANES) {
+        size_t width;
+        float *start = packed_at(to, j, depth, columns, &width);
+        pack_transposed(start, width, b.data + j * b.column, b.column, depth, least(LANES, columns - j));
     }
     return (struct loom_panels){to, depth, 0, columns};
 }
@@ -268,93 +280,105 @@ void loom_cpu_multiply(struct loom_target c, struct loom_matrix a, struct loom_p
 /* ---- dot products --------------------------------------------------------------------------------------------------
  */
 
-/* Adds up the lanes of the sums and the products beyond the last full vector. */
-static void dot_finish(struct loom_target c, const float *sums, const float *x, size_t ldx, const float *w, size_t ldw,
-                       size_t depth, size_t rows, size_t columns) {
+/* Lane i of the result is the sum of vector i's lanes. Each round adds the upper half of every vector to its lower one,
+ * two vectors in one. */
+static inline vec totals(vec sum[LANES]) {
+#pragma GCC unroll 4
+    for (int count = LANES / 2; count > 0; count /= 2) {
+#pragma GCC unroll 8
+        for (int i = 0; i < count; i++)
+            sum[i] = interleave_low(sum[i], sum[i + count]) + interleave_high(sum[i], sum[i + count]);
+    }
+    return sum[0];
+}
+
+/* What the elements beyond the last whole vector add to a tile of dot products. */
+static void add_rest(float *total, struct loom_matrix x, struct loom_matrix w, size_t depth, size_t rows,
+                     size_t columns) {
+    for (size_t i = 0; i < rows * columns; i++) {
+        const float *left = x.data + i / columns * x.row, *right = w.data + i % columns * w.row;
+        for (size_t k = depth / LANES * LANES; k < depth; k++)
+            total[i] += left[k] * right[k];
+    }
+}
+
+/* Writes the first rows * columns totals where they belong. */
+static void put_totals(struct loom_target c, size_t c_column, const float *total, size_t rows, size_t columns) {
     for (size_t i = 0; i < rows; i++) {
         for (size_t j = 0; j < columns; j++) {
-            const float *lane = sums + (i * columns + j) * LANES;
-            float total = 0;
-#pragma omp simd reduction(+ : total)
-            for (size_t l = 0; l < LANES; l++)
-                total += lane[l];
-            for (size_t k = depth / LANES * LANES; k < depth; k++)
-                total += x[i * ldx + k] * w[j * ldw + k];
-            float *to = c.data + i * c.row + j;
-            *to = c.accumulate ? *to + total : total;
+            float *to = c.data + i * c.row + j * c_column;
+            *to = c.accumulate ? *to + total[i * columns + j] : total[i * columns + j];
         }
     }
 }
 
-/* c (rows, columns) of dot products along the depth; rows and columns are constants where it is inlined. */
-static inline __attribute__((always_inline)) void dot_tile(struct loom_target c, const float *x, size_t ldx,
-                                                           const float *w, size_t ldw, size_t depth, const int rows,
+/* rows x columns <= LANES dot products at once; both are constants where it is inlined. */
+static inline __attribute__((always_inline)) void dot_tile(struct loom_target c, size_t c_column, struct loom_matrix x,
+                                                           struct loom_matrix w, size_t depth, const int rows,
                                                            const int columns) {
-    vec sum[DOT_ROWS][DOT_COLUMNS] = {0};
+    vec sum[LANES] = {0};
     for (size_t k = 0; k + LANES <= depth; k += LANES) {
         vec left[DOT_ROWS];
-#pragma GCC unroll 6
+#pragma GCC unroll 4
         for (int i = 0; i < rows; i++)
-            left[i] = vec_load(x + (size_t)i * ldx + k);
-#pragma GCC unroll 4
+            left[i] = vec_load(x.data + (size_t)i * x.row + k);
+#pragma GCC unroll 16
         for (int j = 0; j < columns; j++) {
-            vec right = vec_load(w + (size_t)j * ldw + k);
-#pragma GCC unroll 6
-            for (int i = 0; i < rows; i++)
-                sum[i][j] += left[i] * right;
-        }
-    }
-    _Alignas(64) float lanes[DOT_ROWS * DOT_COLUMNS * LANES];
-#pragma GCC unroll 6
-    for (int i = 0; i < rows; i++) {
+            const vec right = vec_load(w.data + (size_t)j * w.row + k);
 #pragma GCC unroll 4
-        for (int j = 0; j < columns; j++)
-            vec_store(lanes + (i * columns + j) * LANES, sum[i][j]);
-    }
-    dot_finish(c, lanes, x, ldx, w, ldw, depth, (size_t)rows, (size_t)columns);
-}
-
-static inline __attribute__((always_inline)) void dot_tile_of(struct loom_target c, const float *x, size_t ldx,
-                                                              const float *w, size_t ldw, size_t depth, size_t rows,
-                                                              const int columns) {
-    switch (rows) {
-    case 1:
-        dot_tile(c, x, ldx, w, ldw, depth, 1, columns);
-        break;
-    case 2:
-        dot_tile(c, x, ldx, w, ldw, depth, 2, columns);
-        break;
-#if defined(__AVX512F__)
-    case 3:
-        dot_tile(c, x, ldx, w, ldw, depth, 3, columns);
-        break;
-    case 4:
-        dot_tile(c, x, ldx, w, ldw, depth, 4, columns);
-        break;
-    case 5:
-        dot_tile(c, x, ldx, w, ldw, depth, 5, columns);
-        break;
-#endif
-    default:
-        dot_tile(c, x, ldx, w, ldw, depth, DOT_ROWS, columns);
-        break;
-    }
-}
-
-void loom_cpu_dots(struct loom_target c, const float *x, size_t ldx, const float *w, size_t ldw, size_t rows,
-                   size_t columns, size_t depth) {
-    size_t tiles = (rows + DOT_ROWS - 1) / DOT_ROWS;
-    for (size_t j = 0; j < columns;) {
-        bool full = columns - j >= DOT_COLUMNS;
-        for (size_t t = 0, row = 0; t < tiles; t++) {
-            size_t count = (rows - row + tiles - t - 1) / (tiles - t);
-            struct loom_target to = {c.data + row * c.row + j, c.row, c.accumulate};
-            if (full)
-                dot_tile_of(to, x + row * ldx, ldx, w + j * ldw, ldw, depth, count, DOT_COLUMNS);
-            else
-                dot_tile_of(to, x + row * ldx, ldx, w + j * ldw, ldw, depth, count, 1);
-            row += count;
+            for (int i = 0; i < rows; i++)
+                sum[i * columns + j] += left[i] * right;
         }
-        j += full ? DOT_COLUMNS : 1;
+    }
+    _Alignas(64) float total[LANES];
+    vec_store(total, totals(sum));
+    if (depth % LANES != 0)
+        add_rest(total, x, w, depth, (size_t)rows, (size_t)columns);
+    put_totals(c, c_column, total, (size_t)rows, (size_t)columns);
+}
+
+static void dot_tile_of(struct loom_target c, size_t c_column, struct loom_matrix x, struct loom_matrix w, size_t depth,
+                        size_t rows, size_t columns) {
+    if (columns == LANES) {
+        dot_tile(c, c_column, x, w, depth, 1, LANES);
+    } else if (columns == LANES / 2) {
+        if (rows == 1)
+            dot_tile(c, c_column, x, w, depth, 1, LANES / 2);
+        else
+            dot_tile(c, c_column, x, w, depth, 2, LANES / 2);
+    } else if (columns == 1) {
+        dot_tile(c, c_column, x, w, depth, 1, 1);
+#if defined(__AVX512F__)
+    } else if (rows == 2) {
+        dot_tile(c, c_column, x, w, depth, 2, LANES / 4);
+    } else if (rows == 3) {
+        dot_tile(c, c_column, x, w, depth, 3, LANES / 4);
+    } else {
+        dot_tile(c, c_column, x, w, depth, 4, LANES / 4);
+#endif
+    }
+}
+
+/* One block of columns for all rows, which are dealt evenly to the fewest tiles. */
+static void dot_columns(struct loom_target c, size_t c_column, struct loom_matrix x, struct loom_matrix w, size_t rows,
+                        size_t columns, size_t depth) {
+    const size_t most = columns == 1 ? 1 : DOT_ROWS, tiles = (rows + most - 1) / most;
+    for (size_t t = 0, row = 0; t < tiles; t++) {
+        const size_t count = (rows - row + tiles - t - 1) / (tiles - t);
+        const struct loom_target to = {c.data + row * c.row, c.row, c.accumulate};
+        dot_tile_of(to, c_column, (struct loom_matrix){x.data + row * x.row, x.row, 1}, w, depth, count, columns);
+        row += count;
+    }
+}
+
+void loom_cpu_dots(struct loom_target c, size_t c_column, struct loom_matrix x, struct loom_matrix w, size_t rows,
+                   size_t columns, size_t depth) {
+    /* As many columns as fill a vector of results with those of the tile that has most rows. */
+    const size_t share = rows == 1 ? 1 : rows == 2 ? 2 : DOT_ROWS;
+    for (size_t j = 0; j < columns;) {
+        const size_t step = columns - j >= LANES / share ? LANES / share : 1;
+        const struct loom_target to = {c.data + j * c_column, c.row, c.accumulate};
+        dot_columns(to, c_column, x, (struct loom_matrix){w.data + j * w.row, w.row, 1}, rows, step, depth);
+        j += step;
     }
 }

@@ -47,9 +47,9 @@ struct loom_panels loom_cpu_pack(float *to, struct loom_matrix b, size_t depth, 
  * the order of the depth. */
 void loom_cpu_multiply(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows, size_t depth);
 
-/* c = x w^T or += without packing: x (rows, depth) and w (columns, depth) have contiguous rows, ldx and ldw apart. For
- * few rows, where w is read once. */
-void loom_cpu_dots(struct loom_target c, const float *x, size_t ldx, const float *w, size_t ldw, size_t rows,
+/* c = x w^T or += without packing: x (rows, depth) and w (columns, depth) have contiguous rows; element (i,j) goes to
+ * c.data[i*c.row + j*c_column]. For few rows, where w is read once. */
+void loom_cpu_dots(struct loom_target c, size_t c_column, struct loom_matrix x, struct loom_matrix w, size_t rows,
                    size_t columns, size_t depth);
 
 #endif

@@ -1,0 +1,131 @@
+/* evaluate.c - loom_evaluate: a model's loss over the whole validation split of a token folder. See loom.h. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "model/model.h"
+#include "train/objective.h"
+
+/* Rows of a batch: enough to keep a processor busy, and few enough for any context to fit. */
+enum { BATCH_TOKENS = 1024 };
+
+struct evaluation {
+    const struct loom_model *model;
+    struct loom_tokens *tokens;
+    struct loom_workspace_shape shape;
+    struct loom_workspace ws;
+    struct loom_objective_buffers buffers;
+    int *inputs, *targets; /* (B,T) on the host */
+};
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- model and data ---------------------------------------------------------------------------------------------- */
+
+/* Ids mean something only together with the tokenizer that gave them. */
+static loom_status check_tokenizer(const struct loom_model *model, const struct loom_tokens *tokens, const char *data,
+                                   struct loom_error *error) {
+    int size = loom_tokenizer_vocab_size(tokens->tokenizer), expected = model->net.config.vocab_size;
+    if (size != expected)
+        return loom_fail(error, LOOM_INVALID, "%s: its vocabulary of %d tokens is not the model's of %d", data, size,
+                         expected);
+    for (int id = 0; model->tokenizer && id < size; id++) {
+        size_t theirs_size, ours_size;
+        const char *theirs = loom_tokenizer_token(tokens->tokenizer, id, &theirs_size);
+        const char *ours = loom_tokenizer_token(model->tokenizer, id, &ours_size);
+        if (theirs_size != ours_size || memcmp(theirs, ours, ours_size) != 0)
+            return loom_fail(error, LOOM_INVALID, "%s: its token %d is another text than the model's", data, id);
+    }
+    return LOOM_OK;
+}
+
+/* Windows of the model's context, or shorter where all of the text is. */
+static void choose_shape(struct evaluation *e) {
+    uint64_t predicted = e->tokens->counts[LOOM_SPLIT_VAL] - 1;
+    size_t seq = (size_t)e->model->net.config.max_seq_len;
+    seq = predicted < seq ? (size_t)predicted : seq;
+    uint64_t windows = loom_batch_validation_windows(e->tokens, seq);
+    size_t batch = seq < BATCH_TOKENS ? BATCH_TOKENS / seq : 1;
+    e->shape.seq = seq;
+    e->shape.batch = windows < batch ? (size_t)windows : batch;
+}
+
+static loom_status open_evaluation(struct evaluation *e, const struct loom_evaluate_options *options,
+                                   struct loom_error *error) {
+    const struct loom_model *model = e->model;
+    loom_status status = loom_net_loops(&model->net, options->loops, &e->shape.loops, error);
+    if (status == LOOM_OK)
+        status = loom_tokens_open(options->data, &e->tokens, error);
+    if (status == LOOM_OK)
+        status = check_tokenizer(model, e->tokens, options->data, error);
+    if (status == LOOM_OK)
+        status = loom_batch_check(e->tokens, 1, error);
+    if (status)
+        return status;
+    choose_shape(e);
+    size_t rows = e->shape.batch * e->shape.seq;
+    status = loom_workspace_open(&e->ws, &model->net, model->k, &e->shape, error);
+    if (status == LOOM_OK)
+        status = loom_objective_open(&e->buffers, model->k, rows, error);
+    e->inputs = calloc(rows, sizeof *e->inputs);
+    e->targets = calloc(rows, sizeof *e->targets);
+    if (status == LOOM_OK && !(e->inputs && e->targets))
+        status = loom_fail_memory(error, "batch", 2 * rows * sizeof *e->inputs);
+    return status;
+}
+
+static void close_evaluation(struct evaluation *e) {
+    loom_objective_close(&e->buffers, e->model->k);
+    loom_workspace_close(&e->ws);
+    loom_tokens_free(e->tokens);
+    free(e->inputs);
+    free(e->targets);
+}
+
+/* ---- the result -------------------------------------------------------------------------------------------------- */
+
+static void report(const struct evaluation *e, struct loom_evaluate_result *result) {
+    const struct loom_loads *loads = &e->ws.loads;
+    double tokens = (double)e->tokens->counts[LOOM_SPLIT_VAL], bytes = (double)e->tokens->bytes[LOOM_SPLIT_VAL];
+    result->bits_per_byte = bytes > 0 ? result->loss / log(2) * tokens / bytes : 0;
+    result->mean_loops = loom_loads_mean_loops(loads);
+    result->loops = e->shape.loops;
+    for (int t = 0; t < loads->loops; t++)
+        result->exit_depth[t < LOOM_LOOPS_SHOWN ? t : LOOM_LOOPS_SHOWN - 1] += loom_loads_exit_share(loads, t);
+}
+
+loom_status loom_evaluate(const struct loom_model *model, const struct loom_evaluate_options *options,
+                          struct loom_evaluate_result *result, struct loom_error *error) {
+    struct evaluation e = {.model = model};
+    struct loom_heldout heldout;
+    *result = (struct loom_evaluate_result){0};
+    if (!options->data)
+        return loom_fail(error, LOOM_INVALID, "an evaluation needs a token folder");
+    loom_status status = open_evaluation(&e, options, error);
+    double begin = now();
+    if (status == LOOM_OK) {
+        struct loom_heldout_options heldout_options = {.tokens = e.tokens,
+                                                       .weights = model->weights,
+                                                       .batch = e.shape.batch,
+                                                       .seq = e.shape.seq,
+                                                       .loops = e.shape.loops,
+                                                       .inputs = e.inputs,
+                                                       .targets = e.targets};
+        status = loom_heldout_run(&e.ws, &e.buffers, &heldout_options, &heldout, error);
+    }
+    if (status == LOOM_OK && !isfinite(heldout.loss))
+        status = loom_fail(error, LOOM_FAILED, "%s: the loss is %g, not a finite number", options->data, heldout.loss);
+    if (status == LOOM_OK) {
+        result->seconds = now() - begin;
+        result->loss = heldout.loss;
+        result->tokens = heldout.tokens;
+        report(&e, result);
+    }
+    close_evaluation(&e);
+    return status;
+}

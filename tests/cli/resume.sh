@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# A run that is stopped or killed, and resumed, ends bit for bit as a run without a stop.
+. "$(dirname "$0")/helpers.bash"
+
+steps=600
+train=("$loom" train --data data "${tiny[@]}" --steps $steps --set eval_interval=40 --set keep_checkpoints=2)
+
+text 60 >text.txt
+quietly "$loom" prepare --tokenizer byte --out data text.txt
+quietly "${train[@]}" --out straight
+
+# start RUN OPTION...: trains in the background and waits for its 20th line of metrics.
+start() {
+    local run=$1
+    shift
+    : >stderr
+    "${train[@]}" --out "$run" "$@" >stdout 2>stderr </dev/null &
+    pid=$!
+    until [ "$(cat "$run/metrics.jsonl" 2>/dev/null | wc -l)" -ge 20 ]; do
+        kill -0 $pid 2>/dev/null || fail "$run ended early"
+        sleep 0.01
+    done
+}
+
+# Both signals save, say how to go on, and end with code 1.
+for signal in INT TERM; do
+    start "$signal"
+    expect 1 'in use' "${train[@]}" --out $signal --resume
+    kill -$signal $pid
+    code=0
+    wait $pid || code=$?
+    [ $code = 1 ] || fail "SIG$signal: exit code $code"
+    tail -n 1 stderr | grep -qE "^loom: stopped at step [0-9]+ of $steps, .*--resume" || fail "SIG$signal: last words"
+    grep -q '"step":'$steps $signal/metrics.jsonl && fail "SIG$signal came too late for the test"
+    quietly "${train[@]}" --out $signal --resume
+    same_run straight $signal
+done
+
+# SIGKILL at any moment, again and again.
+run=kill
+resume=
+for ((i = 0; i < 6; i++)); do
+    [ ! -e $run/config.json ] || resume=--resume
+    "${train[@]}" --out $run $resume >stdout 2>stderr </dev/null &
+    pid=$!
+    sleep 0.0$((RANDOM % 10))$((RANDOM % 10))
+    sleep 0.$((i % 2))
+    kill -KILL $pid 2>/dev/null || true
+    wait $pid 2>/dev/null || true
+done
+quietly "${train[@]}" --out $run --resume
+same_run straight $run
+ls -A $run/checkpoints | grep -vE '^(step-[0-9]{8}|best\.json)$' && fail "a kill left something behind"
+
+# A resumed run keeps its settings; a finished one can be lengthened.
+expect 2 'another dim' "${train[@]}" --out straight --resume --set dim=32
+expect 2 'seed is 1, not 2' "${train[@]}" --out straight --resume --seed 2
+expect 2 'preset is loom-small' "${train[@]}" --out straight --resume --preset nanogpt-small
+quietly "$loom" train --data data --out straight --resume --steps $((steps + 20))
+grep -q '"step":'$((steps + 20)) straight/metrics.jsonl || fail "the run was not lengthened"
+expect 1 'nowhere/config.json' "${train[@]}" --out nowhere --resume
+text 61 >other.txt
+quietly "$loom" prepare --tokenizer byte --out other other.txt
+expect 2 'not the tokens' "$loom" train --data other --out straight --resume

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Text to tokens to a model to text, with every command's output for people and for programs.
+. "$(dirname "$0")/helpers.bash"
+
+text 150 >text.txt
+json "$loom" prepare --tokenizer char --out data --json text.txt
+has '"vocab_size":[1-9]'
+json "$loom" train --data data --out run "${tiny[@]}" --steps 20 --set eval_interval=10 --json
+has '"stopped":false,"steps":20,"val_loss":[0-9.]+,'
+has '"parameters":[1-9]'
+[ "$(grep -c '"event":"step"' run/metrics.jsonl)" = 20 ] || fail "not 20 steps in metrics.jsonl"
+[ "$(grep -c '"event":"eval"' run/metrics.jsonl)" = 2 ] || fail "not 2 evaluations in metrics.jsonl"
+
+# What training said of its last checkpoint, loom eval says again: its windows have the same size.
+json "$loom" eval --model run/checkpoints/step-00000020 --data data --json
+loss=$(sed -E 's/.*"loss":([0-9]\.[0-9]{4}).*/\1/' stdout)
+grep '"event":"eval"' run/metrics.jsonl | tail -n 1 | grep -qE "\"val_loss\":$loss" || fail "eval's loss $loss"
+json "$loom" eval --model run --data data --loops 1,3,7 --json
+[ "$(wc -l <stdout)" = 3 ] || fail "not one line for each number of loops"
+has '^\{"loops":7,.*"exit_depth":\[([0-9.e-]+,){6}[0-9.e-]+\]\}$'
+quietly "$loom" eval --model run --data data
+has '^ +3 +[0-9.]+ '
+
+json "$loom" inspect --model run --json
+has '"architecture":"loom",.*"loops":3,"experts":4,'
+quietly "$loom" inspect --model run
+has '^spectral radius +0\.[0-9]+'
+
+# The same seed writes the same; another does not; without one the seed that was drawn is told.
+quietly "$loom" generate --model run --prompt 'Line 1' --max-tokens 60 --seed 7
+cp stdout first
+grep -q '^Line 1' first || fail "the prompt is not echoed"
+quietly "$loom" generate --model run --prompt 'Line 1' --max-tokens 60 --seed 7
+cmp first stdout || fail "the same seed writes another text"
+quietly "$loom" generate --model run --prompt 'Line 1' --max-tokens 60 --seed 8
+! cmp -s first stdout || fail "another seed writes the same text"
+quietly "$loom" generate --model run --prompt 'Line 1' --max-tokens 60
+seed=$(sed -n 's/^seed //p' stderr)
+cp stdout first
+quietly "$loom" generate --model run --prompt 'Line 1' --max-tokens 60 --seed "$seed"
+cmp first stdout || fail "the seed that was told writes another text"
+quietly "$loom" generate --model run --temperature 0 --max-tokens 5 --seed 1
+cp stdout first
+quietly "$loom" generate --model run --top-k 1 --max-tokens 5 --seed 2
+cmp first stdout || fail "greedy and top-k 1 differ"
+quietly "$loom" generate --model run --loops 6 --top-p 0.9 --max-tokens 5 --seed 1
+printf 'Line 2' | "$loom" generate --model run --prompt - --max-tokens 3 --seed 1 >stdout
+has '^Line 2'
+json "$loom" generate --model run --prompt 'a "b"' --max-tokens 4 --json
+has '"prompt":"a \\"b\\"","text":'
+has '"tokens":\[[0-9]+,[0-9]+,[0-9]+,[0-9]+\],"prompt_tokens":5,"completion_tokens":4,'
+expect 1 'é|U\+00E9' "$loom" generate --model run --prompt 'Line é' --json --seed 1
+
+quietly "$loom" report run
+has '^run/report.html$'
+grep -q '</html>' run/report.html || fail "report.html is not whole"
+
+# The baseline has no loop to run.
+quietly "$loom" train --data data --out gpt "${tiny_gpt[@]}" --steps 5
+quietly "$loom" eval --model gpt --data data
+expect 2 'has no loop to run 4 times' "$loom" eval --model gpt --data data --loops 4
+expect 2 'has no loop to run 4 times' "$loom" generate --model gpt --loops 4 --seed 1
+
+quietly "$loom" train --dry-run --data data
+has '^memory +[0-9.]+ MiB$'
+json "$loom" train --dry-run --data data --json
+has '"bytes_activations":[1-9]'
+
+json "$loom" race --data data --out race --steps 2 --set batch_size=1 --set eval_interval=1 --set sample_tokens=0 --json
+has '"baseline":\{"parameters":[1-9]'
+[ -s race/race.json ] && [ -s race/report.html ] || fail "race.json or report.html is missing"
+json "$loom" bench --seconds 0.01 --set batch_size=1 --json
+has '^\{"name":"train","per_second":[1-9]'
+has '^\{"name":"decode batch 1",'

@@ -1,0 +1,499 @@
+/* test_model.c - the network against its equations (oracle.h), and against itself: with a cache and without, on one
+ * machine and another, with one thread and more, as measured dry and as run. */
+#include "oracle.h"
+
+#include "train/objective.h"
+
+enum { BATCH = 2, SEQ = 9, ROWS = BATCH * SEQ, VOCAB = 11, LOGITS = ROWS * VOCAB };
+
+static struct loom_config mythos_grouped(void) {
+    return tiny_looped(LOOM_ARCHITECTURE_OPENMYTHOS);
+}
+
+static struct loom_config mythos_latent(void) {
+    struct loom_config c = tiny_latent(LOOM_ARCHITECTURE_OPENMYTHOS);
+    c.n_shared_experts = 2;
+    c.n_experts_per_tok = 1;
+    return c;
+}
+
+static struct loom_config loom_layers(void) {
+    struct loom_config c = tiny_latent(LOOM_ARCHITECTURE_LOOM);
+    c.core_layers = 2;
+    c.n_shared_experts = 0;
+    c.prelude_layers = 2;
+    c.coda_layers = 0;
+    return c;
+}
+
+static struct loom_config loom_unhalted(void) {
+    struct loom_config c = tiny_looped(LOOM_ARCHITECTURE_LOOM);
+    c.halting = LOOM_HALTING_NONE;
+    c.n_kv_heads = 1;
+    c.dim = 24; /* a loop index of three channels: two sines, one cosine */
+    c.expert_dim = 5;
+    return c;
+}
+
+static struct loom_config gpt_bias(void) {
+    return tiny_gpt(true);
+}
+
+static struct loom_config gpt_plain(void) {
+    return tiny_gpt(false);
+}
+
+static struct loom_config (*const configs[])(void) = {mythos_grouped, mythos_latent, loom_layers,
+                                                      loom_unhalted,  gpt_bias,      gpt_plain};
+enum { CONFIGS = sizeof configs / sizeof configs[0] };
+
+static void open_config(struct tiny *m, size_t i, const struct loom_kernels *k) {
+    struct loom_config config = configs[i]();
+    tiny_open(m, &config, k, 3 + i, BATCH, SEQ);
+}
+
+static void open_workspace(struct loom_workspace *ws, const struct tiny *m, size_t seq, size_t capacity, int loops,
+                           bool keep) {
+    struct loom_error error;
+    struct loom_workspace_shape shape = {
+        .batch = m->batch, .seq = seq, .capacity = capacity, .loops = loops, .keep = keep};
+    assert_int_equal(loom_workspace_open(ws, &m->net, m->k, &shape, &error), LOOM_OK);
+    memset(ws->stack.base, 0xFF, ws->stack.size); /* NaN to who reads before writing */
+}
+
+static struct loom_forward forward_of(const struct tiny *m, int loops) {
+    return (struct loom_forward){
+        .weights = m->weights, .ids = m->ids, .batch = m->batch, .seq = m->seq, .loops = loops, .count_loads = true};
+}
+
+/* logits (B,T,V) of a pass; the workspace stays open for what the pass left in it. */
+static void run(struct loom_workspace *ws, const struct tiny *m, const struct loom_forward *f, real *logits) {
+    size_t rows = f->batch * f->seq;
+    loom_net_forward(ws, f);
+    real *out = loom_workspace_logits(ws, rows);
+    loom_net_logits(ws, m->weights, out, ws->hidden, rows);
+    memcpy(logits, out, rows * (size_t)m->net.config.vocab_size * sizeof *logits);
+}
+
+static void full_logits(const struct tiny *m, int loops, real *logits) {
+    struct loom_workspace ws;
+    struct loom_forward f = forward_of(m, loops);
+    open_workspace(&ws, m, m->seq, 0, loops, false);
+    run(&ws, m, &f, logits);
+    loom_workspace_close(&ws);
+}
+
+static void assert_near(const real *a, const real *b, size_t n, double tolerance, const char *what, size_t config) {
+    double distance = tiny_distance(a, b, n);
+    if (!(distance <= tolerance))
+        fail_msg("config %zu: %s differ by %g", config, what, distance);
+}
+
+static void assert_same(const real *a, const real *b, size_t n, const char *what, size_t config) {
+    if (memcmp(a, b, n * sizeof *a) != 0)
+        fail_msg("config %zu: %s differ by %g, wanted the same bits", config, what, tiny_distance(a, b, n));
+}
+
+/* ---- the equations ----------------------------------------------------------------------------------------------- */
+
+/* Loops fewer, as many and more than trained; and which tokens run them. */
+static void test_equations(void **state) {
+    (void)state;
+    real want[LOGITS], got[LOGITS];
+    for (size_t i = 0; i < CONFIGS; i++)
+        for (int loops = 1; loops <= 5; loops += 2) {
+            struct tiny m;
+            struct loom_workspace ws;
+            size_t running[ORACLE_LOOPS];
+            open_config(&m, i, loom_kernels_ref());
+            struct loom_forward f = forward_of(&m, loops);
+            open_workspace(&ws, &m, SEQ, 0, loops, false);
+            run(&ws, &m, &f, got);
+            oracle_logits(&m, loops, want, running);
+            assert_near(got, want, LOGITS, 2e-6, "logits", i);
+            for (int t = 0; ws.loads.running && t < loops; t++)
+                assert_int_equal(ws.loads.running[t], running[t]);
+            loom_workspace_close(&ws);
+            tiny_close(&m);
+        }
+}
+
+/* The tokens of one sequence do not see another's, nor those that come later. */
+static void test_causality(void **state) {
+    (void)state;
+    real before[LOGITS], after[LOGITS];
+    for (size_t i = 0; i < CONFIGS; i++) {
+        struct tiny m;
+        const size_t changed = SEQ + 4; /* the second sequence's fifth token */
+        open_config(&m, i, loom_kernels_ref());
+        full_logits(&m, m.loops, before);
+        m.ids[changed] = (m.ids[changed] + 1) % VOCAB;
+        full_logits(&m, m.loops, after);
+        assert_same(after, before, changed * VOCAB, "logits before a changed token", i);
+        for (size_t r = changed; r < ROWS; r++)
+            assert_true(tiny_distance(after + r * VOCAB, before + r * VOCAB, VOCAB) > 1e-4);
+        tiny_close(&m);
+    }
+}
+
+/* A pass that keeps its activations for a backward gives the same bits as one that does not. */
+static void test_keeping(void **state) {
+    (void)state;
+    real plain[LOGITS], kept[LOGITS];
+    for (size_t i = 0; i < CONFIGS; i++) {
+        struct tiny m;
+        struct loom_workspace ws;
+        open_config(&m, i, loom_kernels_ref());
+        full_logits(&m, 4, plain);
+        open_workspace(&ws, &m, SEQ, 0, 4, true);
+        struct loom_forward f = forward_of(&m, 4);
+        run(&ws, &m, &f, kept);
+        assert_same(kept, plain, LOGITS, "logits", i);
+        f.keep = true;
+        run(&ws, &m, &f, kept);
+        assert_same(kept, plain, LOGITS, "kept logits", i);
+        loom_workspace_close(&ws);
+        tiny_close(&m);
+    }
+}
+
+/* ---- the cache --------------------------------------------------------------------------------------------------- */
+
+/* Feeds the batch in pieces of the given sizes, which sum to SEQ. */
+static void cached_logits(const struct tiny *m, int loops, const size_t *pieces, real *logits) {
+    struct loom_workspace ws;
+    struct loom_cache cache;
+    int ids[ROWS];
+    real part[LOGITS];
+    open_workspace(&ws, m, SEQ, SEQ + 2, loops, false);
+    assert_int_equal(loom_cache_open(&cache, m->k, &m->net.config, loops, BATCH, SEQ + 2, NULL), LOOM_OK);
+    for (size_t first = 0; first < SEQ; first += *pieces++) {
+        size_t count = *pieces;
+        struct loom_forward f = forward_of(m, loops);
+        for (size_t b = 0; b < BATCH; b++)
+            memcpy(ids + b * count, m->ids + b * SEQ + first, count * sizeof *ids);
+        f.ids = ids;
+        f.seq = count;
+        f.cache = &cache;
+        run(&ws, m, &f, part);
+        for (size_t b = 0; b < BATCH; b++)
+            memcpy(logits + (b * SEQ + first) * VOCAB, part + b * count * VOCAB, count * VOCAB * sizeof *logits);
+    }
+    assert_int_equal(cache.length, SEQ);
+    loom_cache_close(&cache);
+    loom_workspace_close(&ws);
+}
+
+static void test_cache(void **state) {
+    (void)state;
+    static const size_t pieces[][SEQ] = {{9}, {4, 5}, {3, 1, 5}, {1, 7, 1}, {1, 1, 1, 1, 1, 1, 1, 1, 1}};
+    struct loom_kernels *cpu = loom_kernels_cpu_open(2);
+    assert_non_null(cpu);
+    real want[LOGITS], got[LOGITS];
+    for (size_t i = 0; i < CONFIGS; i++)
+        for (int loops = 2; loops <= 6; loops += 2) {
+            struct tiny m;
+            open_config(&m, i, loops == 4 ? cpu : loom_kernels_ref());
+            full_logits(&m, loops, want);
+            for (size_t j = 0; j < sizeof pieces / sizeof pieces[0]; j++) {
+                cached_logits(&m, loops, pieces[j], got);
+                assert_near(got, want, LOGITS, 2e-6, "cached logits", i);
+            }
+            tiny_close(&m);
+        }
+    loom_kernels_cpu_close(cpu);
+}
+
+/* Tokens that all halt in the first loop end a pass without a cache; with one all loops run, and nothing changes. */
+static void test_early_stop(void **state) {
+    (void)state;
+    static const size_t whole[] = {SEQ};
+    real stopped[LOGITS], ran[LOGITS];
+    for (size_t i = 0; i < 3; i++) {
+        struct tiny m;
+        struct loom_workspace ws;
+        open_config(&m, i, loom_kernels_ref());
+        tiny_set(&m, "recurrent.act.halt.bias", 30);
+        struct loom_forward f = forward_of(&m, 4);
+        open_workspace(&ws, &m, SEQ, 0, 4, false);
+        run(&ws, &m, &f, stopped);
+        assert_int_equal(ws.core.run, 1);
+        assert_true(loom_loads_mean_loops(&ws.loads) == 1);
+        cached_logits(&m, 4, whole, ran);
+        assert_same(ran, stopped, LOGITS, "logits of all loops", i);
+        loom_workspace_close(&ws);
+        tiny_close(&m);
+    }
+}
+
+/* ---- gradients --------------------------------------------------------------------------------------------------- */
+
+/* The mean loss; gradients are added to m->gradients. */
+static double add_gradients(struct tiny *m, int loops, struct loom_loads *loads) {
+    struct loom_workspace ws;
+    struct loom_objective_buffers buffers = {0};
+    open_workspace(&ws, m, m->seq, 0, loops, true);
+    assert_int_equal(loom_objective_open(&buffers, m->k, ROWS, NULL), LOOM_OK);
+    struct loom_objective o = {
+        .forward = forward_of(m, loops), .targets = m->targets, .scale = (real)1 / ROWS, .gradients = m->gradients};
+    o.forward.keep = true;
+    o.forward.dropout_seed = 9;
+    double loss = loom_objective_run(&ws, &buffers, &o) / ROWS;
+    if (loads)
+        for (int e = 0; e < loads->experts; e++)
+            loads->choices[e] = ws.loads.choices[e];
+    loom_objective_close(&buffers, m->k);
+    loom_workspace_close(&ws);
+    return loss;
+}
+
+static bool all_zero(const struct tiny *m, const struct loom_tensor *t) {
+    for (size_t j = 0; j < t->count; j++)
+        if (m->gradients[t->offset + j] < 0 || m->gradients[t->offset + j] > 0)
+            return false;
+    return true;
+}
+
+/* The selection bias keeps every token from experts 1 and 3. */
+static void test_unpicked_expert(void **state) {
+    (void)state;
+    struct loom_kernels *cpu = loom_kernels_cpu_open(2);
+    assert_non_null(cpu);
+    for (int machine = 0; machine < 2; machine++) {
+        struct tiny m;
+        open_config(&m, 0, machine ? cpu : loom_kernels_ref());
+        real *bias = tiny_tensor(&m, m.weights, "recurrent.block.ffn.router_bias");
+        bias[1] = bias[3] = -100;
+        add_gradients(&m, m.loops, NULL);
+        for (size_t i = 0; i < m.net.tensors.count; i++) {
+            const struct loom_tensor *t = &m.net.tensors.items[i];
+            bool unpicked = strstr(t->name, "routed_experts.1.") || strstr(t->name, "routed_experts.3.");
+            if (all_zero(&m, t) != (unpicked || t->buffer))
+                fail_msg("%s: the gradient of %s is%s zero", m.k->name, t->name, unpicked ? " not" : "");
+        }
+        tiny_close(&m);
+    }
+    loom_kernels_cpu_close(cpu);
+}
+
+/* Equal scores: the lower ids are chosen, in equal parts. The bias breaks the tie without weighing. */
+static void test_routing_ties(void **state) {
+    (void)state;
+    struct loom_kernels *cpu = loom_kernels_cpu_open(1);
+    assert_non_null(cpu);
+    for (int i = 0; i < 4; i++) {
+        struct tiny m;
+        uint64_t choices[5];
+        struct loom_loads loads = {.experts = 5, .choices = choices};
+        real want[LOGITS], got[LOGITS];
+        open_config(&m, 0, i % 2 ? cpu : loom_kernels_ref());
+        tiny_set(&m, "recurrent.block.ffn.router.weight", 0);
+        tiny_set(&m, "recurrent.block.ffn.router_bias", 0);
+        real *bias = tiny_tensor(&m, m.weights, "recurrent.block.ffn.router_bias");
+        bias[4] = i < 2 ? 0 : 1;
+        add_gradients(&m, 1, &loads);
+        assert_int_equal(choices[0], ROWS);
+        assert_int_equal(choices[1], i < 2 ? ROWS : 0);
+        assert_int_equal(choices[4], i < 2 ? 0 : ROWS);
+        full_logits(&m, m.loops, got);
+        oracle_logits(&m, m.loops, want, NULL);
+        assert_near(got, want, LOGITS, 2e-6, "logits", (size_t)i);
+        tiny_close(&m);
+    }
+    loom_kernels_cpu_close(cpu);
+}
+
+/* Two batches' gradients add up. */
+static void test_accumulation(void **state) {
+    (void)state;
+    for (size_t i = 0; i < CONFIGS; i++) {
+        struct tiny m;
+        open_config(&m, i, loom_kernels_ref());
+        size_t n = m.net.tensors.elements;
+        real *once = test_calloc(n, sizeof *once);
+        add_gradients(&m, m.loops, NULL);
+        for (size_t j = 0; j < n; j++)
+            once[j] = 2 * m.gradients[j];
+        add_gradients(&m, m.loops, NULL);
+        assert_near(m.gradients, once, n, 1e-6, "gradients of two batches", i);
+        test_free(once);
+        tiny_close(&m);
+    }
+}
+
+/* ---- machines ---------------------------------------------------------------------------------------------------- */
+
+/* A config whose rows and widths leave rests beside every vector width. */
+static struct loom_config wide(size_t i) {
+    struct loom_config c = configs[i]();
+    c.dim = c.n_heads * 22;
+    c.expert_dim = 37;
+    c.max_seq_len = 40;
+    c.dropout = 0.1;
+    return c;
+}
+
+enum { WIDE_ROWS = BATCH * 37, WIDE_LOGITS = WIDE_ROWS * VOCAB };
+
+struct outcome {
+    real logits[WIDE_LOGITS];
+    real *gradients;
+    size_t n;
+    double loss;
+};
+
+static void open_outcome(struct outcome *o, size_t i, const struct loom_kernels *k) {
+    struct tiny m;
+    struct loom_config config = wide(i);
+    tiny_open(&m, &config, k, 11 + i, BATCH, 37);
+    full_logits(&m, m.loops, o->logits);
+    struct loom_workspace ws;
+    struct loom_objective_buffers buffers = {0};
+    open_workspace(&ws, &m, m.seq, 0, m.loops, true);
+    assert_int_equal(loom_objective_open(&buffers, k, WIDE_ROWS, NULL), LOOM_OK);
+    struct loom_objective run_all = {.forward = forward_of(&m, m.loops),
+                                     .targets = m.targets,
+                                     .scale = (real)1 / WIDE_ROWS,
+                                     .gradients = m.gradients};
+    run_all.forward.keep = true;
+    o->loss = loom_objective_run(&ws, &buffers, &run_all);
+    o->n = m.net.tensors.elements;
+    o->gradients = test_calloc(o->n, sizeof *o->gradients);
+    memcpy(o->gradients, m.gradients, o->n * sizeof *o->gradients);
+    loom_objective_close(&buffers, k);
+    loom_workspace_close(&ws);
+    tiny_close(&m);
+}
+
+static void test_machines(void **state) {
+    (void)state;
+    struct loom_kernels *cpu = loom_kernels_cpu_open(2);
+    assert_non_null(cpu);
+    for (size_t i = 0; i < CONFIGS; i++) {
+        struct outcome ref, fast;
+        open_outcome(&ref, i, loom_kernels_ref());
+        open_outcome(&fast, i, cpu);
+        assert_near(fast.logits, ref.logits, WIDE_LOGITS, 1e-5, "logits of the two machines", i);
+        assert_near(fast.gradients, ref.gradients, ref.n, 1e-5, "gradients of the two machines", i);
+        assert_true(fabs(fast.loss - ref.loss) <= 1e-6 * ref.loss);
+        test_free(ref.gradients);
+        test_free(fast.gradients);
+    }
+    loom_kernels_cpu_close(cpu);
+}
+
+static void test_threads(void **state) {
+    (void)state;
+    for (size_t i = 0; i < CONFIGS; i++) {
+        struct outcome first, other;
+        for (int threads = 1; threads <= 3; threads++) {
+            struct loom_kernels *cpu = loom_kernels_cpu_open(threads);
+            assert_non_null(cpu);
+            open_outcome(threads == 1 ? &first : &other, i, cpu);
+            loom_kernels_cpu_close(cpu);
+            if (threads == 1)
+                continue;
+            assert_same(other.logits, first.logits, WIDE_LOGITS, "logits of more threads", i);
+            assert_same(other.gradients, first.gradients, first.n, "gradients of more threads", i);
+            test_free(other.gradients);
+        }
+        test_free(first.gradients);
+    }
+}
+
+/* ---- what is told before it is taken -------------------------------------------------------------------------------
+ */
+
+/* A full pass of one shape behind the counting machine, every loop of it: no token halts. */
+static void check_measure(size_t i, const struct loom_workspace_shape *shape) {
+    struct tiny m;
+    struct loom_workspace ws;
+    struct loom_counter counter;
+    struct loom_cache cache;
+    size_t bytes;
+    double flops;
+    loom_counter_init(&counter, loom_kernels_ref());
+    struct loom_config config = configs[i]();
+    config.act_threshold = 1e6;
+    tiny_open(&m, &config, &counter.kernels, 1, shape->batch, shape->seq);
+    assert_int_equal(loom_workspace_measure(&m.net, shape, &bytes, &flops, NULL), LOOM_OK);
+    assert_int_equal(loom_workspace_open(&ws, &m.net, m.k, shape, NULL), LOOM_OK);
+    assert_int_equal(loom_cache_open(&cache, m.k, &config, shape->loops, shape->batch, shape->capacity, NULL), LOOM_OK);
+    cache.length = shape->capacity - shape->seq;
+    struct loom_forward f = forward_of(&m, shape->loops);
+    f.keep = shape->keep;
+    f.cache = shape->capacity ? &cache : NULL;
+    counter.flops = 0;
+    loom_net_forward(&ws, &f);
+    size_t rows = shape->batch * shape->seq;
+    real *logits = loom_workspace_logits(&ws, rows);
+    loom_net_logits(&ws, m.weights, logits, ws.hidden, rows);
+    if (shape->keep)
+        loom_net_backward(&ws, &f, m.gradients, logits);
+    assert_int_equal(ws.stack.peak, bytes);
+    if (!(flops > 0) || counter.flops < flops || counter.flops > flops)
+        fail_msg("config %zu: %.17g FLOPs counted, %.17g measured", i, counter.flops, flops);
+    loom_cache_close(&cache);
+    loom_workspace_close(&ws);
+    tiny_close(&m);
+}
+
+static void test_measure(void **state) {
+    (void)state;
+    static const struct loom_workspace_shape shapes[] = {
+        {.batch = 2, .seq = 9, .loops = 3},
+        {.batch = 3, .seq = 7, .loops = 5, .keep = true},
+        {.batch = 1, .seq = 4, .loops = 2, .capacity = 11},
+        {.batch = 2, .seq = 1, .loops = 1, .capacity = 1},
+    };
+    for (size_t i = 0; i < CONFIGS; i++)
+        for (size_t j = 0; j < sizeof shapes / sizeof shapes[0]; j++)
+            check_measure(i, &shapes[j]);
+}
+
+/* All parameters but those of the experts that a token does not pick; by names, one by one. */
+static void test_active_parameters(void **state) {
+    (void)state;
+    for (size_t i = 0; i < CONFIGS; i++) {
+        struct tiny m;
+        open_config(&m, i, loom_kernels_ref());
+        uint64_t all = 0, routed = 0;
+        for (size_t j = 0; j < m.net.tensors.count; j++) {
+            const struct loom_tensor *t = &m.net.tensors.items[j];
+            all += t->buffer ? 0 : t->count;
+            routed += strstr(t->name, "routed_experts") ? t->count : 0;
+        }
+        uint64_t E = (uint64_t)m.net.config.n_experts, K = (uint64_t)m.net.config.n_experts_per_tok;
+        assert_int_equal(loom_tensors_parameters(&m.net.tensors), all);
+        assert_int_equal(loom_net_active_parameters(&m.net), all - (E ? routed / E * (E - K) : 0));
+        tiny_close(&m);
+    }
+}
+
+/* The injection's factor is inside (0, 1) whatever its weights. */
+static void test_spectral_radius(void **state) {
+    (void)state;
+    struct tiny m;
+    open_config(&m, 0, loom_kernels_ref());
+    real *log_a = tiny_tensor(&m, m.weights, "recurrent.injection.log_A");
+    tiny_set(&m, "recurrent.injection.log_dt", 0.5);
+    tiny_set(&m, "recurrent.injection.log_A", 1);
+    log_a[7] = -1;
+    assert_true(fabs(loom_net_spectral_radius(&m.net, m.weights) - exp(-exp(-0.5))) < 1e-6);
+    log_a[7] = -1e30f;
+    assert_true(loom_net_spectral_radius(&m.net, m.weights) < 1);
+    tiny_close(&m);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_equations),       cmocka_unit_test(test_causality),
+        cmocka_unit_test(test_keeping),         cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_early_stop),      cmocka_unit_test(test_unpicked_expert),
+        cmocka_unit_test(test_routing_ties),    cmocka_unit_test(test_accumulation),
+        cmocka_unit_test(test_machines),        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_measure),         cmocka_unit_test(test_active_parameters),
+        cmocka_unit_test(test_spectral_radius),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
