@@ -65,7 +65,8 @@ struct request {
 
 /* Where the text goes while it is written. */
 struct output {
-    bool json, terminal;
+    const struct loom_generate_options *options; /* their prompt goes before the first token */
+    bool json, terminal, begun;
     char last;        /* the byte before, on a terminal */
     struct text text; /* with json: all of it, and its tokens */
     struct text tokens;
@@ -96,6 +97,9 @@ static void put_bytes(struct output *output, const char *bytes, size_t size) {
 static void on_token(void *user, int token, const char *bytes, size_t size) {
     struct output *output = user;
     char number[16];
+    if (!output->json && !output->begun)
+        put_bytes(output, output->options->prompt, output->options->prompt_size);
+    output->begun = true;
     if (!output->json) {
         put_bytes(output, bytes, size);
         return;
@@ -133,19 +137,17 @@ static uint64_t random_seed(void) {
 
 static int generate(struct request *request, const struct loom_model *model) {
     struct loom_generate_options *options = &request->options;
-    struct output output = {.json = request->json, .terminal = isatty(STDOUT_FILENO)};
+    struct output output = {.options = options, .json = request->json, .terminal = isatty(STDOUT_FILENO)};
     struct loom_generate_result result;
     struct loom_error error;
     options->on_token = on_token;
     options->user = &output;
     options->stop = stop_listen();
-    if (!request->json)
-        put_bytes(&output, options->prompt, options->prompt_size);
     loom_status status = loom_generate(model, options, &result, &error);
     bool ended = status == LOOM_OK || status == LOOM_STOPPED;
     if (ended && request->json && !output.failed)
         print_json(request, &output, &result);
-    else if (!request->json)
+    else if (output.begun && !request->json)
         putchar('\n');
     free(output.text.data);
     free(output.tokens.data);

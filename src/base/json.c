@@ -14,7 +14,8 @@ loom_status loom_json_parse(const char *text, size_t size, const char *name, jso
     *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &fault);
     if (*json)
         return LOOM_OK;
-    if (json_error_code(&fault) == json_error_out_of_memory)
+    /* When its very first allocation fails, jansson says nothing but that there is no line. */
+    if (json_error_code(&fault) == json_error_out_of_memory || fault.line < 0)
         return loom_fail_memory(error, name, size);
     return loom_fail(error, LOOM_FAILED, "%s is not valid JSON: line %d, column %d: %s", name, fault.line, fault.column,
                      fault.text);

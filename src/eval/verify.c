@@ -30,6 +30,7 @@ struct verify {
     double norms[2]; /* of the whole gradient in each state */
     loom_verify_function on_row;
     void *user;
+    size_t rows; /* told so far */
     bool passed;
 };
 
@@ -38,6 +39,7 @@ struct verify {
 
 static void report(struct verify *v, const char *name, double error, double tolerance) {
     struct loom_verify_row row = {name, error, tolerance, error <= tolerance};
+    v->rows++;
     v->passed = v->passed && row.passed;
     if (v->on_row)
         v->on_row(v->user, &row);
@@ -57,6 +59,21 @@ static double distance(const real *ours, const real *theirs, size_t n, double *n
 
 static double relative(double difference, double norm) {
     return norm > 0 ? difference / norm : difference;
+}
+
+/* As many numbers in another arrangement would be other numbers. */
+static loom_status check_shape(const struct loom_tensor_view *view, int rank, const size_t *shape,
+                               struct loom_error *error) {
+    bool same = view->rank == rank;
+    for (int i = 0; same && i < rank; i++)
+        same = view->shape[i] == shape[i];
+    if (same)
+        return LOOM_OK;
+    char wanted[64] = "";
+    for (int i = 0; i < rank; i++)
+        snprintf(wanted + strlen(wanted), sizeof wanted - strlen(wanted), "%s%zu", i ? ", " : "", shape[i]);
+    return loom_fail(error, LOOM_FAILED, "%s: the tensor \"%.96s\" must have the shape (%s)", view->path, view->name,
+                     wanted);
 }
 
 /* The reference tensor as numbers; it must have n elements. Freed with free(). */
@@ -174,11 +191,15 @@ static bool logits_name(const struct verify *v, const char *name, bool *cached, 
 
 static loom_status verify_logits(struct verify *v, const struct loom_tensor_view *view, bool cached, int loops,
                                  struct loom_error *error) {
-    size_t n = v->batch * v->seq * (size_t)v->model.net.config.vocab_size;
+    const size_t shape[] = {v->batch, v->seq, (size_t)v->model.net.config.vocab_size};
+    size_t n = shape[0] * shape[1] * shape[2];
+    loom_status status = check_shape(view, 3, shape, error);
+    if (status)
+        return status;
     real *ours = calloc(n, sizeof *ours);
     if (!ours)
         return loom_fail_memory(error, view->name, n * sizeof *ours);
-    loom_status status = cached ? cached_logits(v, loops, ours, error) : full_logits(v, loops, ours, error);
+    status = cached ? cached_logits(v, loops, ours, error) : full_logits(v, loops, ours, error);
     if (status == LOOM_OK)
         status = compare(v, view, ours, n, logits_tolerance, error);
     free(ours);
@@ -230,7 +251,9 @@ static loom_status measure_gradient(const struct verify *v, const struct loom_te
         return loom_fail(error, LOOM_FAILED, "%s: \"%s\" names no tensor of this model", v->reference.path, view->name);
     real *theirs;
     double norm;
-    loom_status status = read_reference(view, t->count, &theirs, error);
+    loom_status status = check_shape(view, t->rank, t->shape, error);
+    if (status == LOOM_OK)
+        status = read_reference(view, t->count, &theirs, error);
     if (status)
         return status;
     double difference = distance(v->states[state] + t->offset, theirs, t->count, &norm);
@@ -306,8 +329,7 @@ static bool setting(const char *text, const char *label, double *value) {
     return end != place + strlen(label);
 }
 
-static loom_status read_settings(struct verify *v, struct loom_recipe *recipe, enum loom_decay *decay,
-                                 struct loom_error *error) {
+static loom_status read_settings(struct verify *v, struct loom_recipe *recipe, int *decay, struct loom_error *error) {
     const char *text = loom_safetensors_metadata(&v->reference, "adamw");
     const char *betas = text ? strstr(text, "betas=(") : NULL;
     *recipe = (struct loom_recipe){0};
@@ -352,7 +374,7 @@ static loom_status report_losses(struct verify *v, const struct loom_tensor_view
 static loom_status verify_adamw(struct verify *v, struct loom_error *error) {
     const struct loom_tensor_view *view = loom_safetensors_find(&v->reference, "adamw_losses");
     struct loom_recipe recipe;
-    enum loom_decay decay = LOOM_DECAY_ALL;
+    int decay = LOOM_DECAY_ALL;
     if (!view)
         return LOOM_OK;
     size_t count = view->rank == 1 ? (size_t)view->shape[0] : 0;
@@ -380,12 +402,15 @@ static loom_status read_ids(struct verify *v, const char *name, int lowest, int 
     const struct loom_tensor_view *view = loom_safetensors_find(&v->reference, name);
     int vocab = v->model.net.config.vocab_size;
     size_t n = v->batch * v->seq;
+    const size_t shape[] = {v->batch, v->seq};
     if (!view)
         return LOOM_OK;
     *ids = calloc(n, sizeof **ids);
     if (!*ids)
         return loom_fail_memory(error, name, n * sizeof **ids);
-    loom_status status = loom_safetensors_read_int(view, *ids, n, error);
+    loom_status status = check_shape(view, 2, shape, error);
+    if (status == LOOM_OK)
+        status = loom_safetensors_read_int(view, *ids, n, error);
     for (size_t i = 0; i < n && status == LOOM_OK; i++)
         if ((*ids)[i] < lowest || (*ids)[i] >= vocab)
             status = loom_fail(error, LOOM_FAILED, "%s: %s[%zu] = %d is outside the vocabulary of %d",
@@ -490,6 +515,8 @@ loom_status loom_verify(const char *folder, int threads, loom_verify_function on
         if (status == LOOM_OK)
             status = verify_gradients(&v, error);
     }
+    if (status == LOOM_OK && v.rows == 0)
+        status = loom_fail(error, LOOM_FAILED, "%s: there is nothing to hold the model against", v.reference.path);
     *passed = status == LOOM_OK && v.passed;
     close_all(&v);
     return status;

@@ -22,8 +22,9 @@ static loom_status encode_prompt(const struct loom_model *model, const struct lo
     /* Without a prompt the text begins as after a line's end, or with token 0 where no newline is known. */
     if (size > 0)
         return loom_tokenizer_encode(model->tokenizer, prompt, size, &text->tokens, &text->count, error);
-    if (loom_tokenizer_encode(model->tokenizer, "\n", 1, &text->tokens, &text->count, NULL) == LOOM_OK)
-        return LOOM_OK;
+    loom_status status = loom_tokenizer_encode(model->tokenizer, "\n", 1, &text->tokens, &text->count, error);
+    if (status != LOOM_FAILED && status != LOOM_INVALID)
+        return status;
     text->tokens = calloc(1, sizeof *text->tokens);
     text->count = 1;
     return text->tokens ? LOOM_OK : loom_fail_memory(error, "prompt", sizeof *text->tokens);

@@ -80,14 +80,14 @@ const char *loom_architecture_name(int architecture) {
 
 struct loom_config loom_config_default(enum loom_architecture architecture) {
     if (architecture == LOOM_ARCHITECTURE_GPT)
-        return (struct loom_config){.architecture = architecture,
+        return (struct loom_config){.architecture = (int)architecture,
                                     .max_seq_len = 1024,
                                     .prelude_layers = 12,
                                     .n_heads = 12,
                                     .dim = 768,
                                     .attn_type = LOOM_ATTENTION_FUSED,
                                     .bias = true};
-    return (struct loom_config){.architecture = architecture,
+    return (struct loom_config){.architecture = (int)architecture,
                                 .dim = 2048,
                                 .n_heads = 16,
                                 .n_kv_heads = 4,
@@ -155,6 +155,35 @@ size_t loom_config_cache_slots(const struct loom_config *config, int loops) {
     return (size_t)config->prelude_layers + core + (size_t)config->coda_layers;
 }
 
+/* Weights of one attention layer, about. In double, like those below: there nothing overflows. */
+static double attention_weights(const struct loom_config *c) {
+    double dim = c->dim, heads = c->n_heads, width = (double)loom_config_head_dim(c), value = c->v_head_dim;
+    if (c->attn_type != LOOM_ATTENTION_MLA)
+        return 4 * dim * dim;
+    return c->q_lora_rank * (dim + heads * width) + dim * (c->kv_lora_rank + c->qk_rope_head_dim) +
+           c->kv_lora_rank * heads * (c->qk_nope_head_dim + value) + heads * value * dim;
+}
+
+/* A size within its range may still make a product with others that no machine holds, or that 64 bits do not count. */
+static loom_status check_total(const struct loom_config *c, struct loom_error *error) {
+    static const double most_weights = 281474976710656.0 /* 2^48 */, most_tensors = 1 << 20;
+    double dim = c->dim, layer = 8 * dim * dim + attention_weights(c);
+    double dense = (double)c->prelude_layers + c->coda_layers, core = c->core_layers;
+    double experts = c->n_experts + (double)c->n_shared_experts * c->n_experts_per_tok;
+    double weights = dim * ((double)c->vocab_size + c->max_seq_len) + dense * layer +
+                     core * (attention_weights(c) + 3 * dim * c->expert_dim * experts);
+    double tensors = 16 * dense + core * (16 + 3 * ((double)c->n_experts + c->n_shared_experts));
+    if (weights > most_weights)
+        return loom_fail(
+            error, LOOM_INVALID,
+            "vocab_size %d, dim %d, n_experts %d and expert_dim %d make about %.2g weights, more than 2^48",
+            c->vocab_size, c->dim, c->n_experts, c->expert_dim, weights);
+    if (tensors > most_tensors)
+        return loom_fail(error, LOOM_INVALID, "core_layers %d of n_experts %d make about %.2g tensors, more than 2^20",
+                         c->core_layers, c->n_experts, tensors);
+    return LOOM_OK;
+}
+
 static loom_status check_looped(const struct loom_config *c, struct loom_error *error) {
     if (c->attn_type == LOOM_ATTENTION_GQA && c->n_heads % c->n_kv_heads != 0)
         return loom_fail(error, LOOM_INVALID, "n_kv_heads %d does not divide n_heads %d", c->n_kv_heads, c->n_heads);
@@ -174,7 +203,8 @@ loom_status loom_config_check(const struct loom_config *config, struct loom_erro
     if (config->attn_type != LOOM_ATTENTION_MLA && config->dim % config->n_heads != 0)
         return loom_fail(error, LOOM_INVALID, "%s %d does not divide %s %d", gpt ? "n_head" : "n_heads",
                          config->n_heads, gpt ? "n_embd" : "dim", config->dim);
-    return gpt ? LOOM_OK : check_looped(config, error);
+    loom_status status = gpt ? LOOM_OK : check_looped(config, error);
+    return status ? status : check_total(config, error);
 }
 
 /* ---- config.json ------------------------------------------------------------------------------------------------- */

@@ -54,16 +54,16 @@ double loom_clip_factor(double norm, double limit) {
 void loom_optimizer_update(struct loom_optimizer *o, const struct loom_recipe *recipe, double learning_rate,
                            double scale, real *weights, const real *gradients) {
     o->updates++;
-    struct loom_adamw step = {.learning_rate = (real)learning_rate,
-                              .beta1 = (real)recipe->beta1,
-                              .beta2 = (real)recipe->beta2,
-                              .epsilon = (real)recipe->epsilon,
+    struct loom_adamw step = {.learning_rate = learning_rate,
+                              .beta1 = recipe->beta1,
+                              .beta2 = recipe->beta2,
+                              .epsilon = recipe->epsilon,
                               .correction1 = 1 - pow(recipe->beta1, (double)o->updates),
                               .correction2 = 1 - pow(recipe->beta2, (double)o->updates),
                               .gradient_scale = (real)scale};
     for (size_t i = 0; i < o->n_runs; i++) {
         const struct loom_optimizer_run *run = &o->runs[i];
-        step.weight_decay = run->decay ? (real)recipe->weight_decay : 0;
+        step.weight_decay = run->decay ? recipe->weight_decay : 0;
         o->k->adamw(o->k, &step, weights + run->offset, o->m + run->offset, o->v + run->offset, gradients + run->offset,
                     run->count);
     }

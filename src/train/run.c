@@ -150,6 +150,8 @@ static loom_status prepare_setup(struct run *run, struct loom_error *error) {
         status = check_same_data(run, json, error);
     if (status == LOOM_OK)
         status = loom_setup_check(&run->setup, error);
+    if (status == LOOM_OK && run->tokens) /* now, before the folder is made; the trainer asks again */
+        status = loom_batch_check(run->tokens, (size_t)run->setup.recipe.seq_len, error);
     json_decref(json);
     return status;
 }
@@ -382,7 +384,7 @@ static void report_result(const struct run *run, struct loom_train_result *resul
 loom_status loom_train(const struct loom_train_options *options, struct loom_train_result *result,
                        struct loom_error *error) {
     struct run run = {.options = options};
-    *result = (struct loom_train_result){.val_loss = NAN, .best_val_loss = NAN};
+    *result = (struct loom_train_result){.val_loss = (double)NAN, .best_val_loss = (double)NAN};
     if (!options->dry_run && (!options->data || !options->out))
         return loom_fail(error, LOOM_INVALID, "training needs a token folder and a run folder");
     loom_status status = options->out ? name_paths(&run, error) : LOOM_OK;

@@ -93,8 +93,8 @@ static loom_status open_parts(struct loom_trainer *t, int threads, struct loom_e
 
 loom_status loom_trainer_open(struct loom_trainer *trainer, const struct loom_setup *setup, struct loom_tokens *tokens,
                               int threads, struct loom_error *error) {
-    *trainer =
-        (struct loom_trainer){.setup = *setup, .tokens = tokens, .progress = {.val_loss = NAN, .best_val_loss = NAN}};
+    *trainer = (struct loom_trainer){
+        .setup = *setup, .tokens = tokens, .progress = {.val_loss = (double)NAN, .best_val_loss = (double)NAN}};
     loom_status status = loom_batch_check(tokens, (size_t)setup->recipe.seq_len, error);
     if (status == LOOM_OK)
         status = open_parts(trainer, threads, error);
@@ -235,6 +235,9 @@ loom_status loom_trainer_evaluate(struct loom_trainer *trainer, const volatile s
     loom_status status = loom_heldout_run(&t->ws, &t->buffers, &options, &heldout, error);
     if (status)
         return status;
+    if (!isfinite(heldout.loss))
+        return loom_fail(error, LOOM_FAILED, "step %llu: the validation loss is %g, not a finite number",
+                         (unsigned long long)t->progress.step, heldout.loss);
     t->progress.val_loss = heldout.loss;
     if (!(heldout.loss >= t->progress.best_val_loss)) {
         t->progress.best_val_loss = heldout.loss;

@@ -49,7 +49,8 @@ void loom_trainer_close(struct loom_trainer *trainer);
 /* One optimizer step. LOOM_FAILED, with weights and optimizer untouched, when loss or gradient is not finite. */
 loom_status loom_trainer_step(struct loom_trainer *trainer, struct loom_step *step, struct loom_error *error);
 
-/* The loss over the whole validation split; fills progress' validation fields. ws.loads then holds its loads. */
+/* The loss over the whole validation split; fills progress' validation fields. ws.loads then holds its loads.
+ * LOOM_FAILED when it is not finite. */
 loom_status loom_trainer_evaluate(struct loom_trainer *trainer, const volatile sig_atomic_t *stop,
                                   struct loom_error *error);
 

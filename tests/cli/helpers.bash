@@ -3,7 +3,13 @@ set -euo pipefail
 export LC_ALL=C.UTF-8
 loom=$(realpath "${LOOM:-build/loom}")
 here=$(mktemp -d "${TMPDIR:-/tmp}/loom-cli-XXXXXX")
-trap 'rm -rf "$here"' EXIT
+pid= # of a command in the background
+clean_up() {
+    [ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null || true
+    wait
+    rm -rf "$here"
+}
+trap clean_up EXIT
 cd "$here"
 
 # Settings of a model that trains in a moment.
@@ -56,7 +62,7 @@ has() {
 text() {
     local i
     for ((i = 1; i <= $1; i++)); do
-        echo "Line $i: the square of $i is $((i * i)), and its cube is $((i * i * i))."
+        echo "Line $i: the \"square\" of $i is $((i * i)), and its cube is $((i * i * i))."
     done
 }
 

@@ -9,12 +9,10 @@ text 60 >text.txt
 quietly "$loom" prepare --tokenizer byte --out data text.txt
 quietly "${train[@]}" --out straight
 
-# start RUN OPTION...: trains in the background and waits for its 20th line of metrics.
+# start RUN: trains in the background and waits for its 20th line of metrics; the sentences are in ./background.
 start() {
     local run=$1
-    shift
-    : >stderr
-    "${train[@]}" --out "$run" "$@" >stdout 2>stderr </dev/null &
+    "${train[@]}" --out "$run" >background.out 2>background </dev/null &
     pid=$!
     until [ "$(cat "$run/metrics.jsonl" 2>/dev/null | wc -l)" -ge 20 ]; do
         kill -0 $pid 2>/dev/null || fail "$run ended early"
@@ -25,12 +23,12 @@ start() {
 # Both signals save, say how to go on, and end with code 1.
 for signal in INT TERM; do
     start "$signal"
-    expect 1 'in use' "${train[@]}" --out $signal --resume
+    expect 1 'another process is at work' "${train[@]}" --out $signal --resume
     kill -$signal $pid
     code=0
     wait $pid || code=$?
     [ $code = 1 ] || fail "SIG$signal: exit code $code"
-    tail -n 1 stderr | grep -qE "^loom: stopped at step [0-9]+ of $steps, .*--resume" || fail "SIG$signal: last words"
+    tail -n 1 background | grep -qE "^loom: stopped at step [0-9]+ of $steps, .*--resume" || fail "SIG$signal: last words"
     grep -q '"step":'$steps $signal/metrics.jsonl && fail "SIG$signal came too late for the test"
     quietly "${train[@]}" --out $signal --resume
     same_run straight $signal
@@ -41,7 +39,7 @@ run=kill
 resume=
 for ((i = 0; i < 6; i++)); do
     [ ! -e $run/config.json ] || resume=--resume
-    "${train[@]}" --out $run $resume >stdout 2>stderr </dev/null &
+    "${train[@]}" --out $run $resume >background.out 2>background </dev/null &
     pid=$!
     sleep 0.0$((RANDOM % 10))$((RANDOM % 10))
     sleep 0.$((i % 2))

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/pool.h"
 #include "kernel/kernel.h"
 
 enum loom_cpu_level { LOOM_CPU_GENERIC, LOOM_CPU_AVX2, LOOM_CPU_AVX512, LOOM_CPU_LEVELS };
@@ -12,26 +13,31 @@ enum loom_cpu_level { LOOM_CPU_GENERIC, LOOM_CPU_AVX2, LOOM_CPU_AVX512, LOOM_CPU
 /* Scratch of one thread, in floats: 1 MiB, which holds every kernel's blocks and suits a level-2 cache. */
 enum { LOOM_CPU_SCRATCH = 1 << 18 };
 
-/* Below this many elements (or so many multiply-adds over 32) a second thread costs more than it gives. */
+/* Work of fewer elements (or so many multiply-adds over 32) than this stays with the caller; of more, a task gets about
+ * so many: some 10 microseconds, against the one that handing it out may take. */
 enum { LOOM_CPU_SMALL = 1 << 14 };
 
 struct loom_cpu {
     struct loom_kernels table;
-    int threads;
+    struct loom_pool *pool;
     float *scratch; /* (threads, LOOM_CPU_SCRATCH) */
 };
 
-static inline const struct loom_cpu *loom_cpu_self(const struct loom_kernels *k) {
-    return k->self;
-}
+/* Items first .. end-1 of a kernel's work, and scratch that nobody else uses meanwhile. */
+struct loom_cpu_part {
+    size_t first, end;
+    float *scratch;
+};
 
-/* How many threads `work` elements deserve. */
-static inline int loom_cpu_threads(const struct loom_kernels *k, size_t work) {
-    return work < LOOM_CPU_SMALL ? 1 : loom_cpu_self(k)->threads;
-}
+/* Does one part of what `job`, the kernel's arguments, says. */
+typedef void (*loom_cpu_run)(const void *job, struct loom_cpu_part part);
 
-/* The calling thread's scratch, inside a parallel region of this machine. */
-float *loom_cpu_scratch(const struct loom_kernels *k);
+/* Runs `items` items, each worth `cost` elements of work. Where they are cut into parts depends on these two numbers
+ * alone, and parts run in any order. */
+void loom_cpu_share(const struct loom_kernels *k, size_t items, size_t cost, loom_cpu_run run, const void *job);
+
+/* How many threads will share so much work. */
+size_t loom_cpu_threads(const struct loom_kernels *k, size_t work);
 
 /* Whether this processor runs code of that level, and this build has it. */
 bool loom_cpu_supports(enum loom_cpu_level level);

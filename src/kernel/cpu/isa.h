@@ -21,6 +21,13 @@
 #define LOOM_ISA_EXPAND(stem, isa) LOOM_ISA_JOIN(stem, isa)
 #define LOOM_ISA_NAME(stem) LOOM_ISA_EXPAND(stem, LOOM_ISA)
 
+/* Before a short loop with constant bounds: unroll all of it, so that its arrays become registers. */
+#if defined(__clang__)
+#define LOOM_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define LOOM_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 /* A tile of the product's result, TILE_ROWS rows by TILE_VECTORS vectors, stays in registers: with the vectors of the
  * right factor and one broadcast element it just fits 32 registers (avx512) or 16 (the others). A tile of dot products
  * is LANES sums, of at most DOT_ROWS rows. */

@@ -1,55 +1,83 @@
 /* isa_arrays.c - plain arrays, activations and the optimizer: each element by itself, and sums over all.
  *
- * Chunks of fixed length are dealt to the threads. Elementwise kernels read an element before they write it, so an
- * output may be one of its inputs. */
+ * Threads share the elements. Elementwise kernels read an element before they write it, so an output may be one of its
+ * inputs. */
 #include "kernel/cpu/cpu.h"
 #include "kernel/cpu/isa_fill.h"
 #include "kernel/cpu/isa_random.h"
 #include "kernel/cpu/vector_math.h"
 
-static void fill(const struct loom_kernels *k, real *y, real value, size_t n) {
-#pragma omp parallel for num_threads(loom_cpu_threads(k, n)) schedule(static)
-    for (size_t first = 0; first < n; first += CHUNK) {
+/* The arguments of one call; each kernel uses some. */
+struct arrays {
+    float *y, *z;
+    const float *a, *b, *c;
+    float s;
+    uint64_t seed;
+};
+
+static void fill_part(const void *job, struct loom_cpu_part part) {
+    const struct arrays *s = job;
+    float *y = s->y;
+    const float value = s->s;
 #pragma omp simd
-        for (size_t i = first; i < chunk_end(first, n); i++)
-            y[i] = value;
-    }
+    for (size_t i = part.first; i < part.end; i++)
+        y[i] = value;
+}
+
+static void fill(const struct loom_kernels *k, real *y, real value, size_t n) {
+    loom_cpu_share(k, n, 1, fill_part, &(struct arrays){.y = y, .s = value});
+}
+
+static void copy_part(const void *job, struct loom_cpu_part part) {
+    const struct arrays *s = job;
+    memcpy(s->y + part.first, s->a + part.first, (part.end - part.first) * sizeof *s->y);
 }
 
 static void copy(const struct loom_kernels *k, real *y, const real *x, size_t n) {
-#pragma omp parallel for num_threads(loom_cpu_threads(k, n)) schedule(static)
-    for (size_t first = 0; first < n; first += CHUNK)
-        memcpy(y + first, x + first, (chunk_end(first, n) - first) * sizeof *y);
+    loom_cpu_share(k, n, 1, copy_part, &(struct arrays){.y = y, .a = x});
+}
+
+static void add_part(const void *job, struct loom_cpu_part part) {
+    const struct arrays *s = job;
+    float *y = s->y;
+    const float *a = s->a, *b = s->b;
+#pragma omp simd
+    for (size_t i = part.first; i < part.end; i++)
+        y[i] = a[i] + b[i];
 }
 
 static void add(const struct loom_kernels *k, real *y, const real *a, const real *b, size_t n) {
-#pragma omp parallel for num_threads(loom_cpu_threads(k, n)) schedule(static)
-    for (size_t first = 0; first < n; first += CHUNK) {
+    loom_cpu_share(k, n, 1, add_part, &(struct arrays){.y = y, .a = a, .b = b});
+}
+
+static void add_scaled_part(const void *job, struct loom_cpu_part part) {
+    const struct arrays *s = job;
+    float *y = s->y;
+    const float *x = s->a, scale = s->s;
 #pragma omp simd
-        for (size_t i = first; i < chunk_end(first, n); i++)
-            y[i] = a[i] + b[i];
-    }
+    for (size_t i = part.first; i < part.end; i++)
+        y[i] += scale * x[i];
 }
 
 static void add_scaled(const struct loom_kernels *k, real *y, real s, const real *x, size_t n) {
-#pragma omp parallel for num_threads(loom_cpu_threads(k, n)) schedule(static)
-    for (size_t first = 0; first < n; first += CHUNK) {
-#pragma omp simd
-        for (size_t i = first; i < chunk_end(first, n); i++)
-            y[i] += s * x[i];
-    }
+    loom_cpu_share(k, n, 1, add_scaled_part, &(struct arrays){.y = y, .a = x, .s = s});
 }
 
-static void dropout(const struct loom_kernels *k, real *y, const real *x, real rate, uint64_t seed, size_t n) {
-#pragma omp parallel for num_threads(loom_cpu_threads(k, n)) schedule(static)
-    for (size_t first = 0; first < n; first += CHUNK) {
-        float factor[CHUNK];
-        const size_t end = chunk_end(first, n);
-        dropout_factors(factor, rate, seed, first, end - first);
+static void dropout_part(const void *job, struct loom_cpu_part part) {
+    const struct arrays *s = job;
+    float *y = s->y, factor[CHUNK];
+    const float *x = s->a;
+    for (size_t first = part.first; first < part.end; first += CHUNK) {
+        const size_t end = chunk_end(first, part.end);
+        dropout_factors(factor, s->s, s->seed, first, end - first);
 #pragma omp simd
         for (size_t i = first; i < end; i++)
             y[i] = factor[i - first] > 0 ? factor[i - first] * x[i] : 0.0f;
     }
+}
+
+static void dropout(const struct loom_kernels *k, real *y, const real *x, real rate, uint64_t seed, size_t n) {
+    loom_cpu_share(k, n, 1, dropout_part, &(struct arrays){.y = y, .a = x, .s = rate, .seed = seed});
 }
 
 /* ---- sums ----------------------------------------------------------------------------------------------------------
@@ -71,19 +99,32 @@ static double square_chunk(const float *x, size_t n) {
     return sum;
 }
 
-/* A fixed number of pieces, whose sums are added in order. */
+/* One call: an array in pieces of `length` elements, and each piece's sum. */
+struct pieces {
+    double *part;
+    const float *x;
+    size_t n, length;
+    double (*chunk)(const float *x, size_t n);
+};
+
+static void sum_part(const void *job, struct loom_cpu_part part) {
+    const struct pieces *s = job;
+    for (size_t piece = part.first; piece < part.end; piece++) {
+        const size_t end = least(s->n, (piece + 1) * s->length);
+        for (size_t first = piece * s->length; first < end; first += CHUNK)
+            s->part[piece] += s->chunk(s->x + first, chunk_end(first, end) - first);
+    }
+}
+
+/* At most PIECES pieces, whose sums are added in order. */
 static double sum_pieces(const struct loom_kernels *k, const float *x, size_t n,
                          double (*chunk)(const float *x, size_t n)) {
     enum { PIECES = 256 };
     double part[PIECES] = {0}, total = 0;
     const size_t chunks = (n + CHUNK - 1) / CHUNK, length = (chunks + PIECES - 1) / PIECES * CHUNK;
-#pragma omp parallel for num_threads(loom_cpu_threads(k, n)) schedule(static)
-    for (size_t piece = 0; piece < PIECES; piece++) {
-        const size_t start = piece * length, end = n < start + length ? n : start + length;
-        for (size_t first = start; first < end; first += CHUNK)
-            part[piece] += chunk(x + first, chunk_end(first, end) - first);
-    }
-    for (size_t piece = 0; piece < PIECES; piece++)
+    const size_t pieces = n > 0 ? (n + length - 1) / length : 0;
+    loom_cpu_share(k, pieces, length, sum_part, &(struct pieces){part, x, n, length, chunk});
+    for (size_t piece = 0; piece < pieces; piece++)
         total += part[piece];
     return total;
 }
@@ -99,76 +140,102 @@ static double sum_squares(const struct loom_kernels *k, const real *x, size_t n)
 /* ---- activations ---------------------------------------------------------------------------------------------------
  */
 
-static void swiglu(const struct loom_kernels *k, real *y, const real *gate, const real *up, size_t n) {
-#pragma omp parallel for num_threads(loom_cpu_threads(k, n)) schedule(static)
-    for (size_t first = 0; first < n; first += CHUNK) {
+static void swiglu_part(const void *job, struct loom_cpu_part part) {
+    const struct arrays *s = job;
+    float *y = s->y;
+    const float *gate = s->a, *up = s->b;
 #pragma omp simd
-        for (size_t i = first; i < chunk_end(first, n); i++)
-            y[i] = gate[i] * vector_sigmoid(gate[i]) * up[i];
+    for (size_t i = part.first; i < part.end; i++)
+        y[i] = gate[i] * vector_sigmoid(gate[i]) * up[i];
+}
+
+static void swiglu(const struct loom_kernels *k, real *y, const real *gate, const real *up, size_t n) {
+    loom_cpu_share(k, n, 1, swiglu_part, &(struct arrays){.y = y, .a = gate, .b = up});
+}
+
+static void swiglu_backward_part(const void *job, struct loom_cpu_part part) {
+    const struct arrays *s = job;
+    float *dgate = s->y, *dup = s->z;
+    const float *dy = s->a, *gate = s->b, *up = s->c;
+#pragma omp simd
+    for (size_t i = part.first; i < part.end; i++) {
+        const float d = dy[i], z = gate[i], sigmoid = vector_sigmoid(z);
+        const float dz = d * up[i] * sigmoid * (1.0f + z * (1.0f - sigmoid));
+        dup[i] = d * z * sigmoid;
+        dgate[i] = dz;
     }
 }
 
 static void swiglu_backward(const struct loom_kernels *k, real *dgate, real *dup, const real *dy, const real *gate,
                             const real *up, size_t n) {
-#pragma omp parallel for num_threads(loom_cpu_threads(k, n)) schedule(static)
-    for (size_t first = 0; first < n; first += CHUNK) {
+    loom_cpu_share(k, n, 1, swiglu_backward_part, &(struct arrays){.y = dgate, .z = dup, .a = dy, .b = gate, .c = up});
+}
+
+static void gelu_part(const void *job, struct loom_cpu_part part) {
+    const struct arrays *s = job;
+    float *y = s->y;
+    const float *x = s->a;
 #pragma omp simd
-        for (size_t i = first; i < chunk_end(first, n); i++) {
-            const float d = dy[i], z = gate[i], s = vector_sigmoid(z);
-            const float dz = d * up[i] * s * (1.0f + z * (1.0f - s));
-            dup[i] = d * z * s;
-            dgate[i] = dz;
-        }
+    for (size_t i = part.first; i < part.end; i++) {
+        float bell;
+        y[i] = x[i] * vector_normal(x[i], &bell);
     }
 }
 
 static void gelu(const struct loom_kernels *k, real *y, const real *x, size_t n) {
-#pragma omp parallel for num_threads(loom_cpu_threads(k, n)) schedule(static)
-    for (size_t first = 0; first < n; first += CHUNK) {
+    loom_cpu_share(k, n, 1, gelu_part, &(struct arrays){.y = y, .a = x});
+}
+
+static void gelu_backward_part(const void *job, struct loom_cpu_part part) {
+    const struct arrays *s = job;
+    float *dx = s->y;
+    const float *dy = s->a, *x = s->b, density = 0.3989422804f; /* 1/sqrt(2 pi) */
 #pragma omp simd
-        for (size_t i = first; i < chunk_end(first, n); i++) {
-            float bell;
-            y[i] = x[i] * vector_normal(x[i], &bell);
-        }
+    for (size_t i = part.first; i < part.end; i++) {
+        float bell;
+        const float below = vector_normal(x[i], &bell);
+        dx[i] = dy[i] * (below + x[i] * density * bell);
     }
 }
 
 static void gelu_backward(const struct loom_kernels *k, real *dx, const real *dy, const real *x, size_t n) {
-    const float density = 0.3989422804f; /* 1/sqrt(2 pi) */
-#pragma omp parallel for num_threads(loom_cpu_threads(k, n)) schedule(static)
-    for (size_t first = 0; first < n; first += CHUNK) {
-#pragma omp simd
-        for (size_t i = first; i < chunk_end(first, n); i++) {
-            float bell;
-            const float below = vector_normal(x[i], &bell);
-            dx[i] = dy[i] * (below + x[i] * density * bell);
-        }
-    }
+    loom_cpu_share(k, n, 1, gelu_backward_part, &(struct arrays){.y = dx, .a = dy, .b = x});
 }
 
 /* ---- optimizer -----------------------------------------------------------------------------------------------------
  */
 
+struct update {
+    const struct loom_adamw *o;
+    float *p, *m, *v;
+    const float *g;
+};
+
 /* The decay is subtracted and not multiplied by 1 - lr*wd, of which a float would keep only a few digits. */
-static void adamw(const struct loom_kernels *k, const struct loom_adamw *o, real *p, real *m, real *v, const real *g,
-                  size_t n) {
+static void adamw_part(const void *job, struct loom_cpu_part part) {
+    const struct update *s = job;
+    const struct loom_adamw *o = s->o;
     const float beta1 = (float)o->beta1, beta2 = (float)o->beta2, rest1 = (float)(1 - o->beta1);
     const float rest2 = (float)(1 - o->beta2), epsilon = (float)o->epsilon, scale = (float)o->gradient_scale;
     const float decay = (float)(o->learning_rate * o->weight_decay);
     const float step = (float)(o->learning_rate / o->correction1);
     const float root = (float)(1 / sqrt(o->correction2));
-#pragma omp parallel for num_threads(loom_cpu_threads(k, n)) schedule(static)
-    for (size_t first = 0; first < n; first += CHUNK) {
+    float *p = s->p, *m = s->m, *v = s->v;
+    const float *g = s->g;
 #pragma omp simd
-        for (size_t i = first; i < chunk_end(first, n); i++) {
-            const float gradient = g[i] * scale;
-            const float mean = beta1 * m[i] + rest1 * gradient;
-            const float square = beta2 * v[i] + rest2 * gradient * gradient;
-            m[i] = mean;
-            v[i] = square;
-            p[i] -= decay * p[i] + step * mean / (sqrtf(square) * root + epsilon);
-        }
+    for (size_t i = part.first; i < part.end; i++) {
+        const float gradient = g[i] * scale;
+        const float mean = beta1 * m[i] + rest1 * gradient;
+        const float square = beta2 * v[i] + rest2 * gradient * gradient;
+        m[i] = mean;
+        v[i] = square;
+        p[i] -= decay * p[i] + step * mean / (sqrtf(square) * root + epsilon);
     }
+}
+
+static void adamw(const struct loom_kernels *k, const struct loom_adamw *o, real *p, real *m, real *v, const real *g,
+                  size_t n) {
+    loom_cpu_share(k, n, 1, adamw_part, &(struct update){o, p, m, v, g});
 }
 
 void LOOM_ISA_NAME(loom_cpu_fill_arrays)(struct loom_kernels *table) {

@@ -24,12 +24,13 @@ struct forward {
     const struct loom_attention *a;
     struct loom_view out, q, key, value;
     float *lse;
+    size_t chunks; /* of the queries of one head */
 };
 
 /* One task: queries first .. first+queries-1 of one head; its accumulators and its block of keys, in scratch. */
 struct chunk {
     size_t b, h, g, first, queries;
-    float *sum, *largest; /* (queries): of the weights so far, and of the scores */
+    float *sum, *largest; /* (queries): of the weights so far; of the unscaled scores */
     float *total;         /* (queries, value_dim): of weight * value so far */
     float *scores;        /* (TILE_ROWS, block) */
     float *packed_keys, *packed_values;
@@ -67,17 +68,12 @@ static struct chunk chunk_of(const struct loom_attention *a, size_t task, size_t
     return s;
 }
 
-static void scale_scores(float *score, float scale, size_t seen) {
-#pragma omp simd
-    for (size_t j = 0; j < seen; j++)
-        score[j] *= scale;
-}
-
-static float exp_scores(float *score, float largest, size_t seen) {
+/* Turns scores into exp(scale (score - largest)); returns their sum. */
+static float exp_scores(float *score, float scale, float largest, size_t seen) {
     float sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (size_t j = 0; j < seen; j++) {
-        score[j] = vector_exp(score[j] - largest);
+        score[j] = vector_exp(scale * (score[j] - largest));
         sum += score[j];
     }
     return sum;
@@ -99,12 +95,11 @@ static void weigh(const struct loom_attention *a, const struct chunk *s, float *
         score[j] = 0;
     if (seen == 0)
         return;
-    scale_scores(score, a->scale, seen);
     float largest = row_largest(score, seen);
     if (s->start == 0) {
         s->sum[row] = 0;
     } else if (largest > s->largest[row]) {
-        const float shrink = vector_exp(s->largest[row] - largest);
+        const float shrink = vector_exp(a->scale * (s->largest[row] - largest));
         s->sum[row] *= shrink;
         for (size_t c = 0; c < a->value_dim; c++)
             s->total[row * a->value_dim + c] *= shrink;
@@ -112,7 +107,7 @@ static void weigh(const struct loom_attention *a, const struct chunk *s, float *
         largest = s->largest[row];
     }
     s->largest[row] = largest;
-    s->sum[row] += exp_scores(score, largest, seen);
+    s->sum[row] += exp_scores(score, a->scale, largest, seen);
     if (a->dropout > 0)
         drop_scores(a, s, score, s->first + row, seen);
 }
@@ -157,7 +152,7 @@ static void finish_row(const struct forward *f, const struct chunk *s, size_t ro
     const float share = 1.0f / s->sum[row];
     for (size_t c = 0; c < a->value_dim; c++)
         out[c] = s->total[row * a->value_dim + c] * share;
-    f->lse[(s->b * a->heads + s->h) * a->queries + i] = s->largest[row] + logf(s->sum[row]);
+    f->lse[(s->b * a->heads + s->h) * a->queries + i] = a->scale * s->largest[row] + logf(s->sum[row]);
 }
 
 static void run_chunk(const struct forward *f, struct chunk *s) {
@@ -172,20 +167,24 @@ static void run_chunk(const struct forward *f, struct chunk *s) {
         finish_row(f, s, row);
 }
 
+static void run_part(const void *job, struct loom_cpu_part part) {
+    const struct forward *f = job;
+    for (size_t task = part.first; task < part.end; task++) {
+        struct chunk s = chunk_of(f->a, task, f->chunks, part.scratch);
+        run_chunk(f, &s);
+    }
+}
+
 static void attention(const struct loom_kernels *k, const struct loom_attention *a, struct loom_view out, real *lse,
                       struct loom_view q, struct loom_view key, struct loom_view value) {
     if (a->head_dim > HEAD_LIMIT || a->value_dim > HEAD_LIMIT) {
         loom_kernels_ref()->attention(k, a, out, lse, q, key, value);
         return;
     }
-    const struct forward f = {a, out, q, key, value, lse};
-    const size_t chunks = (a->queries + CHUNK_QUERIES - 1) / CHUNK_QUERIES, tasks = a->batch * a->heads * chunks;
-    const size_t work = a->batch * a->heads * a->queries * a->keys * (a->head_dim + a->value_dim);
-#pragma omp parallel for num_threads(loom_cpu_threads(k, work / 32)) schedule(dynamic)
-    for (size_t task = 0; task < tasks; task++) {
-        struct chunk s = chunk_of(a, task, chunks, loom_cpu_scratch(k));
-        run_chunk(&f, &s);
-    }
+    const size_t chunks = (a->queries + CHUNK_QUERIES - 1) / CHUNK_QUERIES;
+    const size_t work = least(a->queries, CHUNK_QUERIES) * a->keys * (a->head_dim + a->value_dim);
+    loom_cpu_share(k, a->batch * a->heads * chunks, work / 32, run_part,
+                   &(struct forward){a, out, q, key, value, lse, chunks});
 }
 
 /* ---- rotary positions -----------------------------------------------------------------------------------------------
@@ -200,16 +199,27 @@ static void rotate(float *x, const float *table, size_t pairs, float sign) {
     }
 }
 
+struct rotation {
+    struct loom_view x;
+    size_t rows, heads, pairs;
+    const float *table; /* (rows, pairs, 2) */
+    float sign;
+};
+
+static void rope_part(const void *job, struct loom_cpu_part part) {
+    const struct rotation *s = job;
+    for (size_t row = part.first; row < part.end; row++) {
+        const size_t b = row / s->rows, t = row % s->rows;
+        for (size_t h = 0; h < s->heads; h++)
+            rotate(head_at(s->x, b, t, h), s->table + t * s->pairs * 2, s->pairs, s->sign);
+    }
+}
+
 static void rope(const struct loom_kernels *k, struct loom_view x, size_t batch, size_t rows, size_t heads,
                  size_t pairs, const real *table, size_t first, bool inverse) {
-    const int threads = loom_cpu_threads(k, batch * rows * heads * pairs * 2);
-#pragma omp parallel for collapse(2) num_threads(threads) schedule(static)
-    for (size_t b = 0; b < batch; b++) {
-        for (size_t t = 0; t < rows; t++) {
-            for (size_t h = 0; h < heads; h++)
-                rotate(head_at(x, b, t, h), table + (first + t) * pairs * 2, pairs, inverse ? -1.0f : 1.0f);
-        }
-    }
+    const float *angles = table + first * pairs * 2, sign = inverse ? -1.0f : 1.0f;
+    loom_cpu_share(k, batch * rows, heads * pairs * 2, rope_part,
+                   &(struct rotation){x, rows, heads, pairs, angles, sign});
 }
 
 void LOOM_ISA_NAME(loom_cpu_fill_attention)(struct loom_kernels *table) {

@@ -163,6 +163,19 @@ static void run_keys(const struct backward *f, struct blocks *s) {
     }
 }
 
+static void run_part(const void *job, struct loom_cpu_part part) {
+    const struct backward *f = job;
+    const struct loom_attention *a = f->a;
+    for (size_t task = part.first; task < part.end; task++) {
+        struct blocks s = {.b = task / a->kv_heads, .g = task % a->kv_heads, .block = block_of(a)};
+        lay_out(&s, a, part.scratch);
+        for (s.start = 0; s.start < a->keys; s.start += s.block) {
+            s.width = least(s.block, a->keys - s.start);
+            run_keys(f, &s);
+        }
+    }
+}
+
 static void attention_backward(const struct loom_kernels *k, const struct loom_attention *a, struct loom_view dq,
                                struct loom_view dk, struct loom_view dv, struct loom_view dout, struct loom_view out,
                                const real *lse, struct loom_view q, struct loom_view key, struct loom_view value) {
@@ -170,17 +183,9 @@ static void attention_backward(const struct loom_kernels *k, const struct loom_a
         loom_kernels_ref()->attention_backward(k, a, dq, dk, dv, dout, out, lse, q, key, value);
         return;
     }
-    const struct backward f = {a, dq, dk, dv, dout, out, q, key, value, lse};
-    const size_t work = a->batch * a->heads * a->queries * a->keys * (a->head_dim + a->value_dim);
-#pragma omp parallel for num_threads(loom_cpu_threads(k, work / 32)) schedule(dynamic)
-    for (size_t task = 0; task < a->batch * a->kv_heads; task++) {
-        struct blocks s = {.b = task / a->kv_heads, .g = task % a->kv_heads, .block = block_of(a)};
-        lay_out(&s, a, loom_cpu_scratch(k));
-        for (s.start = 0; s.start < a->keys; s.start += s.block) {
-            s.width = least(s.block, a->keys - s.start);
-            run_keys(&f, &s);
-        }
-    }
+    const size_t share = a->heads / a->kv_heads;
+    loom_cpu_share(k, a->batch * a->kv_heads, share * a->queries * a->keys * (a->head_dim + a->value_dim) / 32,
+                   run_part, &(struct backward){a, dq, dk, dv, dout, out, q, key, value, lse});
 }
 
 void LOOM_ISA_NAME(loom_cpu_fill_attention_backward)(struct loom_kernels *table) {

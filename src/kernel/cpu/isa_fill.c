@@ -16,21 +16,27 @@ void loom_cpu_fill(struct loom_kernels *table) {
 }
 
 double loom_cpu_burn(size_t rounds) {
-    /* Enough independent sums to hide the latency of any processor's multiply-add, few enough for 16 registers. */
-    enum { SUMS = 12 };
     const vec factor = (vec){0} + 0.999f, term = (vec){0} + 0.001f;
-    /* All different, or the compiler finds that one sum is enough. */
-    vec sum[SUMS];
-    for (int i = 0; i < SUMS; i++)
-        sum[i] = (vec){0} + (float)i / SUMS;
+    /* As many independent sums as a product's tile has: enough to hide the latency of the multiply-add. All different,
+     * or the compiler finds that one is enough. */
+    vec sum[TILE_ROWS][TILE_VECTORS];
+    LOOM_UNROLL
+    for (int i = 0; i < TILE_ROWS; i++) {
+        sum[i][0] = (vec){0} + 0.01f * (float)i;
+        sum[i][1] = sum[i][0] + 0.5f;
+    }
     for (size_t round = 0; round < rounds; round++) {
-#pragma GCC unroll 12
-        for (int i = 0; i < SUMS; i++)
-            sum[i] = sum[i] * factor + term;
+        LOOM_UNROLL
+        for (int i = 0; i < TILE_ROWS; i++) {
+            sum[i][0] = sum[i][0] * factor + term;
+            sum[i][1] = sum[i][1] * factor + term;
+        }
     }
     /* The sums must count for something, or the compiler drops the loop: they never grow beyond 1. */
     vec total = {0};
-    for (int i = 0; i < SUMS; i++)
-        total += sum[i];
-    return total[0] > (float)SUMS ? 0 : 2.0 * SUMS * LANES * (double)rounds;
+    LOOM_UNROLL
+    for (int i = 0; i < TILE_ROWS; i++)
+        total += sum[i][0] + sum[i][1];
+    const double flops = 2.0 * TILE_ROWS * TILE_VECTORS * LANES * (double)rounds;
+    return total[0] > 2.0f * TILE_ROWS ? 0 : flops;
 }

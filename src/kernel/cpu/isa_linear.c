@@ -2,9 +2,9 @@
  *
  * All three are one product c = a b with other strides. A group's result is cut into tasks, blocks of columns by chunks
  * of rows, which threads take as they come: no task reads what another writes, and how a task's elements are summed
- * does not depend on where the cuts lie. A task packs its part of the right factor, DEPTH rows at a time, into its
- * thread's scratch and runs all its rows over that. With few rows packing would cost more than the product: then
- * y = x W^T is dot products of rows that are read where they lie.
+ * does not depend on where the cuts lie. A task packs its part of the right factor, DEPTH rows at a time, into scratch
+ * and runs all its rows over that. With few rows packing would cost more than the product: then y = x W^T is dot
+ * products of rows that are read where they lie.
  */
 #include "kernel/cpu/cpu.h"
 #include "kernel/cpu/isa_fill.h"
@@ -152,8 +152,15 @@ static struct cut cut_of(const struct call *call, size_t threads) {
     return cut;
 }
 
-static void run_task(const struct call *call, const struct cut *cut, size_t task, float *scratch) {
-    const struct product p = product_of(call, task / (cut->blocks * cut->chunks));
+/* A call and how it is cut. */
+struct cut_call {
+    const struct call *call;
+    struct cut cut;
+};
+
+static void run_task(const struct cut_call *s, size_t task, float *scratch) {
+    const struct cut *cut = &s->cut;
+    const struct product p = product_of(s->call, task / (cut->blocks * cut->chunks));
     const size_t column = task / cut->chunks % cut->blocks * COLUMNS, row = task % cut->chunks * cut->chunk_rows;
     if (row >= p.rows || column >= p.columns)
         return;
@@ -161,13 +168,17 @@ static void run_task(const struct call *call, const struct cut *cut, size_t task
     multiply(part_of(p, row, rows, column, columns), p.rows <= DOT_ROWS_LIMIT, scratch);
 }
 
+static void run_part(const void *job, struct loom_cpu_part part) {
+    for (size_t task = part.first; task < part.end; task++)
+        run_task(job, task, part.scratch);
+}
+
 static void run(const struct loom_kernels *k, const struct call *call) {
     const struct loom_linear *s = call->shape;
-    const int threads = loom_cpu_threads(k, s->rows * s->n_in * s->n_out / 32);
-    const struct cut cut = cut_of(call, (size_t)threads);
-#pragma omp parallel for num_threads(threads) schedule(dynamic)
-    for (size_t task = 0; task < cut.groups * cut.blocks * cut.chunks; task++)
-        run_task(call, &cut, task, loom_cpu_scratch(k));
+    const size_t work = s->rows * s->n_in * s->n_out / 32;
+    const struct cut_call job = {call, cut_of(call, loom_cpu_threads(k, work))};
+    const size_t tasks = job.cut.groups * job.cut.blocks * job.cut.chunks;
+    loom_cpu_share(k, tasks, tasks > 0 ? work / tasks : 0, run_part, &job);
 }
 
 static void linear(const struct loom_kernels *k, const struct loom_linear *s, real *y, const real *x, const real *w,

@@ -24,29 +24,47 @@ static void factors_of(float *factor, const float *log_a, float log_dt, size_t n
         factor[c] = (float)decay_of(log_a[c], log_dt).factor;
 }
 
+struct forward {
+    float *out;
+    const float *h, *e, *y, *log_a, *log_dt, *b;
+    size_t rows, cols;
+};
+
+/* Rows row .. row+ROWS-1 of the columns that start at `first`. */
+static void forward_block(const struct forward *s, size_t row, size_t first) {
+    const size_t width = least(COLUMNS, s->cols - first);
+    const float *b = s->b + first;
+    float factor[COLUMNS];
+    factors_of(factor, s->log_a + first, s->log_dt[0], width);
+    for (size_t r = row; r < least(row + ROWS, s->rows); r++) {
+        const size_t at = r * s->cols + first;
+        float *out = s->out + at;
+        const float *h = s->h + at, *e = s->e + at, *y = s->y + at;
+#pragma omp simd
+        for (size_t c = 0; c < width; c++)
+            out[c] = factor[c] * h[c] + b[c] * e[c] + y[c];
+    }
+}
+
+static void lti_part(const void *job, struct loom_cpu_part part) {
+    const struct forward *s = job;
+    for (size_t band = part.first; band < part.end; band++)
+        for (size_t first = 0; first < s->cols; first += COLUMNS)
+            forward_block(s, band * ROWS, first);
+}
+
 static void lti(const struct loom_kernels *k, real *out, const real *h, const real *e, const real *y, const real *log_a,
                 const real *log_dt, const real *b, size_t rows, size_t cols) {
-#pragma omp parallel for collapse(2) num_threads(loom_cpu_threads(k, rows *cols)) schedule(static)
-    for (size_t row = 0; row < rows; row += ROWS) {
-        for (size_t first = 0; first < cols; first += COLUMNS) {
-            const size_t width = least(COLUMNS, cols - first);
-            float factor[COLUMNS];
-            factors_of(factor, log_a + first, log_dt[0], width);
-            for (size_t r = row; r < least(row + ROWS, rows); r++) {
-                const size_t at = r * cols + first;
-#pragma omp simd
-                for (size_t c = 0; c < width; c++)
-                    out[at + c] = factor[c] * h[at + c] + b[first + c] * e[at + c] + y[at + c];
-            }
-        }
-    }
+    loom_cpu_share(k, (rows + ROWS - 1) / ROWS, ROWS * cols, lti_part,
+                   &(struct forward){out, h, e, y, log_a, log_dt, b, rows, cols});
 }
 
 /* What one call of the backward reads and adds to. */
 struct backward {
     float *dh, *de, *dlog_a, *db;
     const float *dout, *h, *e, *log_a, *log_dt, *b;
-    size_t rows, cols;
+    size_t rows, cols, length;
+    double *dlog_dt; /* the part of each piece of `length` columns */
 };
 
 /* One block of columns, all rows; returns its part of dlog_dt. */
@@ -74,21 +92,26 @@ static double backward_columns(const struct backward *s, size_t first, size_t wi
     return sum_dt;
 }
 
-/* Threads share the columns, in a fixed number of pieces whose parts of dlog_dt are added in order. */
+static void lti_backward_part(const void *job, struct loom_cpu_part part) {
+    const struct backward *s = job;
+    for (size_t piece = part.first; piece < part.end; piece++) {
+        const size_t end = least(s->cols, (piece + 1) * s->length);
+        for (size_t first = piece * s->length; first < end; first += COLUMNS)
+            s->dlog_dt[piece] += backward_columns(s, first, least(COLUMNS, end - first));
+    }
+}
+
+/* Threads share the columns, in at most PIECES pieces whose parts of dlog_dt are added in order. */
 static void lti_backward(const struct loom_kernels *k, real *dh, real *de, real *dlog_a, real *dlog_dt, real *db,
                          const real *dout, const real *h, const real *e, const real *log_a, const real *log_dt,
                          const real *b, size_t rows, size_t cols) {
     enum { PIECES = 64 };
-    const struct backward s = {dh, de, dlog_a, db, dout, h, e, log_a, log_dt, b, rows, cols};
     double part[PIECES] = {0}, total = 0;
-    const size_t length = ((cols + PIECES - 1) / PIECES + LANES - 1) / LANES * LANES;
-#pragma omp parallel for num_threads(loom_cpu_threads(k, rows *cols)) schedule(static)
-    for (size_t piece = 0; piece < PIECES; piece++) {
-        const size_t end = least(cols, (piece + 1) * length);
-        for (size_t first = piece * length; first < end; first += COLUMNS)
-            part[piece] += backward_columns(&s, first, least(COLUMNS, end - first));
-    }
-    for (size_t piece = 0; piece < PIECES; piece++)
+    const size_t length = cols > 0 ? ((cols + PIECES - 1) / PIECES + LANES - 1) / LANES * LANES : 1;
+    const struct backward s = {dh, de, dlog_a, db, dout, h, e, log_a, log_dt, b, rows, cols, length, part};
+    const size_t pieces = (cols + length - 1) / length;
+    loom_cpu_share(k, pieces, rows * length, lti_backward_part, &s);
+    for (size_t piece = 0; piece < pieces; piece++)
         total += part[piece];
     dlog_dt[0] += (float)total;
 }

@@ -1,6 +1,6 @@
 /* isa_norm.c - RMSNorm, LayerNorm and cross-entropy: kernels that reduce each row.
  *
- * Rows are shared by the threads; the weights' gradients, sums over rows, are shared by columns. */
+ * Threads share the rows; the weights' gradients, sums over rows, they share by columns. */
 #include <math.h>
 #include <string.h>
 
@@ -9,17 +9,34 @@
 #include "kernel/cpu/isa_rows.h"
 #include "kernel/cpu/vector_math.h"
 
-static void rmsnorm(const struct loom_kernels *k, real *y, real *rstd, const real *x, const real *weight, size_t rows,
-                    size_t cols, real eps) {
-#pragma omp parallel for num_threads(loom_cpu_threads(k, rows *cols)) schedule(static)
-    for (size_t r = 0; r < rows; r++) {
-        const float *row = x + r * cols;
-        const float scale = (float)(1 / sqrt((double)row_dot(row, row, cols) / (double)cols + (double)eps));
+/* The arguments of one call; each kernel uses some. */
+struct norm {
+    float *y, *dx, *dweight, *dbias;
+    const float *dy, *x, *weight, *bias;
+    const float *mean, *rstd; /* (rows) */
+    float *means, *rstds;     /* the same, when they are outputs */
+    size_t rows, cols;
+    double eps;
+};
+
+static void rmsnorm_part(const void *job, struct loom_cpu_part part) {
+    const struct norm *s = job;
+    const size_t cols = s->cols;
+    for (size_t r = part.first; r < part.end; r++) {
+        const float *row = s->x + r * cols, *weight = s->weight;
+        const float scale = (float)(1 / sqrt((double)row_dot(row, row, cols) / (double)cols + s->eps));
+        float *y = s->y + r * cols;
 #pragma omp simd
         for (size_t c = 0; c < cols; c++)
-            y[r * cols + c] = row[c] * scale * weight[c];
-        rstd[r] = scale;
+            y[c] = row[c] * scale * weight[c];
+        s->rstds[r] = scale;
     }
+}
+
+static void rmsnorm(const struct loom_kernels *k, real *y, real *rstd, const real *x, const real *weight, size_t rows,
+                    size_t cols, real eps) {
+    loom_cpu_share(k, rows, cols, rmsnorm_part,
+                   &(struct norm){.y = y, .rstds = rstd, .x = x, .weight = weight, .cols = cols, .eps = (double)eps});
 }
 
 static float piece_sum(const float *x, size_t n) {
@@ -52,19 +69,27 @@ static float row_variance(const float *x, float mean, size_t cols) {
     return (float)(sum / (double)cols);
 }
 
-static void layernorm(const struct loom_kernels *k, real *y, real *mean, real *rstd, const real *x, const real *weight,
-                      const real *bias, size_t rows, size_t cols, real eps) {
-#pragma omp parallel for num_threads(loom_cpu_threads(k, rows *cols)) schedule(static)
-    for (size_t r = 0; r < rows; r++) {
-        const float *row = x + r * cols;
-        const float centre = row_mean(row, cols);
-        const float scale = (float)(1 / sqrt((double)row_variance(row, centre, cols) + (double)eps));
+static void layernorm_part(const void *job, struct loom_cpu_part part) {
+    const struct norm *s = job;
+    const size_t cols = s->cols;
+    const float *weight = s->weight, *bias = s->bias;
+    for (size_t r = part.first; r < part.end; r++) {
+        const float *row = s->x + r * cols, centre = row_mean(row, cols);
+        const float scale = (float)(1 / sqrt((double)row_variance(row, centre, cols) + s->eps));
+        float *y = s->y + r * cols;
 #pragma omp simd
         for (size_t c = 0; c < cols; c++)
-            y[r * cols + c] = (row[c] - centre) * scale * weight[c] + (bias != NULL ? bias[c] : 0.0f);
-        mean[r] = centre;
-        rstd[r] = scale;
+            y[c] = (row[c] - centre) * scale * weight[c] + (bias != NULL ? bias[c] : 0.0f);
+        s->means[r] = centre;
+        s->rstds[r] = scale;
     }
+}
+
+static void layernorm(const struct loom_kernels *k, real *y, real *mean, real *rstd, const real *x, const real *weight,
+                      const real *bias, size_t rows, size_t cols, real eps) {
+    const struct norm job = {
+        .y = y, .means = mean, .rstds = rstd, .x = x, .weight = weight, .bias = bias, .cols = cols, .eps = (double)eps};
+    loom_cpu_share(k, rows, cols, layernorm_part, &job);
 }
 
 /* One row of dx[c] += rstd (g[c] - [mean(g)] - z[c] mean(g z)) with g = dy weight and z = (x - mean) rstd; the middle
@@ -84,34 +109,61 @@ static void add_input_gradient(float *dx, const float *dy, const float *x, const
         dx[c] += rstd * (dy[c] * weight[c] - mean_g - (x[c] - mean) * rstd * mean_gz);
 }
 
+/* dx, row by row; RMSNorm has no mean. */
+static void input_gradient_part(const void *job, struct loom_cpu_part part) {
+    const struct norm *s = job;
+    const bool centred = s->mean != NULL;
+    for (size_t r = part.first; r < part.end; r++) {
+        const size_t at = r * s->cols;
+        add_input_gradient(s->dx + at, s->dy + at, s->x + at, s->weight, centred ? s->mean[r] : 0, s->rstd[r], s->cols,
+                           centred);
+    }
+}
+
+/* dweight and dbias, by blocks of columns. */
+static void weight_gradient_part(const void *job, struct loom_cpu_part part) {
+    const struct norm *s = job;
+    for (size_t first = part.first * COLUMN_BLOCK; first < least(s->cols, part.end * COLUMN_BLOCK);
+         first += COLUMN_BLOCK) {
+        if (s->mean != NULL)
+            add_column_sums(s->dweight, s->dy, s->x, s->mean, s->rstd, s->rows, s->cols, first);
+        else
+            add_column_sums(s->dweight, s->dy, s->x, NULL, s->rstd, s->rows, s->cols, first);
+        if (s->dbias != NULL)
+            add_column_sums(s->dbias, s->dy, NULL, NULL, NULL, s->rows, s->cols, first);
+    }
+}
+
+static void norm_backward(const struct loom_kernels *k, const struct norm *job) {
+    loom_cpu_share(k, job->rows, job->cols, input_gradient_part, job);
+    loom_cpu_share(k, column_blocks(job->cols), job->rows * COLUMN_BLOCK, weight_gradient_part, job);
+}
+
 static void rmsnorm_backward(const struct loom_kernels *k, real *dx, real *dweight, const real *dy, const real *x,
                              const real *weight, const real *rstd, size_t rows, size_t cols) {
-#pragma omp parallel num_threads(loom_cpu_threads(k, rows *cols))
-    {
-#pragma omp for schedule(static) nowait
-        for (size_t r = 0; r < rows; r++)
-            add_input_gradient(dx + r * cols, dy + r * cols, x + r * cols, weight, 0, rstd[r], cols, false);
-#pragma omp for schedule(static)
-        for (size_t first = 0; first < cols; first += COLUMN_BLOCK)
-            add_column_sums(dweight, dy, x, NULL, rstd, rows, cols, first);
-    }
+    norm_backward(k, &(struct norm){.dx = dx,
+                                    .dweight = dweight,
+                                    .dy = dy,
+                                    .x = x,
+                                    .weight = weight,
+                                    .rstd = rstd,
+                                    .rows = rows,
+                                    .cols = cols});
 }
 
 static void layernorm_backward(const struct loom_kernels *k, real *dx, real *dweight, real *dbias, const real *dy,
                                const real *x, const real *weight, const real *mean, const real *rstd, size_t rows,
                                size_t cols) {
-#pragma omp parallel num_threads(loom_cpu_threads(k, rows *cols))
-    {
-#pragma omp for schedule(static) nowait
-        for (size_t r = 0; r < rows; r++)
-            add_input_gradient(dx + r * cols, dy + r * cols, x + r * cols, weight, mean[r], rstd[r], cols, true);
-#pragma omp for schedule(static)
-        for (size_t first = 0; first < cols; first += COLUMN_BLOCK) {
-            add_column_sums(dweight, dy, x, mean, rstd, rows, cols, first);
-            if (dbias != NULL)
-                add_column_sums(dbias, dy, NULL, NULL, NULL, rows, cols, first);
-        }
-    }
+    norm_backward(k, &(struct norm){.dx = dx,
+                                    .dweight = dweight,
+                                    .dbias = dbias,
+                                    .dy = dy,
+                                    .x = x,
+                                    .weight = weight,
+                                    .mean = mean,
+                                    .rstd = rstd,
+                                    .rows = rows,
+                                    .cols = cols});
 }
 
 /* ---- loss -----------------------------------------------------------------------------------------------------------
@@ -154,19 +206,28 @@ static float row_loss(float *dlogits, const float *logits, size_t target, float 
     return (float)((double)largest - (double)chosen + log(total));
 }
 
+struct losses {
+    float *loss, *dlogits;
+    const float *logits;
+    const int *targets;
+    float scale;
+    size_t cols;
+};
+
+static void cross_entropy_part(const void *job, struct loom_cpu_part part) {
+    const struct losses *s = job;
+    for (size_t r = part.first; r < part.end; r++) {
+        const int target = s->targets[r];
+        float *drow = s->dlogits != NULL ? s->dlogits + r * s->cols : NULL;
+        if (target < 0 && drow != NULL)
+            memset(drow, 0, s->cols * sizeof *drow);
+        s->loss[r] = target < 0 ? 0 : row_loss(drow, s->logits + r * s->cols, (size_t)target, s->scale, s->cols);
+    }
+}
+
 static void cross_entropy(const struct loom_kernels *k, real *loss, real *dlogits, const real *logits,
                           const int *targets, real scale, size_t rows, size_t cols) {
-#pragma omp parallel for num_threads(loom_cpu_threads(k, rows *cols)) schedule(static)
-    for (size_t r = 0; r < rows; r++) {
-        float *drow = dlogits != NULL ? dlogits + r * cols : NULL;
-        if (targets[r] >= 0) {
-            loss[r] = row_loss(drow, logits + r * cols, (size_t)targets[r], scale, cols);
-        } else {
-            loss[r] = 0;
-            if (drow != NULL)
-                memset(drow, 0, cols * sizeof *drow);
-        }
-    }
+    loom_cpu_share(k, rows, cols, cross_entropy_part, &(struct losses){loss, dlogits, logits, targets, scale, cols});
 }
 
 void LOOM_ISA_NAME(loom_cpu_fill_norm)(struct loom_kernels *table) {

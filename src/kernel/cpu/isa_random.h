@@ -12,7 +12,7 @@
 static inline uint64_t dropout_bits(uint64_t seed, uint64_t index) {
     uint32_t x0 = (uint32_t)index, x1 = (uint32_t)(index >> 32), x2 = LOOM_RANDOM_DROPOUT, x3 = 0;
     uint32_t key0 = (uint32_t)seed, key1 = (uint32_t)(seed >> 32);
-#pragma GCC unroll 10
+    LOOM_UNROLL
     for (int round = 0; round < 10; round++) {
         const uint64_t a = (uint64_t)0xD2511F53u * x0, b = (uint64_t)0xCD9E8D57u * x2;
         x0 = (uint32_t)(b >> 32) ^ x1 ^ key0;

@@ -20,120 +20,189 @@ static void add_one_row(float *y, const float *x, size_t cols) {
         y[c] += x[c];
 }
 
-static void copy_columns(const struct loom_kernels *k, real *y, size_t ldy, const real *x, size_t ldx, size_t rows,
-                         size_t cols, bool accumulate) {
-#pragma omp parallel for num_threads(loom_cpu_threads(k, rows *cols)) schedule(static)
-    for (size_t r = 0; r < rows; r++) {
-        if (accumulate)
-            add_one_row(y + r * ldy, x + r * ldx, cols);
+/* The arguments of one call; each kernel uses some. Rows have `cols` elements and lie cols apart, or ldy and ldx. */
+struct rows {
+    float *y;
+    const float *x, *dy;
+    const float *weight; /* one number a row */
+    const float *row;    /* one number a column */
+    float *sums;         /* one number a row, or a column */
+    const int *ids;
+    size_t rows, cols, ldy, ldx, top_k;
+    bool accumulate;
+};
+
+static void copy_columns_part(const void *job, struct loom_cpu_part part) {
+    const struct rows *s = job;
+    for (size_t r = part.first; r < part.end; r++) {
+        if (s->accumulate)
+            add_one_row(s->y + r * s->ldy, s->x + r * s->ldx, s->cols);
         else
-            memcpy(y + r * ldy, x + r * ldx, cols * sizeof *y);
+            memcpy(s->y + r * s->ldy, s->x + r * s->ldx, s->cols * sizeof *s->y);
     }
 }
 
+static void copy_columns(const struct loom_kernels *k, real *y, size_t ldy, const real *x, size_t ldx, size_t rows,
+                         size_t cols, bool accumulate) {
+    loom_cpu_share(k, rows, cols, copy_columns_part,
+                   &(struct rows){.y = y, .x = x, .cols = cols, .ldy = ldy, .ldx = ldx, .accumulate = accumulate});
+}
+
+static void add_row_part(const void *job, struct loom_cpu_part part) {
+    const struct rows *s = job;
+    for (size_t r = part.first; r < part.end; r++)
+        add_one_row(s->y + r * s->cols, s->row, s->cols);
+}
+
 static void add_row(const struct loom_kernels *k, real *y, const real *row, size_t rows, size_t cols) {
-#pragma omp parallel for num_threads(loom_cpu_threads(k, rows *cols)) schedule(static)
-    for (size_t r = 0; r < rows; r++)
-        add_one_row(y + r * cols, row, cols);
+    loom_cpu_share(k, rows, cols, add_row_part, &(struct rows){.y = y, .row = row, .cols = cols});
+}
+
+static void sum_rows_part(const void *job, struct loom_cpu_part part) {
+    const struct rows *s = job;
+    for (size_t block = part.first; block < part.end; block++)
+        add_column_sums(s->sums, s->dy, NULL, NULL, NULL, s->rows, s->cols, block * COLUMN_BLOCK);
 }
 
 static void sum_rows(const struct loom_kernels *k, real *drow, const real *dy, size_t rows, size_t cols) {
-#pragma omp parallel for num_threads(loom_cpu_threads(k, rows *cols)) schedule(static)
-    for (size_t first = 0; first < cols; first += COLUMN_BLOCK)
-        add_column_sums(drow, dy, NULL, NULL, NULL, rows, cols, first);
+    loom_cpu_share(k, column_blocks(cols), rows * COLUMN_BLOCK, sum_rows_part,
+                   &(struct rows){.sums = drow, .dy = dy, .rows = rows, .cols = cols});
+}
+
+static void scale_columns_part(const void *job, struct loom_cpu_part part) {
+    const struct rows *s = job;
+    for (size_t r = part.first; r < part.end; r++) {
+        float *y = s->y + r * s->cols;
+        const float *x = s->x + r * s->cols, *row = s->row;
+#pragma omp simd
+        for (size_t c = 0; c < s->cols; c++)
+            y[c] = x[c] * row[c];
+    }
 }
 
 static void scale_columns(const struct loom_kernels *k, real *y, const real *x, const real *row, size_t rows,
                           size_t cols) {
-#pragma omp parallel for num_threads(loom_cpu_threads(k, rows *cols)) schedule(static)
-    for (size_t r = 0; r < rows; r++) {
-#pragma omp simd
-        for (size_t c = 0; c < cols; c++)
-            y[r * cols + c] = x[r * cols + c] * row[c];
-    }
+    loom_cpu_share(k, rows, cols, scale_columns_part, &(struct rows){.y = y, .x = x, .row = row, .cols = cols});
+}
+
+static void sum_products_part(const void *job, struct loom_cpu_part part) {
+    const struct rows *s = job;
+    for (size_t block = part.first; block < part.end; block++)
+        add_column_sums(s->sums, s->dy, s->x, NULL, NULL, s->rows, s->cols, block * COLUMN_BLOCK);
 }
 
 static void sum_products(const struct loom_kernels *k, real *drow, const real *dy, const real *x, size_t rows,
                          size_t cols) {
-#pragma omp parallel for num_threads(loom_cpu_threads(k, rows *cols)) schedule(static)
-    for (size_t first = 0; first < cols; first += COLUMN_BLOCK)
-        add_column_sums(drow, dy, x, NULL, NULL, rows, cols, first);
+    loom_cpu_share(k, column_blocks(cols), rows * COLUMN_BLOCK, sum_products_part,
+                   &(struct rows){.sums = drow, .dy = dy, .x = x, .rows = rows, .cols = cols});
+}
+
+static void add_scaled_rows_part(const void *job, struct loom_cpu_part part) {
+    const struct rows *s = job;
+    for (size_t r = part.first; r < part.end; r++)
+        add_row_scaled(s->y + r * s->cols, s->weight[r], s->x + r * s->cols, s->cols);
 }
 
 static void add_scaled_rows(const struct loom_kernels *k, real *y, const real *w, const real *x, size_t rows,
                             size_t cols) {
-#pragma omp parallel for num_threads(loom_cpu_threads(k, rows *cols)) schedule(static)
-    for (size_t r = 0; r < rows; r++)
-        add_row_scaled(y + r * cols, w[r], x + r * cols, cols);
+    loom_cpu_share(k, rows, cols, add_scaled_rows_part, &(struct rows){.y = y, .weight = w, .x = x, .cols = cols});
+}
+
+static void dot_rows_part(const void *job, struct loom_cpu_part part) {
+    const struct rows *s = job;
+    for (size_t r = part.first; r < part.end; r++)
+        s->sums[r] = row_dot(s->dy + r * s->cols, s->x + r * s->cols, s->cols);
 }
 
 static void dot_rows(const struct loom_kernels *k, real *dw, const real *dy, const real *x, size_t rows, size_t cols) {
-#pragma omp parallel for num_threads(loom_cpu_threads(k, rows *cols)) schedule(static)
-    for (size_t r = 0; r < rows; r++)
-        dw[r] = row_dot(dy + r * cols, x + r * cols, cols);
+    loom_cpu_share(k, rows, cols, dot_rows_part, &(struct rows){.sums = dw, .dy = dy, .x = x, .cols = cols});
 }
 
 /* ---- embedding ------------------------------------------------------------------------------------------------------
  */
 
+static void embed_part(const void *job, struct loom_cpu_part part) {
+    const struct rows *s = job;
+    for (size_t r = part.first; r < part.end; r++)
+        memcpy(s->y + r * s->cols, s->x + (size_t)s->ids[r] * s->cols, s->cols * sizeof *s->y);
+}
+
 static void embed(const struct loom_kernels *k, real *y, const real *table, const int *ids, size_t rows, size_t cols) {
-#pragma omp parallel for num_threads(loom_cpu_threads(k, rows *cols)) schedule(static)
-    for (size_t r = 0; r < rows; r++)
-        memcpy(y + r * cols, table + (size_t)ids[r] * cols, cols * sizeof *y);
+    loom_cpu_share(k, rows, cols, embed_part, &(struct rows){.y = y, .x = table, .ids = ids, .cols = cols});
+}
+
+static void embed_backward_part(const void *job, struct loom_cpu_part part) {
+    const struct rows *s = job;
+    const size_t first = part.first * COLUMN_BLOCK, end = least(s->cols, part.end * COLUMN_BLOCK);
+    for (size_t r = 0; r < s->rows; r++)
+        add_one_row(s->y + (size_t)s->ids[r] * s->cols + first, s->dy + r * s->cols + first, end - first);
 }
 
 /* Two rows may have the same id, so threads share the columns. */
 static void embed_backward(const struct loom_kernels *k, real *dtable, const real *dy, const int *ids, size_t rows,
                            size_t cols) {
-#pragma omp parallel for num_threads(loom_cpu_threads(k, rows *cols)) schedule(static)
-    for (size_t first = 0; first < cols; first += COLUMN_BLOCK) {
-        const size_t width = cols - first < COLUMN_BLOCK ? cols - first : COLUMN_BLOCK;
-        for (size_t r = 0; r < rows; r++)
-            add_one_row(dtable + (size_t)ids[r] * cols + first, dy + r * cols + first, width);
-    }
+    loom_cpu_share(k, column_blocks(cols), rows * COLUMN_BLOCK, embed_backward_part,
+                   &(struct rows){.y = dtable, .dy = dy, .ids = ids, .rows = rows, .cols = cols});
 }
 
 /* ---- experts --------------------------------------------------------------------------------------------------------
  */
 
+static void gather_part(const void *job, struct loom_cpu_part part) {
+    const struct rows *s = job;
+    for (size_t i = part.first; i < part.end; i++)
+        memcpy(s->y + i * s->cols, s->x + (size_t)s->ids[i] / s->top_k * s->cols, s->cols * sizeof *s->y);
+}
+
 static void gather(const struct loom_kernels *k, const struct loom_route *r, real *y, const real *x, const int *source,
                    size_t cols) {
-    const size_t choices = r->rows * r->top_k;
-#pragma omp parallel for num_threads(loom_cpu_threads(k, choices *cols)) schedule(static)
-    for (size_t i = 0; i < choices; i++)
-        memcpy(y + i * cols, x + (size_t)source[i] / r->top_k * cols, cols * sizeof *y);
+    loom_cpu_share(k, r->rows * r->top_k, cols, gather_part,
+                   &(struct rows){.y = y, .x = x, .ids = source, .cols = cols, .top_k = r->top_k});
+}
+
+static void gather_backward_part(const void *job, struct loom_cpu_part part) {
+    const struct rows *s = job;
+    for (size_t i = part.first * s->top_k; i < part.end * s->top_k; i++)
+        add_one_row(s->y + i / s->top_k * s->cols, s->dy + (size_t)s->ids[i] * s->cols, s->cols);
 }
 
 static void gather_backward(const struct loom_kernels *k, const struct loom_route *r, real *dx, const real *dy,
                             const int *slot, size_t cols) {
-#pragma omp parallel for num_threads(loom_cpu_threads(k, r->rows * r->top_k * cols)) schedule(static)
-    for (size_t row = 0; row < r->rows; row++) {
-        for (size_t i = row * r->top_k; i < (row + 1) * r->top_k; i++)
-            add_one_row(dx + row * cols, dy + (size_t)slot[i] * cols, cols);
-    }
+    loom_cpu_share(k, r->rows, r->top_k * cols, gather_backward_part,
+                   &(struct rows){.y = dx, .dy = dy, .ids = slot, .cols = cols, .top_k = r->top_k});
+}
+
+static void combine_part(const void *job, struct loom_cpu_part part) {
+    const struct rows *s = job;
+    for (size_t i = part.first * s->top_k; i < part.end * s->top_k; i++)
+        add_row_scaled(s->y + i / s->top_k * s->cols, s->weight[i], s->x + (size_t)s->ids[i] * s->cols, s->cols);
 }
 
 static void combine(const struct loom_kernels *k, const struct loom_route *r, real *y, const real *x, const real *gates,
                     const int *slot, size_t cols) {
-#pragma omp parallel for num_threads(loom_cpu_threads(k, r->rows * r->top_k * cols)) schedule(static)
-    for (size_t row = 0; row < r->rows; row++) {
-        for (size_t i = row * r->top_k; i < (row + 1) * r->top_k; i++)
-            add_row_scaled(y + row * cols, gates[i], x + (size_t)slot[i] * cols, cols);
+    loom_cpu_share(k, r->rows, r->top_k * cols, combine_part,
+                   &(struct rows){.y = y, .x = x, .weight = gates, .ids = slot, .cols = cols, .top_k = r->top_k});
+}
+
+static void combine_backward_part(const void *job, struct loom_cpu_part part) {
+    const struct rows *s = job;
+    for (size_t i = part.first; i < part.end; i++) {
+        const size_t at = (size_t)s->ids[i] * s->cols;
+        const float *dy = s->dy + i / s->top_k * s->cols, gate = s->weight[i];
+        float *dx = s->y + at;
+        s->sums[i] = row_dot(dy, s->x + at, s->cols); /* first, because dx may be x */
+#pragma omp simd
+        for (size_t c = 0; c < s->cols; c++)
+            dx[c] = gate * dy[c];
     }
 }
 
 static void combine_backward(const struct loom_kernels *k, const struct loom_route *r, real *dx, real *dgates,
                              const real *dy, const real *x, const real *gates, const int *slot, size_t cols) {
-    const size_t choices = r->rows * r->top_k;
-#pragma omp parallel for num_threads(loom_cpu_threads(k, choices *cols)) schedule(static)
-    for (size_t i = 0; i < choices; i++) {
-        const size_t at = (size_t)slot[i] * cols;
-        const float *row = dy + i / r->top_k * cols;
-        dgates[i] = row_dot(row, x + at, cols); /* first, because dx may be x */
-#pragma omp simd
-        for (size_t c = 0; c < cols; c++)
-            dx[at + c] = gates[i] * row[c];
-    }
+    loom_cpu_share(
+        k, r->rows * r->top_k, cols, combine_backward_part,
+        &(struct rows){
+            .y = dx, .sums = dgates, .dy = dy, .x = x, .weight = gates, .ids = slot, .cols = cols, .top_k = r->top_k});
 }
 
 void LOOM_ISA_NAME(loom_cpu_fill_rows)(struct loom_kernels *table) {

@@ -9,6 +9,10 @@
 /* Columns that one task sums. */
 enum { COLUMN_BLOCK = 64 };
 
+static inline size_t column_blocks(size_t cols) {
+    return (cols + COLUMN_BLOCK - 1) / COLUMN_BLOCK;
+}
+
 /* Long rows are summed in pieces of this length, so that a sum's error does not grow with the row. */
 enum { ROW_PIECE = 512 };
 
@@ -46,7 +50,7 @@ static inline float row_largest(const float *x, size_t n) {
 static inline __attribute__((always_inline)) void add_column_sums(float *total, const float *a, const float *b,
                                                                   const float *shift, const float *scale, size_t rows,
                                                                   size_t cols, size_t first) {
-    const size_t width = cols - first < COLUMN_BLOCK ? cols - first : COLUMN_BLOCK;
+    const size_t width = least(cols - first, COLUMN_BLOCK);
     double sum[COLUMN_BLOCK] = {0};
     for (size_t r = 0; r < rows; r++) {
         const float *left = a + r * cols + first, *right = b != NULL ? b + r * cols + first : NULL;

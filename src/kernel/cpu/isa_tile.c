@@ -28,15 +28,15 @@ static inline vec interleave_high(vec a, vec b) {
 /* Transposes LANES x LANES: each round is a perfect shuffle of all elements, and log2(LANES) of them swap the row's
  * bits of an element's position with the column's. */
 static inline void transpose(vec block[LANES]) {
-#pragma GCC unroll 4
+    LOOM_UNROLL
     for (int round = 1; round < LANES; round *= 2) {
         vec next[LANES];
-#pragma GCC unroll 16
+        LOOM_UNROLL
         for (int i = 0; i < LANES / 2; i++) {
             next[2 * i] = interleave_low(block[i], block[i + LANES / 2]);
             next[2 * i + 1] = interleave_high(block[i], block[i + LANES / 2]);
         }
-#pragma GCC unroll 16
+        LOOM_UNROLL
         for (int i = 0; i < LANES; i++)
             block[i] = next[i];
     }
@@ -47,11 +47,11 @@ static void pack_transposed(float *to, size_t width, const float *b, size_t ldb,
     size_t k = 0;
     for (; k + LANES <= depth && columns == LANES; k += LANES) {
         vec block[LANES];
-#pragma GCC unroll 16
+        LOOM_UNROLL
         for (size_t i = 0; i < LANES; i++)
             block[i] = vec_load(b + i * ldb + k);
         transpose(block);
-#pragma GCC unroll 16
+        LOOM_UNROLL
         for (size_t i = 0; i < LANES; i++)
             vec_store(to + (k + i) * width, block[i]);
     }
@@ -106,29 +106,33 @@ static inline __attribute__((always_inline)) void tile(struct loom_target c, str
                                                        size_t depth, const int rows, const int vectors) {
     vec sum[TILE_ROWS][TILE_VECTORS] = {0};
     const float *from[(TILE_ROWS + 2) / 3];
-#pragma GCC unroll 5
+    LOOM_UNROLL
     for (int i = 0; i < (rows + 2) / 3; i++)
         from[i] = a.data + (size_t)(3 * i) * a.row;
+    /* The result's lines come while the sums are made. */
+    LOOM_UNROLL
+    for (int i = 0; i < rows; i++)
+        __builtin_prefetch(c.data + (size_t)i * c.row, 1);
     for (size_t k = 0; k < depth; k++) {
         vec right[TILE_VECTORS];
-#pragma GCC unroll 2
+        LOOM_UNROLL
         for (int v = 0; v < vectors; v++)
             right[v] = *(const vec *)(b + v * LANES);
         b += vectors * LANES;
-#pragma GCC unroll 14
+        LOOM_UNROLL
         for (int i = 0; i < rows; i++) {
             float left = from[i / 3][(size_t)(i % 3) * a.row];
-#pragma GCC unroll 2
+            LOOM_UNROLL
             for (int v = 0; v < vectors; v++)
                 sum[i][v] += left * right[v];
         }
-#pragma GCC unroll 5
+        LOOM_UNROLL
         for (int i = 0; i < (rows + 2) / 3; i++)
             from[i] += a.column;
     }
-#pragma GCC unroll 14
+    LOOM_UNROLL
     for (int i = 0; i < rows; i++) {
-#pragma GCC unroll 2
+        LOOM_UNROLL
         for (int v = 0; v < vectors; v++) {
             float *to = c.data + (size_t)i * c.row + v * LANES;
             vec_store(to, c.accumulate ? vec_load(to) + sum[i][v] : sum[i][v]);
@@ -283,9 +287,9 @@ void loom_cpu_multiply(struct loom_target c, struct loom_matrix a, struct loom_p
 /* Lane i of the result is the sum of vector i's lanes. Each round adds the upper half of every vector to its lower one,
  * two vectors in one. */
 static inline vec totals(vec sum[LANES]) {
-#pragma GCC unroll 4
+    LOOM_UNROLL
     for (int count = LANES / 2; count > 0; count /= 2) {
-#pragma GCC unroll 8
+        LOOM_UNROLL
         for (int i = 0; i < count; i++)
             sum[i] = interleave_low(sum[i], sum[i + count]) + interleave_high(sum[i], sum[i + count]);
     }
@@ -319,13 +323,13 @@ static inline __attribute__((always_inline)) void dot_tile(struct loom_target c,
     vec sum[LANES] = {0};
     for (size_t k = 0; k + LANES <= depth; k += LANES) {
         vec left[DOT_ROWS];
-#pragma GCC unroll 4
+        LOOM_UNROLL
         for (int i = 0; i < rows; i++)
             left[i] = vec_load(x.data + (size_t)i * x.row + k);
-#pragma GCC unroll 16
+        LOOM_UNROLL
         for (int j = 0; j < columns; j++) {
             const vec right = vec_load(w.data + (size_t)j * w.row + k);
-#pragma GCC unroll 4
+            LOOM_UNROLL
             for (int i = 0; i < rows; i++)
                 sum[i * columns + j] += left[i] * right;
         }

@@ -1,11 +1,12 @@
 /* open.c - the machine "cpu": which instruction set this processor has, its table, its threads' scratch, its memory. */
-#define _DEFAULT_SOURCE
+#define _GNU_SOURCE /* sched_getaffinity, MADV_HUGEPAGE */
 #include "kernel/cpu/cpu.h"
 
-#include <omp.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 /* Blocks of this many bytes and more are aligned to pages of that size, which make long reads cheaper. */
 static const size_t huge_page = (size_t)2 << 20;
@@ -77,23 +78,70 @@ static void cpu_release(const struct loom_kernels *k, void *memory) {
     free(memory);
 }
 
-float *loom_cpu_scratch(const struct loom_kernels *k) {
-    return loom_cpu_self(k)->scratch + (size_t)omp_get_thread_num() * LOOM_CPU_SCRATCH;
+/* ---- threads --------------------------------------------------------------------------------------------------------
+ */
+
+/* One for each processor the process may use, where the system tells. */
+static int threads_of(int threads) {
+    cpu_set_t set;
+    if (threads > 0)
+        return threads;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+size_t loom_cpu_threads(const struct loom_kernels *k, size_t work) {
+    const struct loom_cpu *cpu = k->self;
+    return work < LOOM_CPU_SMALL ? 1 : (size_t)loom_pool_threads(cpu->pool);
+}
+
+/* One call's work on its way through the pool: a task is `step` items. */
+struct shared {
+    loom_cpu_run run;
+    const void *job;
+    size_t items, step;
+    float *scratch;
+};
+
+static void run_task(void *job, size_t task, int worker) {
+    const struct shared *s = job;
+    const size_t first = task * s->step, end = s->items - first < s->step ? s->items : first + s->step;
+    s->run(s->job, (struct loom_cpu_part){first, end, s->scratch + (size_t)worker * LOOM_CPU_SCRATCH});
+}
+
+void loom_cpu_share(const struct loom_kernels *k, size_t items, size_t cost, loom_cpu_run run, const void *job) {
+    const struct loom_cpu *cpu = k->self;
+    if (items * cost < LOOM_CPU_SMALL) {
+        run(job, (struct loom_cpu_part){0, items, cpu->scratch});
+        return;
+    }
+    const size_t step = cost < LOOM_CPU_SMALL ? LOOM_CPU_SMALL / cost : 1;
+    struct shared shared = {run, job, items, step, cpu->scratch};
+    loom_pool_run(cpu->pool, (items + step - 1) / step, run_task, &shared);
+}
+
+/* ---- the machine ----------------------------------------------------------------------------------------------------
+ */
+
+static void close_cpu(struct loom_cpu *cpu) {
+    loom_pool_close(cpu->pool);
+    free(cpu->scratch);
+    free(cpu);
 }
 
 struct loom_kernels *loom_kernels_cpu_open_at(enum loom_cpu_level level, int threads) {
     struct loom_cpu *cpu = calloc(1, sizeof *cpu);
     if (cpu == NULL)
         return NULL;
-    cpu->threads = threads > 0 ? threads : omp_get_num_procs();
     cpu->table = *loom_kernels_ref();
     cpu->table.self = cpu;
     cpu->table.alloc = cpu_alloc;
     cpu->table.release = cpu_release;
     fill_table(&cpu->table, level);
-    cpu->scratch = cpu_alloc(&cpu->table, (size_t)cpu->threads * LOOM_CPU_SCRATCH * sizeof(float));
+    cpu->pool = loom_pool_open(threads_of(threads));
+    if (cpu->pool != NULL)
+        cpu->scratch = cpu_alloc(&cpu->table, (size_t)loom_pool_threads(cpu->pool) * LOOM_CPU_SCRATCH * sizeof(float));
     if (cpu->scratch == NULL) {
-        free(cpu);
+        close_cpu(cpu);
         return NULL;
     }
     return &cpu->table;
@@ -104,12 +152,12 @@ struct loom_kernels *loom_kernels_cpu_open(int threads) {
 }
 
 void loom_kernels_cpu_close(struct loom_kernels *k) {
-    if (k == NULL)
-        return;
-    struct loom_cpu *cpu = k->self;
-    cpu_release(k, cpu->scratch);
-    free(cpu);
+    if (k != NULL)
+        close_cpu(k->self);
 }
+
+/* ---- the peak -------------------------------------------------------------------------------------------------------
+ */
 
 static double burn(enum loom_cpu_level level, size_t rounds) {
     switch (level) {
@@ -124,21 +172,50 @@ static double burn(enum loom_cpu_level level, size_t rounds) {
     }
 }
 
+static double seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* A task burns until the window ends, and tells how much. */
+struct window {
+    enum loom_cpu_level level;
+    double end;
+    double *flops; /* (tasks) */
+};
+
+static void burn_window(void *job, size_t task, int worker) {
+    enum { ROUNDS = 2000 };
+    const struct window *w = job;
+    (void)worker;
+    for (w->flops[task] = 0; seconds() < w->end;)
+        w->flops[task] += burn(w->level, ROUNDS);
+}
+
+/* FLOP/s over one window of all threads. */
+static double burn_rate(struct loom_pool *pool, double *flops) {
+    const double length = 0.005, start = seconds();
+    const size_t threads = (size_t)loom_pool_threads(pool);
+    struct window w = {best_level(), start + length, flops};
+    double total = 0;
+    loom_pool_run(pool, threads, burn_window, &w);
+    for (size_t i = 0; i < threads; i++)
+        total += flops[i];
+    return total / (seconds() - start);
+}
+
 /* The best of several short windows: other programs on the machine only ever take away. */
 double loom_kernels_cpu_peak(int threads) {
-    enum { WINDOWS = 10, ROUNDS = 2000 };
-    const double window = 0.005;
-    const enum loom_cpu_level level = best_level();
-    const int count = threads > 0 ? threads : omp_get_num_procs();
+    enum { WINDOWS = 10 };
+    struct loom_pool *pool = loom_pool_open(threads_of(threads));
+    double *flops = pool != NULL ? calloc((size_t)loom_pool_threads(pool), sizeof *flops) : NULL;
     double best = 0;
-    for (int i = 0; i < WINDOWS; i++) {
-        double flops = 0;
-        const double start = omp_get_wtime();
-#pragma omp parallel num_threads(count) reduction(+ : flops)
-        while (omp_get_wtime() - start < window)
-            flops += burn(level, ROUNDS);
-        const double rate = flops / (omp_get_wtime() - start);
+    for (int i = 0; flops != NULL && i < WINDOWS; i++) {
+        const double rate = burn_rate(pool, flops);
         best = rate > best ? rate : best;
     }
+    free(flops);
+    loom_pool_close(pool);
     return best;
 }
