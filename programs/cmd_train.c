@@ -12,7 +12,7 @@
 
 static const char help[] =
     "Usage: loom train --data DIR --out RUN [OPTION]...\n"
-    "Trains a model on a token folder. RUN gets config.json, metrics.jsonl and checkpoints; loom report draws it.\n"
+    "Trains a model on a token folder. RUN gets config.json, metrics.jsonl, checkpoints and report.html.\n"
     "SIGINT (Ctrl-C) and SIGTERM save and stop.\n"
     "\n"
     "  --data DIR        the token folder (loom prepare makes one)\n"
@@ -133,23 +133,38 @@ static void print_result(const struct request *request, const struct loom_train_
 
 /* ---- the command ------------------------------------------------------------------------------------------------- */
 
+/* Who watches a run: the screen, and the report, which is drawn anew at every checkpoint. */
+struct watch {
+    struct progress progress;
+    const char *run;
+};
+
+static void watch_event(void *user, const struct loom_event *event) {
+    struct watch *watch = user;
+    progress_event(&watch->progress, event);
+    if (event->kind == LOOM_EVENT_SAVE)
+        loom_report(watch->run, NULL); /* drawn again at the end, where a failure is told */
+}
+
 static int train(struct request *request) {
     struct loom_train_options *options = &request->options;
     struct loom_train_result result;
     struct loom_error error;
-    struct progress progress;
+    struct watch watch = {.run = options->out};
     if (!options->dry_run && !options->data)
         return report_usage("train", "--data is missing: a token folder that loom prepare wrote");
     if (!options->dry_run && !options->out)
         return report_usage("train", "--out is missing: the run folder to write");
-    progress_open(&progress);
+    progress_open(&watch.progress);
     options->settings = request->settings.items;
     options->n_settings = request->settings.count;
     options->stop = options->dry_run ? NULL : stop_listen();
-    options->on_event = progress_event;
-    options->user = &progress;
+    options->on_event = watch_event;
+    options->user = &watch;
     loom_status status = loom_train(options, &result, &error);
-    progress_close(&progress);
+    progress_close(&watch.progress);
+    if (status == LOOM_OK && !options->dry_run)
+        status = loom_report(options->out, &error);
     if (status == LOOM_OK || status == LOOM_STOPPED)
         print_result(request, &result, status == LOOM_STOPPED);
     if (status == LOOM_STOPPED)

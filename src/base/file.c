@@ -132,12 +132,14 @@ static loom_status flush_parent(const char *path, struct loom_error *error) {
     return status;
 }
 
+#define TEMPORARY_MARK ".tmp-"
+
 /* "PATH.tmp-PID": two processes that write the same target never share a temporary file. */
 static char *temporary_name(const char *path) {
     size_t size = strlen(path) + 32;
     char *name = malloc(size);
     if (name)
-        snprintf(name, size, "%s.tmp-%ld", path, (long)getpid());
+        snprintf(name, size, "%s" TEMPORARY_MARK "%ld", path, (long)getpid());
     return name;
 }
 
@@ -320,6 +322,25 @@ loom_status loom_folder_remove(const char *path, struct loom_error *error) {
     loom_status status = S_ISDIR(about.st_mode) ? remove_entries(path, error) : LOOM_OK;
     if (status == LOOM_OK && remove(path) != 0)
         status = loom_fail_system(error, "cannot remove", path);
+    return status;
+}
+
+loom_status loom_folder_sweep(const char *path, struct loom_error *error) {
+    char **names;
+    size_t count;
+    if (!loom_path_is_folder(path))
+        return LOOM_OK;
+    loom_status status = loom_folder_list(path, &names, &count, error);
+    if (status)
+        return status;
+    for (size_t i = 0; status == LOOM_OK && i < count; i++) {
+        if (!strstr(names[i], TEMPORARY_MARK))
+            continue;
+        char *inside = loom_path_join(path, names[i]);
+        status = inside ? loom_folder_remove(inside, error) : loom_fail_memory(error, path, strlen(names[i]));
+        free(inside);
+    }
+    loom_names_free(names, count);
     return status;
 }
 

@@ -43,6 +43,9 @@ loom_status loom_folder_create(const char *path, struct loom_error *error);
 loom_status loom_folder_remove(const char *path, struct loom_error *error);
 /* Renames `from` to `to` (which must not exist or be an empty folder) and flushes the parent folder. */
 loom_status loom_folder_rename(const char *from, const char *to, struct loom_error *error);
+/* Removes what writers that were killed left of their work in this folder; only for who has it alone. A folder that is
+ * not there is fine. */
+loom_status loom_folder_sweep(const char *path, struct loom_error *error);
 /* The names in a folder (without . and ..), sorted by strcmp; freed with loom_names_free. */
 loom_status loom_folder_list(const char *path, char ***names, size_t *count, struct loom_error *error);
 void loom_names_free(char **names, size_t count);

@@ -33,10 +33,22 @@ loom_status loom_json_read(const char *path, json_t **json, struct loom_error *e
     return status;
 }
 
+/* Not json_dumps: where its buffer cannot grow, jansson 2.14 leaves bytes out and returns the rest. */
+char *loom_json_text(const json_t *json, size_t flags) {
+    size_t size = json_dumpb(json, NULL, 0, flags);
+    char *text = size > 0 ? malloc(size + 1) : NULL;
+    if (!text || json_dumpb(json, text, size, flags) != size) {
+        free(text);
+        return NULL;
+    }
+    text[size] = '\0';
+    return text;
+}
+
 loom_status loom_json_write(const char *path, const json_t *json, struct loom_error *error) {
-    char *text = json_dumps(json, JSON_INDENT(2));
+    char *text = loom_json_text(json, JSON_INDENT(2));
     if (!text)
-        return loom_fail(error, LOOM_NO_MEMORY, "%s: cannot turn the object into JSON text", path);
+        return loom_fail(error, LOOM_NO_MEMORY, "%s: no memory for its text", path);
     struct loom_writer writer;
     loom_status status = loom_writer_open(&writer, path, error);
     if (status == LOOM_OK)

@@ -13,6 +13,8 @@
 loom_status loom_json_parse(const char *text, size_t size, const char *name, json_t **json, struct loom_error *error);
 /* Reads a file of at most 64 MiB. */
 loom_status loom_json_read(const char *path, json_t **json, struct loom_error *error);
+/* The text of `json` with jansson's flags, freed with free(); NULL when memory is short. */
+char *loom_json_text(const json_t *json, size_t flags);
 /* Writes `json` indented by two spaces, with a final newline, atomically. Steals no reference. */
 loom_status loom_json_write(const char *path, const json_t *json, struct loom_error *error);
 

@@ -86,7 +86,9 @@ static bool take_lines(struct loom_history *history, const char *text, size_t si
         json_t *event = json_loadb(line, length, JSON_ALLOW_NUL, &fault);
         cut = !event && !newline;
         broken += !event && newline;
-        fits = event ? take_event(history, event, with_steps) : json_error_code(&fault) != json_error_out_of_memory;
+        /* Without a line in its error, jansson failed in its first allocation. */
+        bool short_memory = !event && (json_error_code(&fault) == json_error_out_of_memory || fault.line < 0);
+        fits = event ? take_event(history, event, with_steps) : !short_memory;
         json_decref(event);
     }
     if (cut)

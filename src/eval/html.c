@@ -114,7 +114,7 @@ void loom_html_value(struct loom_text *html, const json_t *value) {
     else if (json_is_real(value))
         loom_text_append(html, "%.10g", json_real_value(value));
     else {
-        char *text = json_dumps(value, JSON_ENCODE_ANY);
+        char *text = loom_json_text(value, JSON_ENCODE_ANY);
         html->failed |= !text;
         loom_html_text(html, text);
         free(text);

@@ -98,28 +98,51 @@ loom_status loom_model_read(struct loom_model *model, const char *folder, int th
 /* ---- run folders ---------------------------------------------------------------------------------------------------
  */
 
-/* Whether a checkpoint has its last-written marker. */
-static bool complete(const char *folder, const char *name) {
+/* Whether the folder holds a file of that name. */
+static loom_status holds(const char *folder, const char *name, bool *there, struct loom_error *error) {
     char *path = loom_path_join(folder, name);
-    char *marker = path ? loom_path_join(path, LOOM_COMPLETE_FILE) : NULL;
-    bool whole = strncmp(name, "step-", 5) == 0 && marker && loom_path_exists(marker);
-    free(marker);
+    *there = path && loom_path_exists(path);
     free(path);
-    return whole;
+    return path ? LOOM_OK : loom_fail_memory(error, folder, strlen(folder) + strlen(name));
 }
 
-/* The name that best.json gives, when that checkpoint is whole; a new string or NULL. */
-static char *best_name(const char *checkpoints) {
-    char *path = loom_path_join(checkpoints, LOOM_BEST_FILE), *best = NULL;
-    json_t *json = NULL;
-    const char *name;
-    if (path && loom_path_exists(path) && loom_json_read(path, &json, NULL) == LOOM_OK &&
-        loom_json_string(json, "checkpoint", path, &name, NULL) == LOOM_OK && !strchr(name, '/') &&
-        complete(checkpoints, name))
-        best = strdup(name);
-    json_decref(json);
+/* Whether a checkpoint has its last-written marker. */
+static loom_status complete(const char *checkpoints, const char *name, bool *whole, struct loom_error *error) {
+    *whole = false;
+    if (strncmp(name, "step-", 5) != 0 || strchr(name, '/'))
+        return LOOM_OK;
+    char *path = loom_path_join(checkpoints, name);
+    loom_status status =
+        path ? holds(path, LOOM_COMPLETE_FILE, whole, error) : loom_fail_memory(error, checkpoints, strlen(name));
     free(path);
-    return best;
+    return status;
+}
+
+/* The checkpoint that a readable best.json names, when it is whole; *best is a new string, or NULL. */
+static loom_status read_best(const char *path, const char *checkpoints, char **best, struct loom_error *error) {
+    json_t *json;
+    const char *name;
+    bool whole = false;
+    loom_status status = loom_json_read(path, &json, error);
+    if (status)
+        return status;
+    status = loom_json_string(json, "checkpoint", path, &name, error);
+    if (status == LOOM_OK)
+        status = complete(checkpoints, name, &whole, error);
+    if (whole && !(*best = strdup(name)))
+        status = loom_fail_memory(error, path, strlen(name));
+    json_decref(json);
+    return status;
+}
+
+/* A best.json that is missing or broken names nothing: the newest checkpoint will do. */
+static loom_status best_name(const char *checkpoints, char **best, struct loom_error *error) {
+    char *path = loom_path_join(checkpoints, LOOM_BEST_FILE);
+    loom_status status = path ? LOOM_OK : loom_fail_memory(error, checkpoints, strlen(checkpoints));
+    if (path && loom_path_exists(path))
+        status = read_best(path, checkpoints, best, error);
+    free(path);
+    return status == LOOM_NO_MEMORY ? status : LOOM_OK;
 }
 
 /* *newest is NULL when there is none. */
@@ -132,9 +155,12 @@ static loom_status newest_name(const char *checkpoints, char **newest, struct lo
     loom_status status = loom_folder_list(checkpoints, &names, &count, error);
     if (status)
         return status;
-    for (size_t i = count; i-- > 0 && status == LOOM_OK && !*newest;)
-        if (complete(checkpoints, names[i]) && !(*newest = strdup(names[i])))
+    for (size_t i = count; i-- > 0 && status == LOOM_OK && !*newest;) {
+        bool whole;
+        status = complete(checkpoints, names[i], &whole, error);
+        if (whole && !(*newest = strdup(names[i])))
             status = loom_fail_memory(error, checkpoints, strlen(names[i]));
+    }
     loom_names_free(names, count);
     return status;
 }
@@ -145,7 +171,7 @@ static loom_status choose(const char *run, bool best, char **folder, struct loom
     *folder = NULL;
     loom_status status = checkpoints ? LOOM_OK : loom_fail_memory(error, run, strlen(run));
     if (status == LOOM_OK && best)
-        name = best_name(checkpoints);
+        status = best_name(checkpoints, &name, error);
     if (status == LOOM_OK && !name)
         status = newest_name(checkpoints, &name, error);
     if (name && !(*folder = loom_path_join(checkpoints, name)))
@@ -159,21 +185,17 @@ loom_status loom_checkpoint_newest(const char *run, char **folder, struct loom_e
     return choose(run, false, folder, error);
 }
 
-/* A run folder is told by its metrics; a model folder has none. */
-static bool is_run(const char *path) {
-    char *metrics = loom_path_join(path, LOOM_METRICS_FILE);
-    bool run = metrics && loom_path_exists(metrics);
-    free(metrics);
-    return run;
-}
-
 loom_status loom_model_resolve(const char *path, char **folder, struct loom_error *error) {
     *folder = NULL;
     if (!loom_path_is_folder(path))
         return loom_fail(error, LOOM_IO, "%s: there is no such folder", path);
-    if (!is_run(path))
+    bool run; /* a run folder is told by its metrics; a model folder has none */
+    loom_status status = holds(path, LOOM_METRICS_FILE, &run, error);
+    if (status)
+        return status;
+    if (!run)
         return (*folder = strdup(path)) ? LOOM_OK : loom_fail_memory(error, path, strlen(path));
-    loom_status status = choose(path, true, folder, error);
+    status = choose(path, true, folder, error);
     if (status == LOOM_OK && !*folder)
         status = loom_fail(error, LOOM_FAILED, "%s: the run has no complete checkpoint yet", path);
     return status;

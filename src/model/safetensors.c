@@ -479,7 +479,7 @@ loom_status loom_safetensors_write(const char *path, const struct loom_tensor_so
     if (status == LOOM_OK)
         status = add_tensors(header, tensors, count, path, error);
     if (status == LOOM_OK) {
-        text = json_dumps(header, JSON_COMPACT);
+        text = loom_json_text(header, JSON_COMPACT);
         status = text ? put_file(path, text, tensors, count, error) : loom_fail_memory(error, path, HEADER_LIMIT);
     }
     free(text);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "model/weights.h"
 #include "train/card.h"
 #include "train/metrics.h"
@@ -64,10 +65,11 @@ static loom_status save_json(json_t *json, const char *path, struct loom_error *
 
 static loom_status save_progress(const struct loom_trainer *t, const char *path, struct loom_error *error) {
     const struct loom_progress *p = &t->progress;
-    json_t *json = json_pack("{s:I,s:I,s:f,s:f,s:o,s:o,s:I,s:I}", "step", (json_int_t)p->step, "tokens",
-                             (json_int_t)p->tokens, "seconds", p->seconds, "flops", p->flops, "val_loss",
-                             loom_metrics_number(p->val_loss), "best_val_loss", loom_metrics_number(p->best_val_loss),
-                             "best_step", (json_int_t)p->best_step, "updates", (json_int_t)t->optimizer.updates);
+    json_t *json =
+        json_pack("{s:I,s:I,s:f,s:f,s:o,s:o,s:I,s:I,s:I}", "step", (json_int_t)p->step, "tokens", (json_int_t)p->tokens,
+                  "seconds", p->seconds, "flops", p->flops, "val_loss", loom_metrics_number(p->val_loss),
+                  "best_val_loss", loom_metrics_number(p->best_val_loss), "best_step", (json_int_t)p->best_step,
+                  "val_step", (json_int_t)p->val_step, "updates", (json_int_t)t->optimizer.updates);
     return save_json(json, path, error);
 }
 
@@ -146,7 +148,26 @@ static loom_status prune(const struct loom_trainer *t, const char *checkpoints, 
     return status;
 }
 
-/* Fills the temporary folder and gives it its name. A checkpoint of the same step is the same: it makes way. */
+/* Gives the temporary folder its name. A checkpoint of the same step makes way under a name that is found as well, so
+ * that a kill at any moment leaves one of them. */
+static loom_status take_name(const char *temporary, const char *target, struct loom_error *error) {
+    struct loom_text old = {0};
+    loom_text_append(&old, "%s.old", target);
+    loom_status status = old.failed ? loom_fail_memory(error, target, strlen(target)) : LOOM_OK;
+    if (status == LOOM_OK && loom_path_exists(target)) {
+        status = loom_folder_remove(old.data, error);
+        if (status == LOOM_OK)
+            status = loom_folder_rename(target, old.data, error);
+    }
+    if (status == LOOM_OK)
+        status = loom_folder_rename(temporary, target, error);
+    if (status == LOOM_OK)
+        status = loom_folder_remove(old.data, error);
+    loom_text_free(&old);
+    return status;
+}
+
+/* Fills the temporary folder and gives it its name. */
 static loom_status save_folder(const struct loom_trainer *t, const char *temporary, const char *target,
                                struct loom_error *error) {
     loom_status status = loom_folder_remove(temporary, error);
@@ -155,9 +176,7 @@ static loom_status save_folder(const struct loom_trainer *t, const char *tempora
     if (status == LOOM_OK)
         status = save_files(t, temporary, error);
     if (status == LOOM_OK)
-        status = loom_folder_remove(target, error);
-    if (status == LOOM_OK)
-        status = loom_folder_rename(temporary, target, error);
+        status = take_name(temporary, target, error);
     if (status)
         loom_folder_remove(temporary, NULL);
     return status;
@@ -191,7 +210,7 @@ loom_status loom_checkpoint_save(const struct loom_trainer *trainer, const char 
 
 static loom_status load_progress(struct loom_trainer *t, const char *path, struct loom_error *error) {
     struct loom_progress *p = &t->progress;
-    int64_t step = 0, tokens = 0, best = 0, updates = 0;
+    int64_t step = 0, tokens = 0, best = 0, last_step = 0, updates = 0;
     json_t *json;
     loom_status status = loom_json_read(path, &json, error);
     if (status)
@@ -199,7 +218,8 @@ static loom_status load_progress(struct loom_trainer *t, const char *path, struc
     const struct {
         const char *key;
         int64_t *value;
-    } counters[] = {{"step", &step}, {"tokens", &tokens}, {"best_step", &best}, {"updates", &updates}};
+    } counters[] = {
+        {"step", &step}, {"tokens", &tokens}, {"best_step", &best}, {"val_step", &last_step}, {"updates", &updates}};
     for (size_t i = 0; i < sizeof counters / sizeof counters[0] && status == LOOM_OK; i++)
         status = loom_json_integer(json, counters[i].key, path, 0, INT64_MAX, counters[i].value, error);
     if (status == LOOM_OK)
@@ -212,6 +232,7 @@ static loom_status load_progress(struct loom_trainer *t, const char *path, struc
     p->step = (uint64_t)step;
     p->tokens = (uint64_t)tokens;
     p->best_step = (uint64_t)best;
+    p->val_step = (uint64_t)last_step;
     t->optimizer.updates = (uint64_t)updates;
     json_decref(json);
     return status;

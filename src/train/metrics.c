@@ -24,17 +24,20 @@ void loom_metrics_close(struct loom_metrics *metrics) {
     *metrics = (struct loom_metrics){0};
 }
 
-/* Whether a line belongs to a run that stands at `step`. */
-static bool keeps(const char *line, size_t size, uint64_t step, bool drop_evals) {
+/* Whether a line belongs to a run that stands at `step`; one that cannot be read does not. */
+static loom_status keeps(const char *line, size_t size, uint64_t step, bool drop_evals, bool *keep,
+                         struct loom_error *error) {
     json_t *json;
-    if (loom_json_parse(line, size, LOOM_METRICS_FILE, &json, NULL))
-        return false;
+    *keep = false;
+    loom_status status = loom_json_parse(line, size, LOOM_METRICS_FILE, &json, error);
+    if (status)
+        return status == LOOM_NO_MEMORY ? status : LOOM_OK;
     json_int_t at = json_integer_value(json_object_get(json, "step"));
     const char *event = json_string_value(json_object_get(json, "event"));
     bool is_step = event && strcmp(event, "step") == 0;
-    bool keep = at >= 0 && ((uint64_t)at < step || ((uint64_t)at == step && (is_step || !drop_evals)));
+    *keep = at >= 0 && ((uint64_t)at < step || ((uint64_t)at == step && (is_step || !drop_evals)));
     json_decref(json);
-    return keep;
+    return LOOM_OK;
 }
 
 loom_status loom_metrics_rewind(const char *path, uint64_t step, bool drop_evals, struct loom_error *error) {
@@ -45,24 +48,27 @@ loom_status loom_metrics_rewind(const char *path, uint64_t step, bool drop_evals
     loom_status status = loom_file_read(path, METRICS_LIMIT, &data, &size, error);
     if (status)
         return status;
-    for (char *line = data; line < data + size;) {
+    for (char *line = data; line < data + size && status == LOOM_OK;) {
+        bool keep;
         char *newline = memchr(line, '\n', (size_t)(data + size - line));
         if (!newline)
             break;
         size_t length = (size_t)(newline - line) + 1;
-        if (keeps(line, length - 1, step, drop_evals)) {
+        status = keeps(line, length - 1, step, drop_evals, &keep, error);
+        if (keep) {
             memmove(data + kept, line, length);
             kept += length;
         }
         line = newline + 1;
     }
-    status = loom_file_replace(path, data, kept, error);
+    if (status == LOOM_OK)
+        status = loom_file_replace(path, data, kept, error);
     free(data);
     return status;
 }
 
 loom_status loom_metrics_put(struct loom_metrics *metrics, json_t *object, struct loom_error *error) {
-    char *line = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *line = object ? loom_json_text(object, JSON_COMPACT) : NULL;
     loom_status status = LOOM_OK;
     if (!line)
         status = loom_fail(error, LOOM_NO_MEMORY, "%s: no memory for a line", metrics->path);
@@ -77,10 +83,18 @@ json_t *loom_metrics_number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+/* Appends to *array, and drops it when memory is short. */
+static void append(json_t **array, json_t *value) {
+    if (json_array_append_new(*array, value) != 0) {
+        json_decref(*array);
+        *array = NULL;
+    }
+}
+
 static json_t *exit_depth(const struct loom_loads *loads) {
     json_t *array = json_array();
     for (int t = 0; t < loads->loops; t++)
-        json_array_append_new(array, json_real(loom_loads_exit_share(loads, t)));
+        append(&array, json_real(loom_loads_exit_share(loads, t)));
     return array;
 }
 
@@ -98,9 +112,9 @@ static json_t *expert_load(const struct loom_loads *loads) {
             double load = 0;
             for (size_t l = 0; l < layers; l++)
                 load += (double)cells[l * experts + e];
-            json_array_append_new(row, json_real(all > 0 ? load / all : 0));
+            append(&row, json_real(all > 0 ? load / all : 0));
         }
-        json_array_append_new(rows, row);
+        append(&rows, row);
     }
     return rows;
 }

@@ -182,6 +182,17 @@ static loom_status write_config(struct run *run, const struct loom_train_result 
     return status;
 }
 
+/* Clears what a kill left of half-written files. */
+static loom_status sweep(const char *out, struct loom_error *error) {
+    char *checkpoints = loom_path_join(out, LOOM_CHECKPOINTS_FOLDER);
+    loom_status status =
+        checkpoints ? loom_folder_sweep(checkpoints, error) : loom_fail_memory(error, out, strlen(out));
+    if (status == LOOM_OK)
+        status = loom_folder_sweep(out, error);
+    free(checkpoints);
+    return status;
+}
+
 static loom_status take_folder(struct run *run, struct loom_error *error) {
     const struct loom_train_options *o = run->options;
     char *lock = loom_path_join(o->out, LOCK_FILE);
@@ -191,6 +202,8 @@ static loom_status take_folder(struct run *run, struct loom_error *error) {
     run->locked = status == LOOM_OK;
     if (status == LOOM_OK && !o->resume && loom_path_exists(run->config_path))
         status = loom_fail(error, LOOM_INVALID, "%s already holds a run: resume it, or name another folder", o->out);
+    if (status == LOOM_OK)
+        status = sweep(o->out, error);
     free(lock);
     return status;
 }
@@ -204,19 +217,27 @@ static loom_status name_paths(struct run *run, struct loom_error *error) {
     return run->config_path && run->metrics_path ? LOOM_OK : loom_fail_memory(error, out, strlen(out));
 }
 
+/* Whether a validation belongs to the step that was reached. */
+static bool is_planned(const struct run *run) {
+    const struct loom_recipe *recipe = &run->setup.recipe;
+    uint64_t step = run->trainer.progress.step;
+    return step % recipe->eval_interval == 0 || step == recipe->max_iters;
+}
+
 /* Puts the trainer and the metrics where the newest checkpoint left them. */
 static loom_status rewind_run(struct run *run, struct loom_error *error) {
     if (!run->options->resume)
         return LOOM_OK;
     loom_status status = loom_checkpoint_load(&run->trainer, run->options->out, error);
     uint64_t step = run->trainer.progress.step;
+    bool evaluated = run->trainer.progress.val_step == step && is_planned(run);
     if (status == LOOM_OK && step > run->setup.recipe.max_iters)
         status = loom_fail(error, LOOM_INVALID, "%s: the run stands at step %" PRIu64 ", beyond %" PRIu64,
                            run->options->out, step, run->setup.recipe.max_iters);
     if (status == LOOM_OK && step == 0)
         tell(run, LOOM_EVENT_NOTE, "there is no complete checkpoint yet: starting from step 0");
     if (status == LOOM_OK)
-        status = loom_metrics_rewind(run->metrics_path, step, step % run->setup.recipe.eval_interval != 0, error);
+        status = loom_metrics_rewind(run->metrics_path, step, !evaluated, error);
     return status;
 }
 
@@ -308,8 +329,10 @@ static loom_status sample(struct run *run, struct loom_error *error) {
     if (run->setup.recipe.sample_tokens == 0)
         return LOOM_OK;
     loom_status status = loom_generate(&run->trainer.model, &options, &result, error);
-    if (status)
+    if (status) {
+        loom_text_free(&raw);
         return status;
+    }
     for (size_t i = 0; i < raw.size; i++)
         if (raw.data[i] == '\0')
             raw.data[i] = (char)0xFF; /* no UTF-8: the next line puts U+FFFD */
@@ -352,23 +375,24 @@ static loom_status evaluate_and_save(struct run *run, struct loom_error *error) 
     return status ? status : save(run, error);
 }
 
+/* A run that was stopped between a step and its validation makes up for it. */
+static bool is_due(const struct run *run) {
+    return is_planned(run) && run->trainer.progress.step != run->trainer.progress.val_step;
+}
+
 static loom_status train(struct run *run, struct loom_error *error) {
-    const struct loom_recipe *recipe = &run->setup.recipe;
     const volatile sig_atomic_t *flag = run->options->stop;
-    uint64_t *done = &run->trainer.progress.step;
-    while (*done < recipe->max_iters) {
+    loom_status status = LOOM_OK;
+    while (status == LOOM_OK && (is_due(run) || run->trainer.progress.step < run->setup.recipe.max_iters)) {
         if (flag && *flag)
             return stop(run, error);
-        loom_status status = step(run, error);
-        if (status == LOOM_OK && (*done % recipe->eval_interval == 0 || *done == recipe->max_iters))
-            status = evaluate_and_save(run, error);
-        if (status == LOOM_STOPPED)
-            return stop(run, error);
-        if (status)
-            return status;
+        status = is_due(run) ? evaluate_and_save(run, error) : step(run, error);
     }
-    tell(run, LOOM_EVENT_END, NULL);
-    return LOOM_OK;
+    if (status == LOOM_STOPPED)
+        return stop(run, error);
+    if (status == LOOM_OK)
+        tell(run, LOOM_EVENT_END, NULL);
+    return status;
 }
 
 static void report_result(const struct run *run, struct loom_train_result *result) {

@@ -239,6 +239,7 @@ loom_status loom_trainer_evaluate(struct loom_trainer *trainer, const volatile s
         return loom_fail(error, LOOM_FAILED, "step %llu: the validation loss is %g, not a finite number",
                          (unsigned long long)t->progress.step, heldout.loss);
     t->progress.val_loss = heldout.loss;
+    t->progress.val_step = t->progress.step;
     if (!(heldout.loss >= t->progress.best_val_loss)) {
         t->progress.best_val_loss = heldout.loss;
         t->progress.best_step = t->progress.step;

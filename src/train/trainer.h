@@ -14,7 +14,7 @@ struct loom_progress {
     uint64_t step, tokens;
     double seconds, flops;          /* of training; evaluation is not counted */
     double val_loss, best_val_loss; /* NAN before the first evaluation */
-    uint64_t best_step;
+    uint64_t best_step, val_step;   /* when the lowest and the last were found; 0: never */
 };
 
 struct loom_step {

@@ -9,21 +9,20 @@ text 60 >text.txt
 quietly "$loom" prepare --tokenizer byte --out data text.txt
 quietly "${train[@]}" --out straight
 
-# start RUN: trains in the background and waits for its 20th line of metrics; the sentences are in ./background.
+# start RUN LINES: trains in the background and waits for so many lines of metrics; the sentences are in ./background.
 start() {
     local run=$1
     "${train[@]}" --out "$run" >background.out 2>background </dev/null &
     pid=$!
-    until [ "$(cat "$run/metrics.jsonl" 2>/dev/null | wc -l)" -ge 20 ]; do
+    until [ "$(cat "$run/metrics.jsonl" 2>/dev/null | wc -l)" -ge "$2" ]; do
         kill -0 $pid 2>/dev/null || fail "$run ended early"
         sleep 0.01
     done
 }
 
-# Both signals save, say how to go on, and end with code 1.
+# Both signals save, say how to go on, and end with code 1. The 40th line is a step's that a validation follows.
 for signal in INT TERM; do
-    start "$signal"
-    expect 1 'another process is at work' "${train[@]}" --out $signal --resume
+    if [ $signal = INT ]; then start INT 20; else start TERM 40; fi
     kill -$signal $pid
     code=0
     wait $pid || code=$?
@@ -33,6 +32,12 @@ for signal in INT TERM; do
     quietly "${train[@]}" --out $signal --resume
     same_run straight $signal
 done
+
+# One process at a time.
+start busy 1
+expect 1 'another process is at work' "${train[@]}" --out busy --resume
+expect 1 'another process is at work' "${train[@]}" --out busy
+kill -KILL $pid
 
 # SIGKILL at any moment, again and again.
 run=kill
@@ -46,9 +51,21 @@ for ((i = 0; i < 6; i++)); do
     kill -KILL $pid 2>/dev/null || true
     wait $pid 2>/dev/null || true
 done
+# Not every kill is met by chance: one while a file was written, one while a checkpoint took another's place.
+mkdir -p $run/checkpoints
+touch $run/config.json.tmp-1 $run/checkpoints/best.json.tmp-1
+last=$(find $run/checkpoints -name 'step-????????' | sort | tail -n 1)
+[ -z "$last" ] || mv "$last" "$last.old"
 quietly "${train[@]}" --out $run --resume
 same_run straight $run
+[ ! -e $run/config.json.tmp-1 ] || fail "a kill left something behind"
+rm -rf $run/checkpoints/*.old
 ls -A $run/checkpoints | grep -vE '^(step-[0-9]{8}|best\.json)$' && fail "a kill left something behind"
+
+# To resume what has ended changes nothing.
+cp straight/metrics.jsonl before
+quietly "${train[@]}" --out straight --resume
+cmp before straight/metrics.jsonl || fail "resuming a run that has ended changed its metrics"
 
 # A resumed run keeps its settings; a finished one can be lengthened.
 expect 2 'another dim' "${train[@]}" --out straight --resume --set dim=32
