@@ -26,7 +26,7 @@ struct line {
     int columns, limit;
 };
 
-/* ---- text ------------------------------------------------------------------------------------------------------- */
+/* ---- text -------------------------------------------------------------------------------------------------------- */
 
 static double now(void) {
     struct timespec time;
@@ -92,7 +92,7 @@ static void line_add_name(struct line *line, const char *name) {
         line_add(line, "%s", clean);
 }
 
-/* ---- fields ----------------------------------------------------------------------------------------------------- */
+/* ---- fields ------------------------------------------------------------------------------------------------------ */
 
 static void line_add_bar(struct line *line, const struct loom_event *event, bool color) {
     const double share = event->steps ? fmin(1, (double)event->step / (double)event->steps) : 0;
@@ -159,7 +159,7 @@ static void line_add_numbers(struct line *line, const struct loom_event *event) 
         line_add(line, "imbalance %.2f", event->expert_imbalance);
 }
 
-/* ---- the screen ------------------------------------------------------------------------------------------------- */
+/* ---- the screen -------------------------------------------------------------------------------------------------- */
 
 static void erase_live(struct progress *progress) {
     if (progress->live)
@@ -263,7 +263,7 @@ static void print_event(const struct progress *progress, const struct loom_event
     }
 }
 
-/* ---- interface -------------------------------------------------------------------------------------------------- */
+/* ---- interface --------------------------------------------------------------------------------------------------- */
 
 void progress_open(struct progress *progress) {
     const char *kind = getenv("TERM"), *plain = getenv("NO_COLOR");

@@ -72,8 +72,7 @@ static void release(struct scene *s) {
         free(s->ids[i]);
 }
 
-/* ---- shapes
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
 static size_t length(const struct scene *s) {
     static const size_t lengths[] = {1, 17, 2049, 16384, 70001};
@@ -90,8 +89,7 @@ static struct table table(const struct scene *s) {
     return tables[s->trial % 6];
 }
 
-/* ---- plain arrays
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- plain arrays ------------------------------------------------------------------------------------------------ */
 
 static void run_fill(struct scene *s) {
     s->k->fill(s->k, output(s, length(s)), 2.5f, length(s));
@@ -125,8 +123,7 @@ static void run_dropout(struct scene *s) {
     s->k->dropout(s->k, output(s, length(s)), x, 0.3f, UINT64_C(0x123456789abcdef), length(s));
 }
 
-/* ---- rows
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 static void run_copy_columns(struct scene *s) {
     const struct table t = table(s);
@@ -160,8 +157,7 @@ static void run_embed(struct scene *s) {
     s->k->embed_backward(s->k, output(s, 40 * t.cols), dy, ids, t.rows, t.cols);
 }
 
-/* ---- matrix products
- * ------------------------------------------------------------------------------------------------- */
+/* ---- matrix products --------------------------------------------------------------------------------------------- */
 
 static struct loom_linear linear_shape(struct scene *s) {
     static const size_t shapes[][3] = {{1, 1, 1},      {3, 7, 17},     {7, 130, 65},  {17, 65, 130},   {130, 17, 3},
@@ -200,8 +196,7 @@ static void run_groups(struct scene *s) {
     run_linear_kernels(s, &shape);
 }
 
-/* ---- normalisation, activations, loss
- * -------------------------------------------------------------------------------- */
+/* ---- normalisation, activations, loss ---------------------------------------------------------------------------- */
 
 static void run_rmsnorm(struct scene *s) {
     const struct table t = table(s);
@@ -291,8 +286,7 @@ static void run_adamw(struct scene *s) {
     s->k->adamw(s->k, &o, p, m, v, g, n);
 }
 
-/* ---- attention
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- attention --------------------------------------------------------------------------------------------------- */
 
 /* A view of (batch, rows, heads, width) inside wider rows. */
 static struct loom_view view(float *data, size_t rows, size_t heads, size_t width) {
@@ -344,8 +338,7 @@ static void run_attention(struct scene *s) {
     s->k->attention_backward(s->k, &a, dq, dk, dv, dout, out, lse, q, key, value);
 }
 
-/* ---- experts and the loop
- * -------------------------------------------------------------------------------------------- */
+/* ---- experts and the loop ---------------------------------------------------------------------------------------- */
 
 static void run_experts(struct scene *s) {
     const struct table t = table(s);
@@ -375,8 +368,7 @@ static void run_lti(struct scene *s) {
                        log_a, log_dt, b, t.rows, t.cols);
 }
 
-/* ---- the comparison
- * -------------------------------------------------------------------------------------------------- */
+/* ---- the comparison ---------------------------------------------------------------------------------------------- */
 
 struct kernel_case {
     const char *name;
@@ -450,8 +442,7 @@ static void check(void **state) {
     }
 }
 
-/* ---- the machine itself
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the machine itself ------------------------------------------------------------------------------------------ */
 
 static void memory_is_zeroed_and_aligned(void **state) {
     (void)state;

@@ -32,7 +32,7 @@ static void assert_same(const real *got, const real *want, size_t n) {
             fail_msg("element %zu: got %.9g, want %.9g", i, (double)got[i], (double)want[i]);
 }
 
-/* ---- memory and arrays ----------------------------------------------------------------------------------------- */
+/* ---- memory and arrays ------------------------------------------------------------------------------------------- */
 
 static void test_memory(void **state) {
     const struct loom_kernels *k = *state;
@@ -99,7 +99,7 @@ static void test_dropout(void **state) {
     assert_same(x, y, MANY);
 }
 
-/* ---- rows and matrix products ---------------------------------------------------------------------------------- */
+/* ---- rows and matrix products ------------------------------------------------------------------------------------ */
 
 /* The kernels that add keep what was there. */
 static void test_accumulation(void **state) {
@@ -152,7 +152,7 @@ static void test_linear_unused_group(void **state) {
     assert_same(y, (real[]){1, 3, 6}, 3);
 }
 
-/* ---- normalisation, activations -------------------------------------------------------------------------------- */
+/* ---- normalisation, activations ---------------------------------------------------------------------------------- */
 
 static void test_norms(void **state) {
     const struct loom_kernels *k = *state;
@@ -183,7 +183,7 @@ static void test_activations(void **state) {
     assert_near((double)y[3], 2000, 0);
 }
 
-/* ---- attention ------------------------------------------------------------------------------------------------- */
+/* ---- attention --------------------------------------------------------------------------------------------------- */
 
 enum { BATCH = 2, QUERIES = 3, KEYS = 5, HEADS = 4, KV_HEADS = 2, D = 3, DV = 2 };
 
@@ -271,7 +271,7 @@ static void test_rope(void **state) {
     assert_near((double)x[1], 2, 1e-6);
 }
 
-/* ---- router and experts ---------------------------------------------------------------------------------------- */
+/* ---- router and experts ------------------------------------------------------------------------------------------ */
 
 static void test_route(void **state) {
     const struct loom_kernels *k = *state;
@@ -338,7 +338,7 @@ static void test_group(void **state) {
     }
 }
 
-/* ---- the loop -------------------------------------------------------------------------------------------------- */
+/* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
 /* Outside the clamp the factor no longer depends on log_a, and its gradient is exactly zero. */
 static void test_lti(void **state) {
@@ -371,7 +371,7 @@ static void test_halt(void **state) {
     assert_same(out, (real[]){0.95F, 1, 0.75F, 1.25F}, 4);
 }
 
-/* ---- loss and optimizer ---------------------------------------------------------------------------------------- */
+/* ---- loss and optimizer ------------------------------------------------------------------------------------------ */
 
 static void test_cross_entropy(void **state) {
     const struct loom_kernels *k = *state;
@@ -413,7 +413,7 @@ static void test_adamw(void **state) {
     }
 }
 
-/* ---- outputs that may be inputs -------------------------------------------------------------------------------- */
+/* ---- outputs that may be inputs ---------------------------------------------------------------------------------- */
 
 static void test_overlap_elements(void **state) {
     const struct loom_kernels *k = *state;

@@ -401,8 +401,7 @@ static void test_threads(void **state) {
     }
 }
 
-/* ---- what is told before it is taken -------------------------------------------------------------------------------
- */
+/* ---- what is told before it is taken ----------------------------------------------------------------------------- */
 
 /* A full pass of one shape behind the counting machine, every loop of it: no token halts. */
 static void check_measure(size_t i, const struct loom_workspace_shape *shape) {

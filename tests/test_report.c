@@ -10,7 +10,7 @@
 
 static const struct loom_random stream = {.seed = 5, .purpose = LOOM_RANDOM_TEST};
 
-/* ---- folders ---------------------------------------------------------------------------------------------------- */
+/* ---- folders ----------------------------------------------------------------------------------------------------- */
 
 struct fixture {
     void *folder;
@@ -128,8 +128,7 @@ static void write_run(const struct fixture *fixture, const char *name, double fi
     loom_text_free(&text);
 }
 
-/* ---- a run --------------------------------------------------------------------------------------------------------
- */
+/* ---- a run ------------------------------------------------------------------------------------------------------- */
 
 static void test_run_numbers(void **state) {
     struct fixture *fixture = *state;
@@ -238,8 +237,7 @@ static void test_little_is_enough(void **state) {
     assert_has(report(fixture), "A training run");
 }
 
-/* ---- a race -------------------------------------------------------------------------------------------------------
- */
+/* ---- a race ------------------------------------------------------------------------------------------------------ */
 
 static const char race[] =
     "{\"baseline\":{\"name\":\"nanogpt-small\",\"parameters\":804096,\"best_val_loss\":1.9051,\"best_step\":2000,"
@@ -313,8 +311,7 @@ static void test_broken_race_keeps_the_old_report(void **state) {
     free(path);
 }
 
-/* ---- parts --------------------------------------------------------------------------------------------------------
- */
+/* ---- parts ------------------------------------------------------------------------------------------------------- */
 
 /* 20,001 points, among them a spike and two dips, the first and the last of a bucket: at most 600 are
  * drawn, and these are. */

@@ -81,8 +81,7 @@ static void check_samples(const char *path, const struct sample *sample) {
 /* An entry of the header. */
 #define A(dtype, shape, begin, end) "{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" begin "," end "]}"
 
-/* ---- what must be accepted ----------------------------------------------------------------------------------------
- */
+/* ---- what must be accepted --------------------------------------------------------------------------------------- */
 
 static void conforming_files_are_accepted(void **state) {
     static const struct sample samples[] = {
@@ -121,8 +120,7 @@ static void empty_tensors_share_a_place(void **state) {
     loom_safetensors_close(&file);
 }
 
-/* ---- what must be refused -----------------------------------------------------------------------------------------
- */
+/* ---- what must be refused ---------------------------------------------------------------------------------------- */
 
 static void broken_lengths_are_refused(void **state) {
     const char *path = sample_path(state);
@@ -232,8 +230,7 @@ static void missing_file_is_an_io_error(void **state) {
     assert_non_null(strstr(error.text, sample_path(state)));
 }
 
-/* ---- writing and reading back -------------------------------------------------------------------------------------
- */
+/* ---- writing and reading back ------------------------------------------------------------------------------------ */
 
 enum { ODD = 2051 }; /* more than the writer's buffer holds twice, and not a multiple of anything */
 
@@ -356,8 +353,7 @@ static void impossible_writes_are_refused(void **state) {
     expect_write_refusal(path, NULL, 0, pairs, 2, "cannot write k twice");
 }
 
-/* ---- values -------------------------------------------------------------------------------------------------------
- */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 static void half_precision_is_exact(void **state) {
     (void)state;
@@ -430,8 +426,7 @@ static void wrong_reads_are_refused(void **state) {
     assert_non_null(strstr(error.text, "tensor ids is F64, not I64"));
 }
 
-/* ---- the suite ----------------------------------------------------------------------------------------------------
- */
+/* ---- the suite --------------------------------------------------------------------------------------------------- */
 
 static int make_path(void **state) {
     char folder[] = "/tmp/loom-safetensors-XXXXXX";

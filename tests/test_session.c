@@ -238,12 +238,12 @@ static void test_sampler_refused(void **state) {
         const char *says;
     } bad[] = {
         {{.temperature = -1, .top_p = 1, .vocab_size = 2}, "temperature -1"},
-        {{.temperature = NAN, .top_p = 1, .vocab_size = 2}, "temperature"},
-        {{.temperature = INFINITY, .top_p = 1, .vocab_size = 2}, "temperature"},
+        {{.temperature = (double)NAN, .top_p = 1, .vocab_size = 2}, "temperature"},
+        {{.temperature = (double)INFINITY, .top_p = 1, .vocab_size = 2}, "temperature"},
         {{.temperature = 1, .top_k = -1, .top_p = 1, .vocab_size = 2}, "top-k -1"},
         {{.temperature = 1, .top_p = 0, .vocab_size = 2}, "top-p 0"},
         {{.temperature = 1, .top_p = 1.5, .vocab_size = 2}, "top-p 1.5"},
-        {{.temperature = 1, .top_p = NAN, .vocab_size = 2}, "top-p"},
+        {{.temperature = 1, .top_p = (double)NAN, .vocab_size = 2}, "top-p"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {

@@ -24,7 +24,7 @@ extern "C" {
 #define LOOM_API
 #endif
 
-/* ---- errors ---------------------------------------------------------------------------------------------------- */
+/* ---- errors ------------------------------------------------------------------------------------------------------ */
 
 typedef int loom_status;
 
@@ -79,8 +79,7 @@ struct loom_prepare_result {
 LOOM_API loom_status loom_prepare(const struct loom_prepare_options *options, struct loom_prepare_result *result,
                                   struct loom_error *error);
 
-/* ---- what long work reports while it runs ---------------------------------------------------------------------------
- */
+/* ---- what long work reports while it runs ------------------------------------------------------------------------ */
 
 enum loom_event_kind {
     LOOM_EVENT_START,  /* sizes are known; nothing has been computed */
@@ -155,7 +154,7 @@ LOOM_API size_t loom_preset_count(void);
 LOOM_API const char *loom_preset_name(size_t index);
 LOOM_API const char *loom_preset_summary(const char *name);
 
-/* ---- the race -------------------------------------------------------------------------------------------------- */
+/* ---- the race ---------------------------------------------------------------------------------------------------- */
 
 enum { LOOM_RACE_SEEDS_MAX = 64 };
 
@@ -193,7 +192,7 @@ LOOM_API loom_status loom_race(const struct loom_race_options *options, struct l
 /* Writes report.html for a run folder or a race folder from the files in it. */
 LOOM_API loom_status loom_report(const char *folder, struct loom_error *error);
 
-/* ---- models ---------------------------------------------------------------------------------------------------- */
+/* ---- models ------------------------------------------------------------------------------------------------------ */
 
 /* A loaded model, immutable. `path` is a model folder, or a run folder (its best checkpoint). */
 struct loom_model;

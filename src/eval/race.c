@@ -31,8 +31,7 @@ static void run_name(char name[32], int side, int seed) {
     snprintf(name, 32, "%s-seed-%d", side_names[side], seed);
 }
 
-/* ---- fair terms
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- fair terms -------------------------------------------------------------------------------------------------- */
 
 static void side_options(const struct race *race, int side, struct loom_train_options *train) {
     const struct loom_race_options *o = race->options;
@@ -78,8 +77,7 @@ static loom_status check_terms(struct race *race, struct loom_error *error) {
     return LOOM_OK;
 }
 
-/* ---- running
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- running ----------------------------------------------------------------------------------------------------- */
 
 /* A race that was stopped goes on where it was: what a folder holds is resumed. */
 static bool holds_run(const char *folder) {
@@ -164,8 +162,7 @@ static loom_status compare(struct race *race, int seed, struct loom_error *error
     return LOOM_OK;
 }
 
-/* ---- results
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- results ----------------------------------------------------------------------------------------------------- */
 
 /* Median over seeds of a relative cost, turned into "times less"; NAN when the median run did not get there. */
 static double ratio(const double *costs, int seeds) {
@@ -260,8 +257,7 @@ static loom_status write_race(const struct race *race, const struct loom_race_re
     return status;
 }
 
-/* ---- the race
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- the race ---------------------------------------------------------------------------------------------------- */
 
 static loom_status check_options(const struct race *race, struct loom_error *error) {
     const struct loom_race_options *o = race->options;

@@ -31,7 +31,7 @@ static double number_of(const json_t *object, const char *key) {
     return json_is_number(value) ? json_number_value(value) : (double)NAN;
 }
 
-/* ---- reading -------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 /* Step lines are read for the one run that is shown from inside; the others are here for their evaluations. */
 static loom_status read_run(struct race *race, const json_t *run, struct loom_error *error) {
@@ -101,7 +101,7 @@ static void race_close(struct race *race) {
     json_decref(race->json);
 }
 
-/* ---- headline ------------------------------------------------------------------------------------------------- */
+/* ---- headline ---------------------------------------------------------------------------------------------------- */
 
 static const char *side_name(const struct side *side) {
     const char *name = json_string_value(json_object_get(side->summary, "name"));
@@ -184,7 +184,7 @@ static void put_headline(struct loom_text *html, const struct race *race) {
     put_table(html, race);
 }
 
-/* ---- curves --------------------------------------------------------------------------------------------------- */
+/* ---- curves ------------------------------------------------------------------------------------------------------ */
 
 /* The side's curves: with several seeds each of them thin, then the median; with one, only that. */
 static size_t side_curves(const struct side *side, enum loom_quantity x, int color, struct loom_curve *curves) {
@@ -229,7 +229,7 @@ static void put_curves(struct loom_text *html, const struct race *race) {
     loom_text_append(html, "</div>\n");
 }
 
-/* ---- runs ----------------------------------------------------------------------------------------------------- */
+/* ---- runs -------------------------------------------------------------------------------------------------------- */
 
 static void put_run_row(struct loom_text *html, const json_t *run) {
     static const char *const keys[] = {"folder", "side", "seed", "best_val_loss", "best_step"};

@@ -19,7 +19,7 @@ struct loom_curve loom_report_curve(const struct loom_rows *rows, enum loom_quan
     return curve;
 }
 
-/* ---- curves --------------------------------------------------------------------------------------------------- */
+/* ---- curves ------------------------------------------------------------------------------------------------------ */
 
 void loom_report_loss(struct loom_text *html, const struct loom_history *history) {
     static const char *const titles[] = {[LOOM_STEPS] = "Loss (nats per token) against steps",
@@ -71,7 +71,7 @@ static void put_training(struct loom_text *html, const struct loom_history *hist
     loom_text_append(html, "</div>\n");
 }
 
-/* ---- loops and experts ---------------------------------------------------------------------------------------- */
+/* ---- loops and experts ------------------------------------------------------------------------------------------- */
 
 /* Whether any step has a value above zero: what a model does not have, it reports as zero or not at all. */
 static bool has_field(const struct loom_rows *rows, enum loom_field field) {
@@ -168,7 +168,7 @@ static void put_loops(struct loom_text *html, const struct loom_history *history
     loom_text_append(html, "</div>\n");
 }
 
-/* ---- samples -------------------------------------------------------------------------------------------------- */
+/* ---- samples ----------------------------------------------------------------------------------------------------- */
 
 static void put_sample(struct loom_text *html, const json_t *sample) {
     const json_t *prompt = json_object_get(sample, "prompt"), *text = json_object_get(sample, "text");
@@ -205,7 +205,7 @@ void loom_report_inside(struct loom_text *html, const struct loom_history *histo
     put_training(html, history);
 }
 
-/* ---- numbers and settings ------------------------------------------------------------------------------------- */
+/* ---- numbers and settings ---------------------------------------------------------------------------------------- */
 
 static void put_evaluation(struct loom_text *html, const double *row, bool best) {
     loom_text_append(html, "<tr><td>");

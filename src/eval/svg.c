@@ -26,7 +26,7 @@ static double place(const struct scale *scale, double value) {
     return fmax(-limit, fmin(limit, at));
 }
 
-/* ---- text and figures ----------------------------------------------------------------------------------------- */
+/* ---- text and figures -------------------------------------------------------------------------------------------- */
 
 static void put_escaped(struct loom_text *html, const char *text) {
     loom_text_put_html(html, text, strlen(text));
@@ -64,7 +64,7 @@ static void put_missing(struct loom_text *html, const char *title) {
     loom_text_append(html, "</figcaption><p class=\"missing\">Nothing was recorded for this chart.</p></figure>\n");
 }
 
-/* ---- axes ----------------------------------------------------------------------------------------------------- */
+/* ---- axes -------------------------------------------------------------------------------------------------------- */
 
 /* The distance between ticks: 1, 2 or 5 times a power of ten, about `count` of them in the span. */
 static double tick_step(double span, int count) {
@@ -119,7 +119,7 @@ static void put_x_axis(struct loom_text *html, const struct scale *x, double uni
     put_x_name(html, name);
 }
 
-/* ---- ranges --------------------------------------------------------------------------------------------------- */
+/* ---- ranges ------------------------------------------------------------------------------------------------------ */
 
 static double curve_x(const struct loom_curve *curve, size_t i) {
     return curve->x[i * curve->stride];
@@ -175,7 +175,7 @@ static struct scale x_range(const struct loom_chart *chart) {
     return (struct scale){0, high > 0 ? high : 1, PLOT_WIDTH};
 }
 
-/* ---- curves --------------------------------------------------------------------------------------------------- */
+/* ---- curves ------------------------------------------------------------------------------------------------------ */
 
 struct point {
     double x, y;
@@ -348,7 +348,7 @@ void loom_svg_chart(struct loom_text *html, const struct loom_chart *chart) {
     free(heights);
 }
 
-/* ---- bars ----------------------------------------------------------------------------------------------------- */
+/* ---- bars -------------------------------------------------------------------------------------------------------- */
 
 static double largest(const double *share, size_t count) {
     double high = 0;
@@ -402,7 +402,7 @@ void loom_svg_bars(struct loom_text *html, const struct loom_bars *bars) {
     close_drawing(html);
 }
 
-/* ---- heat map ------------------------------------------------------------------------------------------------- */
+/* ---- heat map ---------------------------------------------------------------------------------------------------- */
 
 enum { HEAT_LEFT = 58, HEAT_TOP = 34, HEAT_NUMBERS = 24 };
 

@@ -34,8 +34,7 @@ struct verify {
     bool passed;
 };
 
-/* ---- rows ----------------------------------------------------------------------------------------------------------
- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 static void report(struct verify *v, const char *name, double error, double tolerance) {
     struct loom_verify_row row = {name, error, tolerance, error <= tolerance};
@@ -104,8 +103,7 @@ static loom_status compare(struct verify *v, const struct loom_tensor_view *view
     return LOOM_OK;
 }
 
-/* ---- logits
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- logits ------------------------------------------------------------------------------------------------------ */
 
 static struct loom_forward forward_of(const struct verify *v, int loops) {
     return (struct loom_forward){
@@ -206,7 +204,7 @@ static loom_status verify_logits(struct verify *v, const struct loom_tensor_view
     return status;
 }
 
-/* ---- loss ------------------------------------------------------------------------------------------------ */
+/* ---- loss -------------------------------------------------------------------------------------------------------- */
 
 /* Loss and gradients of the reference's batch with the weights as they are; returns the mean loss. */
 static double run_batch(struct verify *v) {
@@ -232,8 +230,7 @@ static loom_status verify_scalar(struct verify *v, const char *name, double ours
     return compare(v, view, &value, 1, tolerance, error);
 }
 
-/* ---- gradients
- * ------------------------------------------------------------------------------------------------------------
+/* ---- gradients ----------------------------------------------------------------------------------------------------
  *
  * A reference holds gradients in one of two states. Either those of the given weights; or, because PyTorch clips and
  * clears gradients in place, what the last of the optimizer's steps left: the gradients before the last update,
@@ -316,8 +313,7 @@ static loom_status verify_loss(struct verify *v, struct loom_error *error) {
     return status;
 }
 
-/* ---- the optimizer's first steps
- * ----------------------------------------------------------------------------------------- */
+/* ---- the optimizer's first steps --------------------------------------------------------------------------------- */
 
 /* The number behind `label` in the settings; false when it is not there. */
 static bool setting(const char *text, const char *label, double *value) {
@@ -395,8 +391,7 @@ static loom_status verify_adamw(struct verify *v, struct loom_error *error) {
     return status;
 }
 
-/* ---- the folder
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- the folder -------------------------------------------------------------------------------------------------- */
 
 static loom_status read_ids(struct verify *v, const char *name, int lowest, int **ids, struct loom_error *error) {
     const struct loom_tensor_view *view = loom_safetensors_find(&v->reference, name);
@@ -411,10 +406,15 @@ static loom_status read_ids(struct verify *v, const char *name, int lowest, int 
     loom_status status = check_shape(view, 2, shape, error);
     if (status == LOOM_OK)
         status = loom_safetensors_read_int(view, *ids, n, error);
-    for (size_t i = 0; i < n && status == LOOM_OK; i++)
+    size_t counted = 0;
+    for (size_t i = 0; i < n && status == LOOM_OK; i++) {
+        counted += (*ids)[i] >= 0;
         if ((*ids)[i] < lowest || (*ids)[i] >= vocab)
             status = loom_fail(error, LOOM_FAILED, "%s: %s[%zu] = %d is outside the vocabulary of %d",
                                v->reference.path, name, i, (*ids)[i], vocab);
+    }
+    if (status == LOOM_OK && counted == 0)
+        status = loom_fail(error, LOOM_FAILED, "%s: every one of %s is -1", v->reference.path, name);
     return status;
 }
 
@@ -429,8 +429,10 @@ static loom_status read_shape(struct verify *v, struct loom_error *error) {
                          v->reference.path, (unsigned long long)view->shape[1], longest);
     v->batch = (size_t)view->shape[0];
     v->seq = (size_t)view->shape[1];
-    v->train_loops = loops ? atoi(loops) : v->model.net.config.max_loop_iters;
-    if (loops && (v->train_loops < 1 || v->train_loops > 4096))
+    char *end = NULL;
+    long count = loops ? strtol(loops, &end, 10) : v->model.net.config.max_loop_iters;
+    v->train_loops = (int)count;
+    if (loops && (end == loops || *end != '\0' || count < 1 || count > 4096))
         return loom_fail(error, LOOM_FAILED, "%s: the metadata train_loops = \"%.32s\" is outside 1 to 4096",
                          v->reference.path, loops);
     return LOOM_OK;

@@ -19,7 +19,7 @@ static const struct loom_kernels *charge_array(const struct loom_kernels *k, dou
     return charge(k, each * (double)rows * (double)cols);
 }
 
-/* ---- memory ---------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static void *count_alloc(const struct loom_kernels *k, size_t bytes) {
     const struct loom_kernels *inner = charge(k, 0);
@@ -44,7 +44,7 @@ static void count_download(const struct loom_kernels *k, void *host, const void 
         inner->download(inner, host, from, bytes);
 }
 
-/* ---- plain arrays ---------------------------------------------------------------------------------------------- */
+/* ---- plain arrays ------------------------------------------------------------------------------------------------ */
 
 static void count_fill(const struct loom_kernels *k, real *y, real value, size_t n) {
     const struct loom_kernels *inner = charge(k, 0);
@@ -91,7 +91,7 @@ static void count_dropout(const struct loom_kernels *k, real *y, const real *x, 
         inner->dropout(inner, y, x, rate, seed, n);
 }
 
-/* ---- rows ------------------------------------------------------------------------------------------------------ */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 static void count_copy_columns(const struct loom_kernels *k, real *y, size_t ldy, const real *x, size_t ldx,
                                size_t rows, size_t cols, bool accumulate) {
@@ -140,7 +140,7 @@ static void count_dot_rows(const struct loom_kernels *k, real *dw, const real *d
         inner->dot_rows(inner, dw, dy, x, rows, cols);
 }
 
-/* ---- matrix products ------------------------------------------------------------------------------------------- */
+/* ---- matrix products --------------------------------------------------------------------------------------------- */
 
 /* Every row meets one weight matrix, whichever group it is in. */
 static const struct loom_kernels *charge_linear(const struct loom_kernels *k, const struct loom_linear *s) {
@@ -168,7 +168,7 @@ static void count_linear_weight(const struct loom_kernels *k, const struct loom_
         inner->linear_weight(inner, s, dw, dy, x);
 }
 
-/* ---- normalisation --------------------------------------------------------------------------------------------- */
+/* ---- normalisation ----------------------------------------------------------------------------------------------- */
 
 /* The sum of squares 2, the scaling 2. */
 static void count_rmsnorm(const struct loom_kernels *k, real *y, real *rstd, const real *x, const real *weight,
@@ -203,7 +203,7 @@ static void count_layernorm_backward(const struct loom_kernels *k, real *dx, rea
         inner->layernorm_backward(inner, dx, dweight, dbias, dy, x, weight, mean, rstd, rows, cols);
 }
 
-/* ---- activations ----------------------------------------------------------------------------------------------- */
+/* ---- activations ------------------------------------------------------------------------------------------------- */
 
 /* silu 3, the product 1. */
 static void count_swiglu(const struct loom_kernels *k, real *y, const real *gate, const real *up, size_t n) {
@@ -233,7 +233,7 @@ static void count_gelu_backward(const struct loom_kernels *k, real *dx, const re
         inner->gelu_backward(inner, dx, dy, x, n);
 }
 
-/* ---- embedding ------------------------------------------------------------------------------------------------- */
+/* ---- embedding --------------------------------------------------------------------------------------------------- */
 
 static void count_embed(const struct loom_kernels *k, real *y, const real *table, const int *ids, size_t rows,
                         size_t cols) {
@@ -249,7 +249,7 @@ static void count_embed_backward(const struct loom_kernels *k, real *dtable, con
         inner->embed_backward(inner, dtable, dy, ids, rows, cols);
 }
 
-/* ---- attention ------------------------------------------------------------------------------------------------- */
+/* ---- attention --------------------------------------------------------------------------------------------------- */
 
 /* A rotation is 4 products and 2 sums. */
 static void count_rope(const struct loom_kernels *k, struct loom_view x, size_t batch, size_t rows, size_t heads,
@@ -287,7 +287,7 @@ static void count_attention_backward(const struct loom_kernels *k, const struct 
         inner->attention_backward(inner, a, dq, dk, dv, dout, out, lse, q, key, value);
 }
 
-/* ---- router and experts ---------------------------------------------------------------------------------------- */
+/* ---- router and experts ------------------------------------------------------------------------------------------ */
 
 /* For each expert the bias 1 and the softmax 4, for each choice the softmax 4. */
 static void count_route(const struct loom_kernels *k, const struct loom_route *r, real *scores, int *ids, real *gates,
@@ -339,7 +339,7 @@ static void count_combine_backward(const struct loom_kernels *k, const struct lo
         inner->combine_backward(inner, r, dx, dgates, dy, x, gates, slot, cols);
 }
 
-/* ---- the loop -------------------------------------------------------------------------------------------------- */
+/* ---- the loop ---------------------------------------------------------------------------------------------------- */
 
 static void count_lti(const struct loom_kernels *k, real *out, const real *h, const real *e, const real *y,
                       const real *log_a, const real *log_dt, const real *b, size_t rows, size_t cols) {
@@ -372,7 +372,7 @@ static void count_halt_backward(const struct loom_kernels *k, const struct loom_
         inner->halt_backward(inner, s, dlogit, dcum, dw, dcum_out, p, cum);
 }
 
-/* ---- loss and optimizer ---------------------------------------------------------------------------------------- */
+/* ---- loss and optimizer ------------------------------------------------------------------------------------------ */
 
 /* Subtract, exponential and sum for the loss; subtract, exponential and scale for the gradient. */
 static void count_cross_entropy(const struct loom_kernels *k, real *loss, real *dlogits, const real *logits,

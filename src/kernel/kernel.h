@@ -72,14 +72,14 @@ struct loom_kernels {
     const char *name; /* "ref", "cpu-avx512", ... */
     void *self;       /* what the machine keeps: threads, scratch, counters */
 
-    /* ---- memory ---------------------------------------------------------------------------------------------- */
+    /* ---- memory -------------------------------------------------------------------------------------------------- */
     /* Zeroed, aligned to 64 bytes; NULL when there is none. release(NULL) is fine. */
     void *(*alloc)(const struct loom_kernels *k, size_t bytes);
     void (*release)(const struct loom_kernels *k, void *memory);
     void (*upload)(const struct loom_kernels *k, void *to, const void *host, size_t bytes);
     void (*download)(const struct loom_kernels *k, void *host, const void *from, size_t bytes);
 
-    /* ---- plain arrays of n elements -------------------------------------------------------------------------- */
+    /* ---- plain arrays of n elements ------------------------------------------------------------------------------ */
     void (*fill)(const struct loom_kernels *k, real *y, real value, size_t n);
     void (*copy)(const struct loom_kernels *k, real *y, const real *x, size_t n);
     /* y = a + b; y may be a or b. */
@@ -94,7 +94,7 @@ struct loom_kernels {
     /* y = x * keep/(1-rate) where keep is 0 or 1 by the stream (seed, element index). y may be x. Its own backward. */
     void (*dropout)(const struct loom_kernels *k, real *y, const real *x, real rate, uint64_t seed, size_t n);
 
-    /* ---- rows: x, y are (rows, cols) ------------------------------------------------------------------------- */
+    /* ---- rows: x, y are (rows, cols) ----------------------------------------------------------------------------- */
     /* y[r][c] = x[r][c], or += when `accumulate`; row r starts at y + r*ldy, x + r*ldx. */
     void (*copy_columns)(const struct loom_kernels *k, real *y, size_t ldy, const real *x, size_t ldx, size_t rows,
                          size_t cols, bool accumulate);
@@ -114,7 +114,7 @@ struct loom_kernels {
     /* dw[r] = sum over c of dy[r][c] * x[r][c]: the weight's half of the backward of add_scaled_rows. */
     void (*dot_rows)(const struct loom_kernels *k, real *dw, const real *dy, const real *x, size_t rows, size_t cols);
 
-    /* ---- matrix products (struct loom_linear has the shapes) -------------------------------------------------- */
+    /* ---- matrix products (struct loom_linear has the shapes) ----------------------------------------------------- */
     /* y = x W^T, or += when `accumulate`. */
     void (*linear)(const struct loom_kernels *k, const struct loom_linear *s, real *y, const real *x, const real *w,
                    bool accumulate);
@@ -125,7 +125,7 @@ struct loom_kernels {
     void (*linear_weight)(const struct loom_kernels *k, const struct loom_linear *s, real *dw, const real *dy,
                           const real *x);
 
-    /* ---- normalisation over the last axis ---------------------------------------------------------------------- */
+    /* ---- normalisation over the last axis ------------------------------------------------------------------------ */
     /* y = x / sqrt(mean(x^2) + eps) * weight; rstd (rows) is kept for the backward. Zhang & Sennrich 2019. */
     void (*rmsnorm)(const struct loom_kernels *k, real *y, real *rstd, const real *x, const real *weight, size_t rows,
                     size_t cols, real eps);
@@ -140,7 +140,7 @@ struct loom_kernels {
                                const real *x, const real *weight, const real *mean, const real *rstd, size_t rows,
                                size_t cols);
 
-    /* ---- activations ------------------------------------------------------------------------------------------- */
+    /* ---- activations --------------------------------------------------------------------------------------------- */
     /* y = silu(gate) * up, silu(z) = z / (1 + exp(-z)). Shazeer 2020. */
     void (*swiglu)(const struct loom_kernels *k, real *y, const real *gate, const real *up, size_t n);
     /* dgate and dup are overwritten; dgate may be dy. */
@@ -151,14 +151,14 @@ struct loom_kernels {
     /* dx is overwritten; dx may be dy. */
     void (*gelu_backward)(const struct loom_kernels *k, real *dx, const real *dy, const real *x, size_t n);
 
-    /* ---- embedding ------------------------------------------------------------------------------------------- */
+    /* ---- embedding ----------------------------------------------------------------------------------------------- */
     /* y[r] = table[ids[r]]; the ids have been checked. */
     void (*embed)(const struct loom_kernels *k, real *y, const real *table, const int *ids, size_t rows, size_t cols);
     /* dtable[ids[r]] += dy[r]. */
     void (*embed_backward)(const struct loom_kernels *k, real *dtable, const real *dy, const int *ids, size_t rows,
                            size_t cols);
 
-    /* ---- attention --------------------------------------------------------------------------------------------- */
+    /* ---- attention ----------------------------------------------------------------------------------------------- */
     /* Rotates, in place, adjacent pairs of the first 2*pairs channels of x (batch, rows, heads, .) by the angles of
      * positions first .. first+rows-1; table is (positions, pairs, 2) with cosine, sine. inverse turns back: that is
      * the backward. Su et al. 2021. */
@@ -172,7 +172,7 @@ struct loom_kernels {
                                struct loom_view dk, struct loom_view dv, struct loom_view dout, struct loom_view out,
                                const real *lse, struct loom_view q, struct loom_view key, struct loom_view value);
 
-    /* ---- router and experts ----------------------------------------------------------------------------------- */
+    /* ---- router and experts -------------------------------------------------------------------------------------- */
     /* scores (rows, experts); ids and gates (rows, top_k): the experts with the largest logits + bias, largest first,
      * the lower id first among equals; the bias chooses and never weighs. Shazeer 2017; DeepSeek-V3 2024. */
     void (*route)(const struct loom_kernels *k, const struct loom_route *r, real *scores, int *ids, real *gates,
@@ -197,7 +197,7 @@ struct loom_kernels {
     void (*combine_backward)(const struct loom_kernels *k, const struct loom_route *r, real *dx, real *dgates,
                              const real *dy, const real *x, const real *gates, const int *slot, size_t cols);
 
-    /* ---- the loop -------------------------------------------------------------------------------------------- */
+    /* ---- the loop ------------------------------------------------------------------------------------------------ */
     /* out = A h + b e + y per channel, A = exp(-exp(clamp(log_dt + log_a, -20, 20))) in (0,1); log_dt is (1), log_a
      * and b are (cols). out may be y. Parcae, arXiv 2604.12946. */
     void (*lti)(const struct loom_kernels *k, real *out, const real *h, const real *e, const real *y, const real *log_a,
@@ -215,7 +215,7 @@ struct loom_kernels {
     void (*halt_backward)(const struct loom_kernels *k, const struct loom_halt *s, real *dlogit, real *dcum,
                           const real *dw, const real *dcum_out, const real *p, const real *cum);
 
-    /* ---- loss and optimizer ------------------------------------------------------------------------------------ */
+    /* ---- loss and optimizer -------------------------------------------------------------------------------------- */
     /* loss[r] = logsumexp(logits[r]) - logits[r][targets[r]], and 0 where targets[r] is -1. When dlogits is not NULL
      * it becomes scale * d(loss[r])/d(logits[r]); it may be logits. */
     void (*cross_entropy)(const struct loom_kernels *k, real *loss, real *dlogits, const real *logits,

@@ -50,8 +50,7 @@ void loom_attention_forward(struct loom_pass *p, const struct loom_attention_lay
 void loom_attention_backward(struct loom_pass *p, const struct loom_attention_layer *a,
                              const struct loom_attention_saved *s, real *dx, const real *dy);
 
-/* ---- between attention.c and the kinds ------------------------------------------------------------------------------
- */
+/* ---- between attention.c and the kinds --------------------------------------------------------------------------- */
 
 void loom_gqa_declare(struct loom_tensors *table, const struct loom_config *c, const char *prefix,
                       struct loom_attention_layer *a);

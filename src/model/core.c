@@ -107,11 +107,16 @@ static void adapt(struct loom_pass *p, const struct loom_core *core, struct loom
     k->linear_input(k, &shape, y, s->scaled, p->w + core->lora_b, true);
 }
 
+/* A token runs while its cumulative probability, 0 at first, is below this. A threshold of 0 must still let every token
+ * run the first loop, as the reference does. */
+static real threshold(const struct loom_pass *p) {
+    return p->c->act_threshold > 0 ? (real)p->c->act_threshold : (real)1e-30;
+}
+
 static struct loom_halt halt_shape(const struct loom_pass *p, int t) {
     /* The reference loses the weight of a token that no loop halted; loom gives it to the last loop. */
     bool mend = p->c->architecture == LOOM_ARCHITECTURE_LOOM;
-    return (struct loom_halt){
-        .rows = loom_pass_rows(p), .threshold = (real)p->c->act_threshold, .last = mend && t == p->loops - 1};
+    return (struct loom_halt){.rows = loom_pass_rows(p), .threshold = threshold(p), .last = mend && t == p->loops - 1};
 }
 
 static struct loom_linear halt_product(const struct loom_pass *p) {
@@ -167,7 +172,7 @@ static void loop(struct loom_pass *p, const struct loom_core *core, struct loom_
 
 /* Tokens that run on after this loop: their cumulative probability is below the threshold. */
 static size_t still_running(struct loom_pass *p, const struct loom_loop_saved *s) {
-    return p->k->count_below(p->k, s->cum_next, (real)p->c->act_threshold, loom_pass_rows(p));
+    return p->k->count_below(p->k, s->cum_next, threshold(p), loom_pass_rows(p));
 }
 
 /* What a pass without backward keeps between loops: two states and two halting counts, used in turn. */

@@ -7,8 +7,7 @@
 #include "base/file.h"
 #include "model/weights.h"
 
-/* ---- the object ----------------------------------------------------------------------------------------------------
- */
+/* ---- the object -------------------------------------------------------------------------------------------------- */
 
 loom_status loom_model_create(struct loom_model *model, const struct loom_config *config, int threads,
                               struct loom_error *error) {
@@ -41,8 +40,7 @@ void loom_model_download(const struct loom_model *model, real *host) {
     model->k->download(model->k, host, model->weights, model->net.tensors.elements * sizeof *host);
 }
 
-/* ---- reading -------------------------------------------------------------------------------------------------------
- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static loom_status read_config(const char *folder, struct loom_config *config, struct loom_error *error) {
     char *path = loom_path_join(folder, LOOM_CONFIG_FILE);
@@ -95,8 +93,7 @@ loom_status loom_model_read(struct loom_model *model, const char *folder, int th
     return status;
 }
 
-/* ---- run folders ---------------------------------------------------------------------------------------------------
- */
+/* ---- run folders ------------------------------------------------------------------------------------------------- */
 
 /* Whether the folder holds a file of that name. */
 static loom_status holds(const char *folder, const char *name, bool *there, struct loom_error *error) {
@@ -201,8 +198,7 @@ loom_status loom_model_resolve(const char *path, char **folder, struct loom_erro
     return status;
 }
 
-/* ---- public --------------------------------------------------------------------------------------------------------
- */
+/* ---- public ------------------------------------------------------------------------------------------------------ */
 
 loom_status loom_model_open(const char *path, int threads, struct loom_model **model, struct loom_error *error) {
     char *folder;

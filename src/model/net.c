@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- declaration --------------------------------------------------------------------------------------------------
- */
+/* ---- declaration ------------------------------------------------------------------------------------------------- */
 
 static bool declare_blocks(struct loom_net *net, struct loom_block **blocks, int count, const char *stage) {
     bool gpt = net->config.architecture == LOOM_ARCHITECTURE_GPT;
@@ -105,8 +104,7 @@ double loom_net_spectral_radius(const struct loom_net *net, const real *weights)
     return largest;
 }
 
-/* ---- workspace -----------------------------------------------------------------------------------------------------
- */
+/* ---- workspace --------------------------------------------------------------------------------------------------- */
 
 static bool open_saved(struct loom_block_saved **saved, const struct loom_block *blocks, int count) {
     *saved = calloc((size_t)count + 1, sizeof **saved);
@@ -199,11 +197,11 @@ loom_status loom_workspace_measure(const struct loom_net *net, const struct loom
     struct loom_counter counter;
     loom_counter_init(&counter, NULL);
     struct loom_workspace ws = {.k = &counter.kernels, .net = net, .shape = *shape, .rope = nowhere()};
-    ws.index = ws.core.index = nowhere();
     loom_status status = LOOM_OK;
     if (!open_host(&ws))
         status =
             loom_fail(error, LOOM_NO_MEMORY, "the workspace of %zu x %zu tokens: no memory", shape->batch, shape->seq);
+    ws.core.index = nowhere(); /* opening has cleared it */
     struct loom_cache cache;
     loom_cache_shape(&cache, ws.k, &net->config, shape->loops, shape->batch, shape->capacity);
     cache.block = nowhere();
@@ -256,8 +254,7 @@ void loom_workspace_close(struct loom_workspace *ws) {
     *ws = (struct loom_workspace){0};
 }
 
-/* ---- one pass ------------------------------------------------------------------------------------------------------
- */
+/* ---- one pass ---------------------------------------------------------------------------------------------------- */
 
 static struct loom_pass start(struct loom_workspace *ws, const struct loom_forward *f, real *gradients) {
     return (struct loom_pass){.k = ws->k,
@@ -388,8 +385,7 @@ void loom_net_backward(struct loom_workspace *ws, const struct loom_forward *f, 
     loom_stack_release(&ws->stack, mark);
 }
 
-/* ---- loads ---------------------------------------------------------------------------------------------------------
- */
+/* ---- loads ------------------------------------------------------------------------------------------------------- */
 
 void loom_loads_clear(struct loom_loads *loads) {
     size_t cells = (size_t)loads->layers * (size_t)loads->experts;

@@ -45,7 +45,7 @@ static bool shape_bytes(const uint64_t *shape, int rank, enum loom_dtype dtype, 
     return !__builtin_mul_overflow(product, (uint64_t)loom_dtype_bytes(dtype), bytes);
 }
 
-/* ---- reading the header ---------------------------------------------------------------------------------------- */
+/* ---- reading the header ------------------------------------------------------------------------------------------ */
 
 static loom_status read_length(const char *path, struct loom_map map, size_t *length, struct loom_error *error) {
     uint64_t value;
@@ -166,7 +166,7 @@ static loom_status read_entries(struct loom_safetensors *file, size_t length, st
     return LOOM_OK;
 }
 
-/* ---- the layout ------------------------------------------------------------------------------------------------ */
+/* ---- the layout -------------------------------------------------------------------------------------------------- */
 
 /* Empty tensors come before the one that shares their place, so that places chain. */
 static int compare_place(const void *a, const void *b) {
@@ -200,7 +200,7 @@ static loom_status check_layout(struct loom_safetensors *file, size_t length, st
     return LOOM_OK;
 }
 
-/* ---- open, find, close ----------------------------------------------------------------------------------------- */
+/* ---- open, find, close ------------------------------------------------------------------------------------------- */
 
 static loom_status read_file(struct loom_safetensors *file, struct loom_error *error) {
     size_t length = 0;
@@ -251,7 +251,7 @@ const char *loom_safetensors_metadata(const struct loom_safetensors *file, const
     return json_string_value(json_object_get(json_object_get(file->header, "__metadata__"), key));
 }
 
-/* ---- values ---------------------------------------------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 static loom_status check_elements(const struct loom_tensor_view *view, size_t n, struct loom_error *error) {
     size_t elements = view->bytes / loom_dtype_bytes(view->dtype);
@@ -358,7 +358,7 @@ loom_status loom_safetensors_read_int(const struct loom_tensor_view *view, int *
     return LOOM_OK;
 }
 
-/* ---- writing --------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* {"dtype":.., "shape":[..], "data_offsets":[..]}; NULL when memory is short. */
 static json_t *pack_entry(const struct loom_tensor_source *tensor, uint64_t begin, uint64_t end) {

@@ -22,8 +22,7 @@ static loom_status with_path(const char *folder, const char *name, char **path, 
     return *path ? LOOM_OK : loom_fail_memory(error, folder, strlen(folder));
 }
 
-/* ---- saving
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- saving ------------------------------------------------------------------------------------------------------ */
 
 static loom_status save_blocks(const struct loom_trainer *t, const char *path, const char *const *prefixes,
                                const real *const *sources, size_t count, struct loom_error *error) {
@@ -205,8 +204,7 @@ loom_status loom_checkpoint_save(const struct loom_trainer *trainer, const char 
     return status;
 }
 
-/* ---- loading
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- loading ----------------------------------------------------------------------------------------------------- */
 
 static loom_status load_progress(struct loom_trainer *t, const char *path, struct loom_error *error) {
     struct loom_progress *p = &t->progress;

@@ -60,6 +60,11 @@ loom_status loom_setup_check(struct loom_setup *setup, struct loom_error *error)
     if (r->seq_len > setup->config.max_seq_len)
         return loom_fail(error, LOOM_INVALID, "seq_len %d is more than the model's longest sequence %d", r->seq_len,
                          setup->config.max_seq_len);
+    /* Rows of a batch, and of its tokens' chosen experts, are counted in ints. */
+    double rows = (double)r->batch_size * r->seq_len, picks = setup->config.n_experts_per_tok;
+    if (rows * (picks > 1 ? picks : 1) > 1 << 30)
+        return loom_fail(error, LOOM_INVALID, "batch_size %d x seq_len %d is too much for one micro-batch",
+                         r->batch_size, r->seq_len);
     if (r->min_lr > r->learning_rate)
         return loom_fail(error, LOOM_INVALID, "min_lr %g is more than learning_rate %g", r->min_lr, r->learning_rate);
     return LOOM_OK;

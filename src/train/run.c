@@ -35,8 +35,7 @@ struct run {
     struct loom_step last;
 };
 
-/* ---- events
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- events ------------------------------------------------------------------------------------------------------ */
 
 static void tell(struct run *run, enum loom_event_kind kind, const char *text) {
     const struct loom_train_options *o = run->options;
@@ -77,8 +76,7 @@ static void tell_sizes(struct run *run, const struct loom_train_result *sizes) {
     tell(run, LOOM_EVENT_START, text);
 }
 
-/* ---- setup
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- setup ------------------------------------------------------------------------------------------------------- */
 
 static loom_status make_setup(struct run *run, struct loom_error *error) {
     const struct loom_train_options *o = run->options;
@@ -156,8 +154,7 @@ static loom_status prepare_setup(struct run *run, struct loom_error *error) {
     return status;
 }
 
-/* ---- the folder
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the folder -------------------------------------------------------------------------------------------------- */
 
 static loom_status write_config(struct run *run, const struct loom_train_result *sizes, struct loom_error *error) {
     const struct loom_tokens *tokens = run->tokens;
@@ -267,8 +264,7 @@ static void close_run(struct run *run) {
     free(run->metrics_path);
 }
 
-/* ---- steps
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------------------------------------------- */
 
 static loom_status step(struct run *run, struct loom_error *error) {
     const struct loom_progress *p = &run->trainer.progress;

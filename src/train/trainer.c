@@ -119,8 +119,7 @@ void loom_trainer_close(struct loom_trainer *trainer) {
     *t = (struct loom_trainer){0};
 }
 
-/* ---- one step
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- one step ---------------------------------------------------------------------------------------------------- */
 
 /* Adds the gradients of all micro-batches; returns the mean loss. */
 static double accumulate(struct loom_trainer *t) {

@@ -80,8 +80,7 @@ static void dropout(const struct loom_kernels *k, real *y, const real *x, real r
     loom_cpu_share(k, n, 1, dropout_part, &(struct arrays){.y = y, .a = x, .s = rate, .seed = seed});
 }
 
-/* ---- sums ----------------------------------------------------------------------------------------------------------
- */
+/* ---- sums -------------------------------------------------------------------------------------------------------- */
 
 static double sum_chunk(const float *x, size_t n) {
     double sum = 0;
@@ -137,8 +136,7 @@ static double sum_squares(const struct loom_kernels *k, const real *x, size_t n)
     return sum_pieces(k, x, n, square_chunk);
 }
 
-/* ---- activations ---------------------------------------------------------------------------------------------------
- */
+/* ---- activations ------------------------------------------------------------------------------------------------- */
 
 static void swiglu_part(const void *job, struct loom_cpu_part part) {
     const struct arrays *s = job;
@@ -202,8 +200,7 @@ static void gelu_backward(const struct loom_kernels *k, real *dx, const real *dy
     loom_cpu_share(k, n, 1, gelu_backward_part, &(struct arrays){.y = dx, .a = dy, .b = x});
 }
 
-/* ---- optimizer -----------------------------------------------------------------------------------------------------
- */
+/* ---- optimizer --------------------------------------------------------------------------------------------------- */
 
 struct update {
     const struct loom_adamw *o;

@@ -187,8 +187,7 @@ static void attention(const struct loom_kernels *k, const struct loom_attention 
                    &(struct forward){a, out, q, key, value, lse, chunks});
 }
 
-/* ---- rotary positions -----------------------------------------------------------------------------------------------
- */
+/* ---- rotary positions -------------------------------------------------------------------------------------------- */
 
 static void rotate(float *x, const float *table, size_t pairs, float sign) {
 #pragma omp simd

@@ -166,8 +166,7 @@ static void layernorm_backward(const struct loom_kernels *k, real *dx, real *dwe
                                     .cols = cols});
 }
 
-/* ---- loss -----------------------------------------------------------------------------------------------------------
- */
+/* ---- loss -------------------------------------------------------------------------------------------------------- */
 
 /* The sum of exp(x - largest). The terms are kept in `terms`, which may be x, unless it is NULL. */
 static double row_exp(float *terms, const float *x, float largest, size_t cols) {

@@ -118,8 +118,7 @@ static void dot_rows(const struct loom_kernels *k, real *dw, const real *dy, con
     loom_cpu_share(k, rows, cols, dot_rows_part, &(struct rows){.sums = dw, .dy = dy, .x = x, .cols = cols});
 }
 
-/* ---- embedding ------------------------------------------------------------------------------------------------------
- */
+/* ---- embedding --------------------------------------------------------------------------------------------------- */
 
 static void embed_part(const void *job, struct loom_cpu_part part) {
     const struct rows *s = job;
@@ -145,8 +144,7 @@ static void embed_backward(const struct loom_kernels *k, real *dtable, const rea
                    &(struct rows){.y = dtable, .dy = dy, .ids = ids, .rows = rows, .cols = cols});
 }
 
-/* ---- experts --------------------------------------------------------------------------------------------------------
- */
+/* ---- experts ----------------------------------------------------------------------------------------------------- */
 
 static void gather_part(const void *job, struct loom_cpu_part part) {
     const struct rows *s = job;

@@ -1,8 +1,7 @@
 /* isa_tile.c - packing, the register tile and the tile of dot products; see isa_tile.h. */
 #include "kernel/cpu/isa_tile.h"
 
-/* ---- packing ------------------------------------------------------------------------------------------------------
- */
+/* ---- packing ----------------------------------------------------------------------------------------------------- */
 
 /* The lower and the upper halves of two vectors, alternating: a0 b0 a1 b1 ... */
 static inline vec interleave_low(vec a, vec b) {
@@ -97,8 +96,7 @@ struct loom_panels loom_cpu_pack(float *to, struct loom_matrix b, size_t depth, 
     return (struct loom_panels){to, depth, 0, columns};
 }
 
-/* ---- the register tile ---------------------------------------------------------------------------------------------
- */
+/* ---- the register tile ------------------------------------------------------------------------------------------- */
 
 /* One tile of `rows` by `vectors`, both constants where it is inlined. Rows are reached in threes from one pointer,
  * which keeps the number of pointers within the processor's registers. */
@@ -213,8 +211,7 @@ static void tile_part(struct loom_target c, struct loom_matrix a, const float *b
     }
 }
 
-/* ---- blocks --------------------------------------------------------------------------------------------------------
- */
+/* ---- blocks ------------------------------------------------------------------------------------------------------ */
 
 /* A tile's rows of the left factor are copied when several panels will read them: rows that lie a power of two apart
  * would evict each other from the first cache. */
@@ -281,8 +278,7 @@ void loom_cpu_multiply(struct loom_target c, struct loom_matrix a, struct loom_p
     }
 }
 
-/* ---- dot products --------------------------------------------------------------------------------------------------
- */
+/* ---- dot products ------------------------------------------------------------------------------------------------ */
 
 /* Lane i of the result is the sum of vector i's lanes. Each round adds the upper half of every vector to its lower one,
  * two vectors in one. */

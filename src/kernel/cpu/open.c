@@ -78,8 +78,7 @@ static void cpu_release(const struct loom_kernels *k, void *memory) {
     free(memory);
 }
 
-/* ---- threads --------------------------------------------------------------------------------------------------------
- */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 /* One for each processor the process may use, where the system tells. */
 static int threads_of(int threads) {
@@ -119,8 +118,7 @@ void loom_cpu_share(const struct loom_kernels *k, size_t items, size_t cost, loo
     loom_pool_run(cpu->pool, (items + step - 1) / step, run_task, &shared);
 }
 
-/* ---- the machine ----------------------------------------------------------------------------------------------------
- */
+/* ---- the machine ------------------------------------------------------------------------------------------------- */
 
 static void close_cpu(struct loom_cpu *cpu) {
     loom_pool_close(cpu->pool);
@@ -156,8 +154,7 @@ void loom_kernels_cpu_close(struct loom_kernels *k) {
         close_cpu(k->self);
 }
 
-/* ---- the peak -------------------------------------------------------------------------------------------------------
- */
+/* ---- the peak ---------------------------------------------------------------------------------------------------- */
 
 static double burn(enum loom_cpu_level level, size_t rounds) {
     switch (level) {
