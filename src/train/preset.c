@@ -13,7 +13,7 @@ struct preset {
 /* Every training starts from these: nanoGPT's settings for a small model on a CPU. */
 #define NANOGPT_SMALL_TRAINING                                                                                         \
     "batch_size=12 gradient_accumulation_steps=1 max_iters=2000 learning_rate=1e-3 min_lr=1e-4 warmup_iters=100 "      \
-    "beta1=0.9 beta2=0.99 epsilon=1e-8 weight_decay=0.1 decay=matrices grad_clip=1 eval_interval=250 "                 \
+    "beta1=0.9 beta2=0.99 epsilon=1e-8 weight_decay=0.1 decay=matrices grad_clip=1 eval_interval=100 "                 \
     "keep_checkpoints=1 sample_tokens=300 seed=1"
 
 /* The reference's own training: AdamW with decay on every tensor. */
@@ -26,8 +26,8 @@ static const struct preset presets[] = {
     {"loom-small", "looped mixture of experts, about 0.8 M parameters: the demo's side of the race",
      LOOM_ARCHITECTURE_LOOM,
      "dim=128 n_heads=4 n_kv_heads=4 max_seq_len=64 attn_type=gqa prelude_layers=1 coda_layers=1 core_layers=1 "
-     "max_loop_iters=3 n_experts=8 n_experts_per_tok=2 n_shared_experts=1 expert_dim=112 lora_rank=4 "
-     "rope_theta=10000 halting=act " NANOGPT_SMALL_TRAINING " learning_rate=3e-3 min_lr=3e-4 router_bias_rate=1e-2"},
+     "max_loop_iters=2 n_experts=8 n_experts_per_tok=2 n_shared_experts=1 expert_dim=112 lora_rank=4 "
+     "rope_theta=10000 halting=none " NANOGPT_SMALL_TRAINING " learning_rate=3e-3 min_lr=3e-4 router_bias_rate=1e-2"},
     {"nanogpt-small", "nanoGPT at its small CPU settings: 4 layers, 4 heads, width 128, context 64",
      LOOM_ARCHITECTURE_GPT, "n_layer=4 n_head=4 n_embd=128 block_size=64 bias=false dropout=0 " NANOGPT_SMALL_TRAINING},
     {"openmythos-small", "the looped reference, unmended, at the small settings", LOOM_ARCHITECTURE_OPENMYTHOS,
