@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""peer.py - training speed of the same two models in PyTorch and in Loom, in turn, in one run.
+
+    bench/peer.py [--loom build/loom] [--rounds 5] [--seconds 8] [--threads 2]
+
+Needs PyTorch (Debian: python3-torch; preload BLIS, libblis4-openmp, where that is faster than the default BLAS). The
+models are written here from the equations of docs/design.md's references, as a PyTorch user would write them: forward,
+backward, AdamW, float32. Prints tokens/s of each round, the medians, and Loom's median over PyTorch's.
+"""
+import argparse
+import json
+import statistics
+import subprocess
+import time
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+
+def attend(q, k, v, mask):
+    weights = (q @ k.transpose(-2, -1)) * q.shape[-1] ** -0.5
+    return F.softmax(weights.masked_fill(mask, float("-inf")), dim=-1) @ v
+
+
+class GptBlock(nn.Module):
+    def __init__(self, dim, heads):
+        super().__init__()
+        self.heads = heads
+        self.norm_1, self.norm_2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.qkv, self.out = nn.Linear(dim, 3 * dim, bias=False), nn.Linear(dim, dim, bias=False)
+        self.up, self.down = nn.Linear(dim, 4 * dim, bias=False), nn.Linear(4 * dim, dim, bias=False)
+
+    def forward(self, x, mask):
+        b, t, c = x.shape
+        q, k, v = (y.view(b, t, self.heads, -1).transpose(1, 2) for y in self.qkv(self.norm_1(x)).split(c, dim=2))
+        x = x + self.out(attend(q, k, v, mask).transpose(1, 2).reshape(b, t, c))
+        return x + self.down(F.gelu(self.up(self.norm_2(x))))
+
+
+class Gpt(nn.Module):
+    def __init__(self, vocab=65, dim=128, heads=4, layers=4, context=64):
+        super().__init__()
+        self.tokens, self.positions = nn.Embedding(vocab, dim), nn.Embedding(context, dim)
+        self.blocks, self.norm = nn.ModuleList(GptBlock(dim, heads) for _ in range(layers)), nn.LayerNorm(dim)
+
+    def forward(self, ids, mask):
+        x = self.tokens(ids) + self.positions.weight[: ids.shape[1]]
+        for block in self.blocks:
+            x = block(x, mask)
+        return self.norm(x) @ self.tokens.weight.T
+
+
+class RmsNorm(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x):
+        return x * (x.pow(2).mean(-1, keepdim=True) + 1e-6).rsqrt() * self.weight
+
+
+class Swiglu(nn.Module):
+    def __init__(self, dim, width):
+        super().__init__()
+        self.gate, self.up = nn.Linear(dim, width, bias=False), nn.Linear(dim, width, bias=False)
+        self.down = nn.Linear(width, dim, bias=False)
+
+    def forward(self, x):
+        return self.down(F.silu(self.gate(x)) * self.up(x))
+
+
+class Experts(nn.Module):
+    """Routed experts, tokens gathered for each expert, and one shared expert."""
+
+    def __init__(self, dim, experts, chosen, width):
+        super().__init__()
+        self.chosen = chosen
+        self.router = nn.Linear(dim, experts, bias=False)
+        self.routed = nn.ModuleList(Swiglu(dim, width) for _ in range(experts))
+        self.shared = Swiglu(dim, width * chosen)
+
+    def forward(self, x):
+        flat = x.reshape(-1, x.shape[-1])
+        scores, ids = F.softmax(self.router(flat), dim=-1).topk(self.chosen, dim=-1)
+        gates, out = scores / scores.sum(-1, keepdim=True), self.shared(flat)
+        for e, expert in enumerate(self.routed):
+            rows, place = (ids == e).nonzero(as_tuple=True)
+            out = out.index_add(0, rows, expert(flat[rows]) * gates[rows, place].unsqueeze(-1))
+        return out.view_as(x)
+
+
+class Block(nn.Module):
+    def __init__(self, dim, heads, kv_heads, feed):
+        super().__init__()
+        self.heads, self.kv_heads, width = heads, kv_heads, dim // heads
+        self.norm_1, self.norm_2, self.feed = RmsNorm(dim), RmsNorm(dim), feed
+        self.q, self.out = nn.Linear(dim, dim, bias=False), nn.Linear(dim, dim, bias=False)
+        self.k, self.v = (nn.Linear(dim, kv_heads * width, bias=False) for _ in range(2))
+
+    def rotate(self, x, turns):
+        pairs = torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2))
+        return torch.view_as_real(pairs * turns[: x.shape[1], None]).flatten(-2)
+
+    def forward(self, x, mask, turns):
+        b, t, c = x.shape
+        y = self.norm_1(x)
+        q, k = self.rotate(self.q(y).view(b, t, self.heads, -1), turns), self.rotate(
+            self.k(y).view(b, t, self.kv_heads, -1), turns)
+        k, v = (z.repeat_interleave(self.heads // self.kv_heads, dim=2).transpose(1, 2)
+                for z in (k, self.v(y).view(b, t, self.kv_heads, -1)))
+        x = x + self.out(attend(q.transpose(1, 2), k, v, mask).transpose(1, 2).reshape(b, t, c))
+        return x + self.feed(self.norm_2(x))
+
+
+class Looped(nn.Module):
+    def __init__(self, vocab=256, dim=384, heads=6, kv_heads=2, loops=4, experts=8, chosen=2, width=256, rank=16):
+        super().__init__()
+        self.tokens, self.loops, self.dim = nn.Embedding(vocab, dim), loops, dim
+        self.prelude, self.coda = (Block(dim, heads, kv_heads, Swiglu(dim, dim * 4 // 3)) for _ in range(2))
+        self.core, self.norm_in, self.norm = (Block(dim, heads, kv_heads, Experts(dim, experts, chosen, width)),
+                                              RmsNorm(dim), RmsNorm(dim))
+        self.low, self.high = nn.Linear(dim, rank, bias=False), nn.Parameter(torch.randn(rank, dim) * 0.02)
+        self.scale = nn.Parameter(torch.randn(loops, rank) * 0.02)
+        self.log_a, self.log_dt = nn.Parameter(torch.zeros(dim)), nn.Parameter(torch.zeros(1))
+        self.b, self.halt = nn.Parameter(torch.full((dim,), 0.1)), nn.Linear(dim, 1)
+        half = dim // heads // 2
+        angles = torch.outer(torch.arange(4096.0), 500000.0 ** (-torch.arange(half) / half))
+        self.register_buffer("turns", torch.polar(torch.ones_like(angles), angles), persistent=False)
+
+    def index(self, t):
+        n = self.dim // 8
+        angles = t * 10000.0 ** (-torch.arange(0, n, 2) / n)
+        return F.pad(torch.cat([angles.sin(), angles.cos()])[:n], (0, self.dim - n))
+
+    def forward(self, ids, mask):
+        e = h = self.prelude(self.tokens(ids), mask, self.turns)
+        out, cum = torch.zeros_like(h), torch.zeros(ids.shape)
+        a = torch.exp(-torch.exp((self.log_dt + self.log_a).clamp(-20, 20)))
+        for t in range(self.loops):
+            y = self.core(self.norm_in(h + self.index(t) + e), mask, self.turns)
+            y = y + (self.low(y) * self.scale[t]) @ self.high
+            h = a * h + self.b * e + y
+            p, running = torch.sigmoid(self.halt(h)).squeeze(-1), cum < 0.99
+            w = torch.where(cum + p >= 0.99, (1 - cum).clamp(min=0), p) * running
+            out, cum = out + w.unsqueeze(-1) * h, cum + p * running
+        return self.norm(self.coda(out, mask, self.turns)) @ self.tokens.weight.T
+
+
+def torch_rate(model, vocab, batch, context, seconds):
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    mask = torch.triu(torch.ones(context, context, dtype=torch.bool), diagonal=1)
+    ids = torch.randint(vocab, (batch, context + 1))
+
+    def step():
+        loss = F.cross_entropy(model(ids[:, :-1], mask).reshape(-1, vocab), ids[:, 1:].reshape(-1))
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+    for _ in range(2):
+        step()
+    begin, steps = time.perf_counter(), 0
+    while time.perf_counter() - begin < seconds:
+        step()
+        steps += 1
+    return steps * batch * context / (time.perf_counter() - begin)
+
+
+def loom_rate(loom, preset, vocab, seconds, threads):
+    command = [loom, "bench", "--json", "--preset", preset, "--set", f"vocab_size={vocab}", "--seconds", str(seconds),
+               "--threads", str(threads)]
+    rows = [json.loads(line) for line in subprocess.run(command, check=True, capture_output=True,
+                                                        text=True).stdout.splitlines()]
+    return next(row["per_second"] for row in rows if row["name"] == "train")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--loom", default="build/loom")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    work = [("gpt, 4 layers, width 128, 12x64", "nanogpt-small", Gpt(), 65, 12, 64),
+            ("looped, width 384, 4 loops, 8 experts, 8x256", "gqa-bench", Looped(), 256, 8, 256)]
+    for name, preset, model, vocab, batch, context in work:
+        ours, theirs = [], []
+        for _ in range(options.rounds):
+            theirs.append(torch_rate(model, vocab, batch, context, options.seconds))
+            ours.append(loom_rate(options.loom, preset, vocab, options.seconds, options.threads))
+        print(f"{name}: PyTorch {[round(x) for x in theirs]}, Loom {[round(x) for x in ours]}")
+        a, b = statistics.median(theirs), statistics.median(ours)
+        print(f"  medians {a:.0f} and {b:.0f} tokens/s: {b / a:.2f} times", flush=True)
+
+
+if __name__ == "__main__":
+    main()
