@@ -4,8 +4,8 @@
  * and not estimated. A row is measured in rounds; its numbers are the median round's. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "eval/numbers.h"
 #include "generate/session.h"
 #include "train/trainer.h"
@@ -27,12 +27,6 @@ struct bench {
     struct loom_trainer trainer;
     uint64_t drawn; /* random numbers so far */
 };
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* The trainer's machine, counted. */
 static const struct loom_kernels *machine(const struct bench *b) {
@@ -58,14 +52,14 @@ struct work {
 /* FLOP/s and pieces/s of one round. */
 static loom_status run_round(struct bench *b, const struct work *work, double *flops, double *pieces,
                              struct loom_error *error) {
-    double begin = now(), seconds = 0, count = 0, done = 0;
+    double begin = loom_clock(), seconds = 0, count = 0, done = 0;
     for (; count == 0 || seconds < b->seconds / ROUNDS; count++) {
         b->trainer.counter.flops = 0;
         loom_status status = work->run(b, work->what, error);
         if (status)
             return status;
         done += b->trainer.counter.flops;
-        seconds = now() - begin;
+        seconds = loom_clock() - begin;
     }
     *flops = done / seconds;
     *pieces = count / seconds;

@@ -2,8 +2,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "model/model.h"
 #include "train/objective.h"
 
@@ -18,12 +18,6 @@ struct evaluation {
     struct loom_objective_buffers buffers;
     int *inputs, *targets; /* (B,T) on the host */
 };
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- model and data ---------------------------------------------------------------------------------------------- */
 
@@ -107,7 +101,7 @@ loom_status loom_evaluate(const struct loom_model *model, const struct loom_eval
     if (!options->data)
         return loom_fail(error, LOOM_INVALID, "an evaluation needs a token folder");
     loom_status status = open_evaluation(&e, options, error);
-    double begin = now();
+    double begin = loom_clock();
     if (status == LOOM_OK) {
         struct loom_heldout_options heldout_options = {.tokens = e.tokens,
                                                        .weights = model->weights,
@@ -121,7 +115,7 @@ loom_status loom_evaluate(const struct loom_model *model, const struct loom_eval
     if (status == LOOM_OK && !isfinite(heldout.loss))
         status = loom_fail(error, LOOM_FAILED, "%s: the loss is %g, not a finite number", options->data, heldout.loss);
     if (status == LOOM_OK) {
-        result->seconds = now() - begin;
+        result->seconds = loom_clock() - begin;
         result->loss = heldout.loss;
         result->tokens = heldout.tokens;
         report(&e, result);

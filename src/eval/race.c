@@ -214,8 +214,9 @@ static json_t *or_null(double value) {
 }
 
 static json_t *side_json(const struct race *race, int side, const struct loom_race_side *s) {
-    return json_pack("{s:s,s:s,s:I,s:o,s:I,s:f,s:f}", "name", side_names[side], "preset", race->presets[side],
-                     "parameters", (json_int_t)s->parameters, "best_val_loss", or_null(s->best_val_loss), "best_step",
+    const char *preset = race->presets[side];
+    return json_pack("{s:s,s:s,s:I,s:o,s:I,s:f,s:f}", "name", preset, "preset", preset, "parameters",
+                     (json_int_t)s->parameters, "best_val_loss", or_null(s->best_val_loss), "best_step",
                      (json_int_t)s->best_step, "seconds", s->seconds, "flops", s->flops);
 }
 

@@ -1,8 +1,8 @@
 /* generate.c - text from a model, token by token. See loom_generate in loom.h. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "generate/sampler.h"
 #include "generate/session.h"
 
@@ -76,12 +76,6 @@ static loom_status run(const struct loom_model *model, const struct loom_generat
     return LOOM_OK;
 }
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 loom_status loom_generate(const struct loom_model *model, const struct loom_generate_options *options,
                           struct loom_generate_result *result, struct loom_error *error) {
     struct loom_session *session = NULL;
@@ -100,10 +94,10 @@ loom_status loom_generate(const struct loom_model *model, const struct loom_gene
     if (status == LOOM_OK)
         status = loom_session_open(model, options->loops, &session, error);
     result->prompt_tokens = text.count;
-    double begin = now();
+    double begin = loom_clock();
     if (status == LOOM_OK)
         status = run(model, options, session, &sampler, &text, result, error);
-    result->seconds = now() - begin;
+    result->seconds = loom_clock() - begin;
     loom_session_free(session);
     loom_sampler_close(&sampler);
     free(text.tokens);

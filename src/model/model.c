@@ -49,15 +49,20 @@ static loom_status read_config(const char *folder, struct loom_config *config, s
     return status;
 }
 
-static loom_status read_weights(struct loom_model *model, const char *folder, struct loom_error *error) {
+loom_status loom_model_load(struct loom_model *model, const char *path, struct loom_error *error) {
     const struct loom_tensors *table = &model->net.tensors;
-    char *path = loom_path_join(folder, LOOM_WEIGHTS_FILE);
     struct loom_weights_block block = {"", calloc(table->elements, sizeof(real))};
-    loom_status status = path && block.data ? loom_weights_read(path, table, &block, 1, error)
-                                            : loom_fail_memory(error, folder, table->elements * sizeof(real));
+    loom_status status = block.data ? loom_weights_read(path, table, &block, 1, error)
+                                    : loom_fail_memory(error, path, table->elements * sizeof(real));
     if (status == LOOM_OK)
         loom_model_upload(model, block.data);
     free(block.data);
+    return status;
+}
+
+static loom_status read_weights(struct loom_model *model, const char *folder, struct loom_error *error) {
+    char *path = loom_path_join(folder, LOOM_WEIGHTS_FILE);
+    loom_status status = path ? loom_model_load(model, path, error) : loom_fail_memory(error, folder, strlen(folder));
     free(path);
     return status;
 }

@@ -30,6 +30,9 @@ void loom_model_close(struct loom_model *model);
 void loom_model_upload(struct loom_model *model, const real *host);
 void loom_model_download(const struct loom_model *model, real *host);
 
+/* Reads the weights of a model.safetensors. */
+loom_status loom_model_load(struct loom_model *model, const char *path, struct loom_error *error);
+
 /* Reads config.json, model.safetensors and, if it is there, tokenizer.json of a model folder. */
 loom_status loom_model_read(struct loom_model *model, const char *folder, int threads, struct loom_error *error);
 

@@ -237,14 +237,7 @@ static loom_status load_progress(struct loom_trainer *t, const char *path, struc
 }
 
 static loom_status load_weights(struct loom_trainer *t, const char *path, struct loom_error *error) {
-    const struct loom_tensors *table = &t->model.net.tensors;
-    struct loom_weights_block block = {"", calloc(table->elements, sizeof(real))};
-    loom_status status = block.data ? loom_weights_read(path, table, &block, 1, error)
-                                    : loom_fail_memory(error, path, table->elements * sizeof(real));
-    if (status == LOOM_OK)
-        loom_model_upload(&t->model, block.data);
-    free(block.data);
-    return status;
+    return loom_model_load(&t->model, path, error);
 }
 
 static loom_status load_moments(struct loom_trainer *t, const char *path, struct loom_error *error) {

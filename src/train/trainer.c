@@ -3,15 +3,9 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "train/schedule.h"
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static struct loom_workspace_shape shape_of(const struct loom_setup *setup) {
     return (struct loom_workspace_shape){.batch = (size_t)setup->recipe.batch_size,
@@ -194,7 +188,7 @@ static loom_status check_finite(const struct loom_trainer *t, const struct loom_
 loom_status loom_trainer_step(struct loom_trainer *trainer, struct loom_step *step, struct loom_error *error) {
     struct loom_trainer *t = trainer;
     const struct loom_recipe *recipe = &t->setup.recipe;
-    double begin = now();
+    double begin = loom_clock();
     t->counter.flops = 0;
     *step = (struct loom_step){.learning_rate = loom_learning_rate(recipe, t->progress.step)};
     step->loss = accumulate(t);
@@ -209,7 +203,7 @@ loom_status loom_trainer_step(struct loom_trainer *trainer, struct loom_step *st
         step->mean_loops = loom_loads_mean_loops(&t->ws.loads);
         step->imbalance = loom_loads_imbalance(&t->ws.loads);
     }
-    step->seconds = now() - begin;
+    step->seconds = loom_clock() - begin;
     step->flops = t->counter.flops;
     t->progress.step++;
     t->progress.tokens +=

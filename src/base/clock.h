@@ -1,0 +1,8 @@
+/* clock.h - seconds for measuring spans of time. */
+#ifndef LOOM_BASE_CLOCK_H
+#define LOOM_BASE_CLOCK_H
+
+/* Seconds of a clock that only goes forward; its zero means nothing. */
+double loom_clock(void);
+
+#endif
