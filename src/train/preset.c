@@ -13,7 +13,7 @@ struct preset {
 /* Every training starts from these: nanoGPT's settings for a small model on a CPU. */
 #define NANOGPT_SMALL_TRAINING                                                                                         \
     "batch_size=12 gradient_accumulation_steps=1 max_iters=2000 learning_rate=1e-3 min_lr=1e-4 warmup_iters=100 "      \
-    "beta1=0.9 beta2=0.99 epsilon=1e-8 weight_decay=0.1 decay=matrices grad_clip=1 eval_interval=100 "                 \
+    "beta1=0.9 beta2=0.99 epsilon=1e-8 weight_decay=0.1 decay=matrices grad_clip=1 eval_interval=125 "                 \
     "keep_checkpoints=1 sample_tokens=300 seed=1"
 
 /* The reference's own training: AdamW with decay on every tensor. */
