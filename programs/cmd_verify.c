@@ -67,8 +67,10 @@ static int verify(const char *folder, int threads, struct table *table) {
     } else if (status == LOOM_OK) {
         printf("%s: %s\n", folder, passed ? "passed" : "FAILED");
     }
-    if (status)
+    if (status) {
+        fflush(stdout); /* the sentence belongs behind the rows, also where both go to one file */
         return report_failure(status, &error);
+    }
     return passed ? 0 : 1;
 }
 
