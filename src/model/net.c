@@ -408,15 +408,20 @@ double loom_loads_exit_share(const struct loom_loads *loads, int t) {
     return loads->running[0] ? (double)(loads->running[t] - next) / (double)loads->running[0] : 0;
 }
 
+uint64_t loom_loads_choices(const struct loom_loads *loads, size_t layer, size_t expert) {
+    uint64_t load = 0;
+    for (size_t t = 0; t < (size_t)loads->loops; t++)
+        load += loads->choices[(t * (size_t)loads->layers + layer) * (size_t)loads->experts + expert];
+    return load;
+}
+
 double loom_loads_imbalance(const struct loom_loads *loads) {
     double worst = 0;
     size_t experts = (size_t)loads->experts, layers = (size_t)loads->layers;
     for (size_t l = 0; l < layers; l++) {
         uint64_t all = 0, busiest = 0;
         for (size_t e = 0; e < experts; e++) {
-            uint64_t load = 0;
-            for (size_t t = 0; t < (size_t)loads->loops; t++)
-                load += loads->choices[(t * layers + l) * experts + e];
+            uint64_t load = loom_loads_choices(loads, l, e);
             all += load;
             busiest = load > busiest ? load : busiest;
         }

@@ -91,6 +91,8 @@ double loom_loads_mean_loops(const struct loom_loads *loads);
 /* The share of the first loop's tokens that leave after loop t, counted from 0; the last loop's are all that were left.
  */
 double loom_loads_exit_share(const struct loom_loads *loads, int t);
+/* How often one layer chose an expert, over all loops. */
+uint64_t loom_loads_choices(const struct loom_loads *loads, size_t layer, size_t expert);
 /* The busiest expert's share over the mean share, the worst layer over all loops; 0 without experts. */
 double loom_loads_imbalance(const struct loom_loads *loads);
 

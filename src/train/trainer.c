@@ -144,14 +144,6 @@ static double accumulate(struct loom_trainer *t) {
     return sum / tokens;
 }
 
-/* How often a layer chose an expert in all loops of the last step. */
-static uint64_t load_of(const struct loom_loads *loads, size_t layer, size_t expert) {
-    uint64_t load = 0;
-    for (size_t t = 0; t < (size_t)loads->loops; t++)
-        load += loads->choices[(t * (size_t)loads->layers + layer) * (size_t)loads->experts + expert];
-    return load;
-}
-
 /* Moves each expert's selection bias a fixed step towards an even load over the loops. DeepSeek-V3, arXiv 2412.19437.
  */
 static void balance(struct loom_trainer *t) {
@@ -164,10 +156,10 @@ static void balance(struct loom_trainer *t) {
         real *place = t->model.weights + core->blocks[l].router.bias;
         uint64_t all = 0;
         for (size_t e = 0; e < experts; e++)
-            all += load_of(loads, l, e);
+            all += loom_loads_choices(loads, l, e);
         k->download(k, t->bias, place, experts * sizeof *t->bias);
         for (size_t e = 0; e < experts; e++) {
-            uint64_t load = load_of(loads, l, e) * experts;
+            uint64_t load = loom_loads_choices(loads, l, e) * experts;
             t->bias[e] += load < all ? rate : load > all ? -rate : 0;
         }
         k->upload(k, place, t->bias, experts * sizeof *t->bias);
