@@ -48,6 +48,23 @@ static void test_utf8_invalid(void **state) {
     assert_int_equal(loom_utf8_unfinished("\x80\x80\x80\x80", 4), 0); /* no lead byte in reach */
 }
 
+static void test_utf8_check(void **state) {
+    char text[64];
+    (void)state;
+    assert_true(loom_utf8_check("", 0, NULL));
+    assert_true(loom_utf8_check("0123456789\xC3\xA9 and \xF0\x9F\x98\x80 more ASCII", 30, NULL));
+    for (size_t at = 0; at < sizeof text; at++) {
+        size_t offset = SIZE_MAX;
+        memset(text, 'a', sizeof text);
+        text[at] = '\xA9'; /* never valid behind an ASCII letter */
+        assert_false(loom_utf8_check(text, sizeof text, &offset));
+        assert_int_equal(offset, at);
+        text[at] = '\xC3'; /* begins a character that does not come */
+        assert_false(loom_utf8_check(text, sizeof text, &offset));
+        assert_int_equal(offset, at);
+    }
+}
+
 /* ---- helpers ----------------------------------------------------------------------------------------------------- */
 
 static loom_status char_of(const char *text, size_t size, struct loom_tokenizer **tokenizer, struct loom_error *error) {
@@ -179,6 +196,30 @@ static void test_char_errors(void **state) {
     loom_tokenizer_free(tokenizer);
 }
 
+/* Pieces are appended apart from each other, with their names and offsets in sentences. */
+static void test_encoder(void **state) {
+    const struct loom_piece first = {"ba", 2, "a.txt", 0}, second = {"ab", 2, "a.txt", 2}, bad = {"ac", 2, "b.txt", 7};
+    static const int wanted[] = {1, 0, 0, 1};
+    struct loom_tokenizer *tokenizer;
+    struct loom_encoder *encoder;
+    struct loom_error error;
+    struct loom_ids ids = {NULL, 0, 0};
+    (void)state;
+    assert_int_equal(char_of("ab", 2, &tokenizer, NULL), LOOM_OK);
+    assert_int_equal(loom_encoder_open(tokenizer, &encoder, NULL), LOOM_OK);
+    assert_int_equal(loom_encoder_put(encoder, &first, &ids, NULL), LOOM_OK);
+    assert_int_equal(loom_encoder_put(encoder, &second, &ids, NULL), LOOM_OK);
+    assert_int_equal(ids.count, 4);
+    assert_memory_equal(ids.data, wanted, sizeof wanted);
+    expect(loom_encoder_put(encoder, &bad, &ids, &error), LOOM_FAILED, &error, "b.txt: the character \"c\"");
+    assert_non_null(strstr(error.text, "at byte 8"));
+    assert_int_equal(loom_tokenizer_cut(tokenizer, "ab\xC3", 3), 2);
+    assert_int_equal(loom_tokenizer_end_of_text(tokenizer), -1);
+    free(ids.data);
+    loom_encoder_free(encoder);
+    loom_tokenizer_free(tokenizer);
+}
+
 /* ---- tokenizer.json ---------------------------------------------------------------------------------------------- */
 
 static void test_save(void **state) {
@@ -287,10 +328,12 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_utf8_round_trip),
         cmocka_unit_test(test_utf8_invalid),
+        cmocka_unit_test(test_utf8_check),
         cmocka_unit_test(test_byte),
         cmocka_unit_test(test_char),
         cmocka_unit_test(test_char_random),
         cmocka_unit_test(test_char_errors),
+        cmocka_unit_test(test_encoder),
         cmocka_unit_test_setup_teardown(test_save, scratch_create, scratch_remove),
         cmocka_unit_test(test_byte_alphabet),
         cmocka_unit_test(test_refusals),

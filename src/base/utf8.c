@@ -1,7 +1,7 @@
 /* utf8.c - see utf8.h. */
 #include "base/utf8.h"
 
-#include <stdbool.h>
+#include <string.h>
 
 /* The bytes of a character from its first byte; 0 when none begins so. */
 static size_t length_of(unsigned char first) {
@@ -52,4 +52,31 @@ size_t loom_utf8_unfinished(const char *text, size_t size) {
             return length_of(byte) > back ? back : 0;
     }
     return 0;
+}
+
+/* Bytes at the start of text[0..size) that are ASCII, as far as whole words of 8 show it. */
+static size_t ascii_run(const char *text, size_t size) {
+    size_t at = 0;
+    uint64_t word;
+    for (; size - at >= sizeof word; at += sizeof word) {
+        memcpy(&word, text + at, sizeof word);
+        if (word & 0x8080808080808080)
+            break;
+    }
+    return at;
+}
+
+bool loom_utf8_check(const char *text, size_t size, size_t *offset) {
+    uint32_t point;
+    for (size_t at = 0, step; at < size; at += step) {
+        step = ascii_run(text + at, size - at);
+        if (step == 0)
+            step = loom_utf8_decode(text + at, size - at, &point);
+        if (step == 0) {
+            if (offset)
+                *offset = at;
+            return false;
+        }
+    }
+    return true;
 }

@@ -4,6 +4,7 @@
 #ifndef LOOM_BASE_UTF8_H
 #define LOOM_BASE_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,5 +18,8 @@ size_t loom_utf8_encode(uint32_t point, char bytes[LOOM_UTF8_MAX]);
 
 /* How many bytes at the end of text[0..size) begin a character that more bytes could complete: 0 to 3. */
 size_t loom_utf8_unfinished(const char *text, size_t size);
+
+/* Is text[0..size) valid UTF-8? If not, *offset (may be NULL) is its first byte that is no part of a character. */
+bool loom_utf8_check(const char *text, size_t size, size_t *offset);
 
 #endif

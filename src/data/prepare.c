@@ -42,30 +42,25 @@ static loom_status train_char(struct loom_documents *documents, struct loom_toke
     return status;
 }
 
-/* Encodes pieces into an array that grows with them, and counts or writes the tokens. */
-struct encoder {
+/* Encodes pieces and counts or writes the tokens. */
+struct encoding {
     const struct loom_tokenizer *tokenizer;
+    struct loom_encoder *encoder;
     struct loom_tokens_writer *writer; /* NULL: only count */
     uint64_t total;
-    int *tokens;
-    size_t capacity;
+    struct loom_ids ids;
 };
 
 static loom_status encode_piece(void *state, const struct loom_piece *piece, struct loom_error *error) {
-    struct encoder *encoder = state;
-    if (piece->size > encoder->capacity) {
-        int *grown = realloc(encoder->tokens, piece->size * sizeof *grown);
-        if (!grown)
-            return loom_fail_memory(error, "tokens", piece->size * sizeof *grown);
-        encoder->tokens = grown;
-        encoder->capacity = piece->size;
-    }
-    size_t count;
-    loom_status status = loom_tokenizer_encode_piece(encoder->tokenizer, piece, encoder->tokens, &count, error);
+    struct encoding *encoding = state;
+    encoding->ids.count = 0;
+    loom_status status = loom_encoder_put(encoding->encoder, piece, &encoding->ids, error);
     if (status != LOOM_OK)
         return status;
-    encoder->total += count;
-    return encoder->writer ? loom_tokens_put(encoder->writer, encoder->tokens, count, error) : LOOM_OK;
+    encoding->total += encoding->ids.count;
+    if (!encoding->writer)
+        return LOOM_OK;
+    return loom_tokens_put(encoding->writer, encoding->ids.data, encoding->ids.count, error);
 }
 
 /* floor(total * (1 - fraction)), as nanoGPT's int(n * 0.9). The small term is for fractions whose 1 - P rounds down, so
@@ -88,15 +83,15 @@ static loom_status split_tokens(uint64_t total, double fraction, struct loom_pre
                      (unsigned long long)result->val_tokens);
 }
 
-static loom_status write_folder(const char *out, struct loom_documents *documents, struct encoder *encoder,
+static loom_status write_folder(const char *out, struct loom_documents *documents, struct encoding *encoding,
                                 uint64_t train_tokens, struct loom_error *error) {
     loom_status status =
-        loom_tokens_create(out, encoder->tokenizer, train_tokens, LOOM_SHARD_TOKENS, &encoder->writer, error);
+        loom_tokens_create(out, encoding->tokenizer, train_tokens, LOOM_SHARD_TOKENS, &encoding->writer, error);
     if (status == LOOM_OK)
-        status = for_each_piece(documents, encode_piece, encoder, error);
+        status = for_each_piece(documents, encode_piece, encoding, error);
     if (status == LOOM_OK)
-        status = loom_tokens_finish(encoder->writer, documents, error);
-    loom_tokens_close(encoder->writer);
+        status = loom_tokens_finish(encoding->writer, documents, error);
+    loom_tokens_close(encoding->writer);
     return status;
 }
 
@@ -108,13 +103,16 @@ static loom_status prepare_documents(const struct loom_prepare_options *options,
         is_char ? train_char(documents, tokenizer, error) : loom_tokenizer_open(options->tokenizer, tokenizer, error);
     if (status != LOOM_OK)
         return status;
-    struct encoder encoder = {.tokenizer = *tokenizer};
-    status = for_each_piece(documents, encode_piece, &encoder, error);
+    struct encoding encoding = {.tokenizer = *tokenizer};
+    status = loom_encoder_open(*tokenizer, &encoding.encoder, error);
     if (status == LOOM_OK)
-        status = split_tokens(encoder.total, fraction, result, error);
+        status = for_each_piece(documents, encode_piece, &encoding, error);
     if (status == LOOM_OK)
-        status = write_folder(options->out, documents, &encoder, result->train_tokens, error);
-    free(encoder.tokens);
+        status = split_tokens(encoding.total, fraction, result, error);
+    if (status == LOOM_OK)
+        status = write_folder(options->out, documents, &encoding, result->train_tokens, error);
+    loom_encoder_free(encoding.encoder);
+    free(encoding.ids.data);
     result->vocab_size = loom_tokenizer_vocab_size(*tokenizer);
     for (size_t i = 0; i < documents->count; i++)
         result->bytes += documents->items[i].bytes;

@@ -3,31 +3,19 @@
  * A tokenizer is two tables: the bytes of each token, one behind the other, and for the char kind the id of each code
  * point, an array as long as the largest one. Reading a file rebuilds the tables and holds the file they would be saved
  * as against the one that was read: what is not equal would not encode equally, and is refused. */
-#include "data/tokenizer.h"
+#include "data/tokenizer_kinds.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/json.h"
 
-enum kind { KIND_BYTE, KIND_CHAR };
-
-struct loom_tokenizer {
-    enum kind kind;
-    int vocab_size;
-    char *bytes;       /* of all tokens, in the order of ids */
-    uint32_t *starts;  /* vocab_size + 1 */
-    int *ids;          /* char: id + 1 by code point; 0: not in the vocabulary */
-    uint32_t n_points; /* length of ids */
-};
-
 /* ---- construction ------------------------------------------------------------------------------------------------ */
 
 /* A tokenizer with room for its tables; n_points is 0 for the byte kind. */
-static loom_status create(enum kind kind, int vocab_size, uint32_t n_points, struct loom_tokenizer **tokenizer,
-                          struct loom_error *error) {
+static loom_status create(enum loom_tokenizer_kind kind, int vocab_size, uint32_t n_points,
+                          struct loom_tokenizer **tokenizer, struct loom_error *error) {
     size_t tokens = (size_t)vocab_size, bytes = tokens * LOOM_UTF8_MAX;
     struct loom_tokenizer *made = calloc(1, sizeof *made);
     *tokenizer = NULL;
@@ -56,7 +44,7 @@ void loom_tokenizer_free(struct loom_tokenizer *tokenizer) {
 }
 
 loom_status loom_tokenizer_byte(struct loom_tokenizer **tokenizer, struct loom_error *error) {
-    loom_status status = create(KIND_BYTE, 256, 0, tokenizer, error);
+    loom_status status = create(LOOM_TOKENIZER_BYTE, 256, 0, tokenizer, error);
     for (uint32_t i = 0; status == LOOM_OK && i < 256; i++) {
         (*tokenizer)->bytes[i] = (char)i;
         (*tokenizer)->starts[i + 1] = i + 1;
@@ -70,7 +58,7 @@ static loom_status create_char(const uint32_t *points, int count, struct loom_to
     uint32_t largest = 0, end = 0;
     for (int i = 0; i < count; i++)
         largest = points[i] > largest ? points[i] : largest;
-    loom_status status = create(KIND_CHAR, count, largest + 1, tokenizer, error);
+    loom_status status = create(LOOM_TOKENIZER_CHAR, count, largest + 1, tokenizer, error);
     for (int i = 0; status == LOOM_OK && i < count; i++) {
         end += (uint32_t)loom_utf8_encode(points[i], (*tokenizer)->bytes + end);
         (*tokenizer)->starts[i + 1] = end;
@@ -107,24 +95,14 @@ loom_status loom_tokenizer_char(const struct loom_characters *characters, struct
     return status;
 }
 
-/* ---- text to tokens ---------------------------------------------------------------------------------------------- */
-
-/* The character at piece->data[at], or the sentence that says where the text is not UTF-8. */
-static loom_status decode(const struct loom_piece *piece, size_t at, uint32_t *point, size_t *size,
-                          struct loom_error *error) {
-    *size = loom_utf8_decode(piece->data + at, piece->size - at, point);
-    if (*size > 0)
-        return LOOM_OK;
-    return loom_fail(error, LOOM_FAILED, "%s is not UTF-8: byte 0x%02X at offset %" PRIu64, piece->name,
-                     (unsigned)(unsigned char)piece->data[at], piece->offset + at);
-}
+/* ---- characters -------------------------------------------------------------------------------------------------- */
 
 loom_status loom_characters_add(struct loom_characters *characters, const struct loom_piece *piece,
                                 struct loom_error *error) {
     size_t step;
     uint32_t point;
     for (size_t at = 0; at < piece->size; at += step) {
-        loom_status status = decode(piece, at, &point, &step, error);
+        loom_status status = loom_piece_character(piece, at, &point, &step, error);
         if (status != LOOM_OK)
             return status;
         characters->bits[point / 64] |= (uint64_t)1 << (point % 64);
@@ -132,50 +110,9 @@ loom_status loom_characters_add(struct loom_characters *characters, const struct
     return LOOM_OK;
 }
 
-static loom_status encode_char(const struct loom_tokenizer *tokenizer, const struct loom_piece *piece, int *tokens,
-                               size_t *count, struct loom_error *error) {
-    size_t step, made = 0;
-    uint32_t point;
-    for (size_t at = 0; at < piece->size; at += step) {
-        loom_status status = decode(piece, at, &point, &step, error);
-        if (status != LOOM_OK)
-            return status;
-        int entry = point < tokenizer->n_points ? tokenizer->ids[point] : 0;
-        if (entry == 0)
-            return loom_fail(
-                error, LOOM_FAILED,
-                "%s: the character \"%.*s\" (U+%04" PRIX32 ") at byte %" PRIu64 " is not among the tokenizer's %d",
-                piece->name, (int)step, piece->data + at, point, piece->offset + at, tokenizer->vocab_size);
-        tokens[made++] = entry - 1;
-    }
-    *count = made;
-    return LOOM_OK;
-}
-
-loom_status loom_tokenizer_encode_piece(const struct loom_tokenizer *tokenizer, const struct loom_piece *piece,
-                                        int *tokens, size_t *count, struct loom_error *error) {
-    if (tokenizer->kind == KIND_CHAR)
-        return encode_char(tokenizer, piece, tokens, count, error);
-    for (size_t i = 0; i < piece->size; i++)
-        tokens[i] = (unsigned char)piece->data[i];
-    *count = piece->size;
-    return LOOM_OK;
-}
-
-loom_status loom_tokenizer_encode(const struct loom_tokenizer *tokenizer, const char *text, size_t size, int **tokens,
-                                  size_t *count, struct loom_error *error) {
-    size_t room = size > 0 ? size : 1;
-    *count = 0;
-    *tokens = room <= SIZE_MAX / sizeof **tokens ? malloc(room * sizeof **tokens) : NULL;
-    if (!*tokens)
-        return loom_fail_memory(error, "tokens", room);
-    const struct loom_piece whole = {text, size, "the text", 0};
-    loom_status status = loom_tokenizer_encode_piece(tokenizer, &whole, *tokens, count, error);
-    if (status != LOOM_OK) {
-        free(*tokens);
-        *tokens = NULL;
-    }
-    return status;
+int loom_tokenizer_end_of_text(const struct loom_tokenizer *tokenizer) {
+    (void)tokenizer; /* neither kind has one */
+    return -1;
 }
 
 int loom_tokenizer_vocab_size(const struct loom_tokenizer *tokenizer) {
@@ -207,7 +144,7 @@ static json_t *vocabulary_json(const struct loom_tokenizer *tokenizer) {
     bool done = vocabulary != NULL;
     for (int id = 0; done && id < tokenizer->vocab_size; id++) {
         char symbol[LOOM_UTF8_MAX + 1] = "";
-        if (tokenizer->kind == KIND_BYTE)
+        if (tokenizer->kind == LOOM_TOKENIZER_BYTE)
             loom_utf8_encode(byte_symbol((uint32_t)id), symbol);
         else
             memcpy(symbol, tokenizer->bytes + tokenizer->starts[id], tokenizer->starts[id + 1] - tokenizer->starts[id]);
@@ -246,7 +183,7 @@ json_t *loom_tokenizer_json(const struct loom_tokenizer *tokenizer) {
     json_t *vocabulary = vocabulary_json(tokenizer);
     if (!vocabulary)
         return NULL;
-    return tokenizer->kind == KIND_BYTE ? byte_json(vocabulary) : char_json(vocabulary);
+    return tokenizer->kind == LOOM_TOKENIZER_BYTE ? byte_json(vocabulary) : char_json(vocabulary);
 }
 
 loom_status loom_tokenizer_save(const struct loom_tokenizer *tokenizer, const char *folder, struct loom_error *error) {

@@ -30,9 +30,37 @@ loom_status loom_characters_add(struct loom_characters *characters, const struct
 loom_status loom_tokenizer_char(const struct loom_characters *characters, struct loom_tokenizer **tokenizer,
                                 struct loom_error *error);
 
-/* Encodes into tokens[0..piece->size), which always has room; errors name the document and the byte's offset. */
-loom_status loom_tokenizer_encode_piece(const struct loom_tokenizer *tokenizer, const struct loom_piece *piece,
-                                        int *tokens, size_t *count, struct loom_error *error);
+/* ---- text to tokens ---------------------------------------------------------------------------------------------- */
+
+/* Token ids that grow in number; all zero is none. `data` is freed with free(). */
+struct loom_ids {
+    int *data;
+    size_t count, capacity;
+};
+
+/* Makes room for `more` ids behind the present ones. */
+loom_status loom_ids_reserve(struct loom_ids *ids, size_t more, struct loom_error *error);
+
+/* What one thread needs to encode with a tokenizer, which must outlive it. Not shared between threads. */
+struct loom_encoder;
+
+loom_status loom_encoder_open(const struct loom_tokenizer *tokenizer, struct loom_encoder **encoder,
+                              struct loom_error *error);
+void loom_encoder_free(struct loom_encoder *encoder);
+
+/* Encodes one piece apart from all others and appends to `ids`. Errors name the piece and the byte's offset; what has
+ * been appended then means nothing. */
+loom_status loom_encoder_put(struct loom_encoder *encoder, const struct loom_piece *piece, struct loom_ids *ids,
+                             struct loom_error *error);
+
+/* The length of the longest prefix of data[0..size) at whose end the text may be cut and both parts encoded apart with
+ * an equal result, whatever comes before and behind; 0 when there is none. */
+size_t loom_tokenizer_cut(const struct loom_tokenizer *tokenizer, const char *data, size_t size);
+
+/* The id of <|endoftext|> or the like, which ends a document; -1: there is none. */
+int loom_tokenizer_end_of_text(const struct loom_tokenizer *tokenizer);
+
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 /* The tokenizer.json object, freed with json_decref; NULL when memory is short. */
 json_t *loom_tokenizer_json(const struct loom_tokenizer *tokenizer);
