@@ -310,17 +310,33 @@ static void run_rope(struct scene *s) {
 
 static struct loom_attention attention_shape(const struct scene *s) {
     static const struct loom_attention shapes[] = {
-        {1, 1, 1, 1, 1, 1, 1, 1.0f, 0, 0},           {2, 3, 3, 2, 1, 7, 5, 0.5f, 0, 0},
-        {1, 1, 130, 4, 2, 17, 16, 0.3f, 0, 0},       {2, 17, 65, 3, 3, 16, 33, 0.2f, 0.25f, 9},
-        {1, 130, 130, 2, 1, 65, 64, 0.125f, 0, 0},   {2, 130, 300, 2, 2, 24, 32, 0.2f, 0.1f, 77},
-        {1, 300, 300, 1, 1, 200, 130, 0.07f, 0, 0},  {1, 4, 600, 6, 2, 32, 32, 0.18f, 0, 0},
-        {1, 150, 150, 1, 1, 1000, 900, 0.03f, 0, 0},
+        {1, 1, 1, 1, 1, 1, 1, 1.0f, 0, 0, NULL},           {2, 3, 3, 2, 1, 7, 5, 0.5f, 0, 0, NULL},
+        {1, 1, 130, 4, 2, 17, 16, 0.3f, 0, 0, NULL},       {2, 17, 65, 3, 3, 16, 33, 0.2f, 0.25f, 9, NULL},
+        {1, 130, 130, 2, 1, 65, 64, 0.125f, 0, 0, NULL},   {2, 130, 300, 2, 2, 24, 32, 0.2f, 0.1f, 77, NULL},
+        {1, 300, 300, 1, 1, 200, 130, 0.07f, 0, 0, NULL},  {1, 4, 600, 6, 2, 32, 32, 0.18f, 0, 0, NULL},
+        {1, 150, 150, 1, 1, 1000, 900, 0.03f, 0, 0, NULL},
     };
     return shapes[s->trial % 9];
 }
 
+/* (batch, queries) first keys of documents that lie end to end; some begin before the queries, some hold one key. */
+static const int *first_keys(struct scene *s, const struct loom_attention *a) {
+    int *first = integers(s, a->batch * a->queries, 1);
+    for (size_t b = 0; b < a->batch; b++)
+        for (size_t i = 0, begin = 0; i < a->queries; i++) {
+            const size_t last = a->keys - a->queries + i;
+            if (i == 0 || uniform(s) < 0.03)
+                begin = last - (uniform(s) < 0.5 ? 0 : (size_t)(uniform(s) * (double)(last - begin)));
+            first[b * a->queries + i] = (int)begin;
+        }
+    return first;
+}
+
+/* The second half of the trials keeps documents apart. */
 static void run_attention(struct scene *s) {
-    const struct loom_attention a = attention_shape(s);
+    struct loom_attention a = attention_shape(s);
+    if (s->trial >= 9)
+        a.first = first_keys(s, &a);
     const size_t n_q = view_size(a.batch, a.queries, a.heads, a.head_dim);
     const size_t n_out = view_size(a.batch, a.queries, a.heads, a.value_dim);
     const size_t n_k = view_size(a.batch, a.keys, a.kv_heads, a.head_dim);
@@ -514,7 +530,7 @@ int main(void) {
         {"cross_entropy", run_cross_entropy, 6, 1e-6},
         {"adamw", run_adamw, 5, 1e-6},
         {"rope", run_rope, 3, 1e-6},
-        {"attention", run_attention, 9, 2e-6},
+        {"attention", run_attention, 18, 2e-6},
         {"gather, combine", run_experts, 6, 1e-6},
         {"lti", run_lti, 6, 1e-6},
     };

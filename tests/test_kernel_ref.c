@@ -188,7 +188,7 @@ static void test_activations(void **state) {
 enum { BATCH = 2, QUERIES = 3, KEYS = 5, HEADS = 4, KV_HEADS = 2, D = 3, DV = 2 };
 
 static struct loom_attention small_attention(void) {
-    return (struct loom_attention){BATCH, QUERIES, KEYS, HEADS, KV_HEADS, D, DV, (real)0.7, 0, 0};
+    return (struct loom_attention){BATCH, QUERIES, KEYS, HEADS, KV_HEADS, D, DV, (real)0.7, 0, 0, NULL};
 }
 
 static struct loom_view heads_of(real *data, size_t rows, size_t heads, size_t dim) {
@@ -199,7 +199,7 @@ static struct loom_view heads_of(real *data, size_t rows, size_t heads, size_t d
 static double attention_by_hand(const struct loom_attention *a, const real *q, const real *key, const real *value,
                                 size_t b, size_t h, size_t i, size_t c, double *lse) {
     double sum = 0, out = 0;
-    for (size_t j = 0; j <= KEYS - QUERIES + i; j++) {
+    for (size_t j = a->first ? (size_t)a->first[b * QUERIES + i] : 0; j <= KEYS - QUERIES + i; j++) {
         double score = 0;
         for (size_t d = 0; d < D; d++)
             score += (double)q[((b * QUERIES + i) * HEADS + h) * D + d] *
@@ -239,12 +239,14 @@ static void test_attention(void **state) {
     a.dropout = (real)0.5;
     a.dropout_seed = 9;
     check_attention(*state, &a);
+    a.first = (const int[BATCH * QUERIES]){1, 1, 4, 0, 3, 3};
+    check_attention(*state, &a);
 }
 
 /* Scores near 1e6 must not overflow: the softmax becomes the largest one's value. */
 static void test_attention_huge(void **state) {
     const struct loom_kernels *k = *state;
-    const struct loom_attention a = {1, 1, 3, 1, 1, 1, 1, 1, 0, 0};
+    const struct loom_attention a = {1, 1, 3, 1, 1, 1, 1, 1, 0, 0, NULL};
     real q = 1000, key[3] = {-1000, 1000, 999}, value[3] = {1, 2, 3}, out, lse;
     k->attention(k, &a, heads_of(&out, 1, 1, 1), &lse, heads_of(&q, 1, 1, 1), heads_of(key, 3, 1, 1),
                  heads_of(value, 3, 1, 1));

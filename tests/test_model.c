@@ -226,6 +226,79 @@ static void test_early_stop(void **state) {
     }
 }
 
+/* ---- documents --------------------------------------------------------------------------------------------------- */
+
+/* Where each token's document begins, in rows of SEQ tokens: two documents, then three, one of a single token. */
+static const int documents[ROWS] = {0, 0, 0, 0, 4, 4, 4, 4, 4, 0, 0, 2, 3, 3, 3, 3, 3, 3};
+
+/* The logits of one row's tokens [begin, end), run alone. */
+static void logits_alone(const struct tiny *m, size_t row, size_t begin, size_t end, real *logits) {
+    struct loom_workspace ws;
+    struct loom_forward f = forward_of(m, 4);
+    open_workspace(&ws, m, SEQ, 0, 4, false);
+    f.ids = m->ids + row * SEQ + begin;
+    f.batch = 1;
+    f.seq = end - begin;
+    run(&ws, m, &f, logits);
+    loom_workspace_close(&ws);
+}
+
+static size_t document_end(size_t row, size_t begin) {
+    size_t end = begin;
+    while (end < SEQ && documents[row * SEQ + end] == (int)begin)
+        end++;
+    return end;
+}
+
+/* With rotary positions, which know distances alone, documents packed in a row have the logits that each has alone. */
+static void test_documents_alone(void **state) {
+    (void)state;
+    struct loom_kernels *cpu = loom_kernels_cpu_open(2);
+    assert_non_null(cpu);
+    for (size_t i = 0; i < CONFIGS - 2; i++) {
+        struct tiny m;
+        struct loom_workspace ws;
+        real packed[LOGITS], alone[LOGITS];
+        open_config(&m, i, i % 2 ? cpu : loom_kernels_ref());
+        struct loom_forward f = forward_of(&m, 4);
+        f.first = documents;
+        open_workspace(&ws, &m, SEQ, 0, 4, false);
+        run(&ws, &m, &f, packed);
+        for (size_t row = 0; row < BATCH; row++)
+            for (size_t begin = 0, end; begin < SEQ; begin = end) {
+                end = document_end(row, begin);
+                logits_alone(&m, row, begin, end, alone);
+                assert_near(packed + (row * SEQ + begin) * VOCAB, alone, (end - begin) * VOCAB, 2e-6, "packed logits",
+                            i);
+            }
+        loom_workspace_close(&ws);
+        tiny_close(&m);
+    }
+    loom_kernels_cpu_close(cpu);
+}
+
+/* Learned positions count from the row's start, so a packed document is not what it is alone; but no token changes
+ * another document. */
+static void test_documents_apart(void **state) {
+    (void)state;
+    for (size_t i = 0; i < CONFIGS; i++) {
+        struct tiny m;
+        struct loom_workspace ws;
+        real before[LOGITS], after[LOGITS];
+        open_config(&m, i, loom_kernels_ref());
+        struct loom_forward f = forward_of(&m, 4);
+        f.first = documents;
+        open_workspace(&ws, &m, SEQ, 0, 4, false);
+        run(&ws, &m, &f, before);
+        m.ids[1] = (m.ids[1] + 1) % VOCAB;
+        run(&ws, &m, &f, after);
+        assert_true(tiny_distance(after + VOCAB, before + VOCAB, 3 * VOCAB) > 1e-4);
+        assert_same(after + 4 * VOCAB, before + 4 * VOCAB, LOGITS - 4 * VOCAB, "other documents' logits", i);
+        loom_workspace_close(&ws);
+        tiny_close(&m);
+    }
+}
+
 /* ---- gradients --------------------------------------------------------------------------------------------------- */
 
 /* The mean loss; gradients are added to m->gradients. */
@@ -492,7 +565,8 @@ int main(void) {
         cmocka_unit_test(test_routing_ties),    cmocka_unit_test(test_accumulation),
         cmocka_unit_test(test_machines),        cmocka_unit_test(test_threads),
         cmocka_unit_test(test_measure),         cmocka_unit_test(test_active_parameters),
-        cmocka_unit_test(test_spectral_radius),
+        cmocka_unit_test(test_spectral_radius), cmocka_unit_test(test_documents_alone),
+        cmocka_unit_test(test_documents_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,8 @@
  * function counts one. Copies, comparisons, sign changes, sorting and random bits count nothing. A value counts once
  * per kernel, whatever a machine computes again to save memory, and what is done once a row or once a column beside
  * work on each of its elements is left out. Products of matrices count 2 for each multiply-add. Counts follow from
- * shapes alone, never from data, so a dry pass and a real one agree. */
+ * shapes alone, never from data, so a dry pass and a real one agree; attention that keeps documents apart counts as if
+ * it did not, though a machine may do less. */
 #include "kernel/kernel.h"
 
 /* Adds `operations` to the counter and answers the machine that does the work, or NULL on a dry run. */

@@ -44,6 +44,9 @@ struct loom_attention {
     real scale;
     real dropout;          /* probability that an attention weight is dropped; 0 when not training */
     uint64_t dropout_seed; /* stream of the masks; the same in forward and backward */
+    /* (batch, queries) or NULL: query i of sequence b sees no key before first[b*queries+i], so that documents that lie
+     * end to end stay apart. At most keys-queries+i, and never less than the query before it has. NULL means 0. */
+    const int *first;
 };
 
 /* How a router turns logits into gates. */

@@ -52,7 +52,8 @@ void loom_attention_attend(struct loom_pass *p, const struct loom_attention_laye
                                        .head_dim = a->head_dim,
                                        .value_dim = a->value_dim,
                                        .scale = (real)(1 / sqrt((double)a->head_dim)),
-                                       .dropout = loom_pass_dropout(p)};
+                                       .dropout = loom_pass_dropout(p),
+                                       .first = p->first};
     if (s->shape.dropout > 0)
         s->shape.dropout_seed = loom_pass_dropout_seed(p);
     real *out = loom_stack_take(p->stack, loom_pass_rows(p) * a->heads * a->value_dim);

@@ -176,15 +176,16 @@ static bool open_tables(struct loom_workspace *ws) {
     size_t pairs = loom_config_rope_dim(c) / 2, dim = (size_t)c->dim, loops = (size_t)ws->shape.loops;
     size_t rows = ws->shape.batch * ws->shape.seq;
     ws->ids = ws->k->alloc(ws->k, rows * sizeof *ws->ids);
+    ws->first = ws->k->alloc(ws->k, rows * sizeof *ws->first);
     if (!loom_config_looped(c))
-        return ws->ids != NULL;
+        return ws->ids && ws->first;
     ws->rope = send(ws->k, rope_table(c, pairs), (size_t)c->max_seq_len * pairs * 2);
     real *index = calloc(loops * dim, sizeof *index);
     if (index)
         loom_core_index(index, ws->shape.loops, dim);
     ws->index = send(ws->k, index, loops * dim);
     ws->core.index = ws->index;
-    return ws->ids && ws->rope && ws->index;
+    return ws->ids && ws->first && ws->rope && ws->index;
 }
 
 /* An address to do arithmetic on in a dry run, where nothing is touched. */
@@ -248,6 +249,7 @@ void loom_workspace_close(struct loom_workspace *ws) {
         return;
     ws->k->release(ws->k, ws->stack.base);
     ws->k->release(ws->k, ws->ids);
+    ws->k->release(ws->k, ws->first);
     ws->k->release(ws->k, ws->rope);
     ws->k->release(ws->k, ws->index);
     close_host(ws);
@@ -262,6 +264,7 @@ static struct loom_pass start(struct loom_workspace *ws, const struct loom_forwa
                               .w = f->weights,
                               .dw = gradients,
                               .rope = ws->rope,
+                              .first = f->first ? ws->first : NULL,
                               .stack = &ws->stack,
                               .batch = f->batch,
                               .seq = f->seq,
@@ -335,6 +338,8 @@ void loom_net_forward(struct loom_workspace *ws, const struct loom_forward *f) {
     const struct loom_config *c = &net->config;
     struct loom_pass p = start(ws, f, NULL);
     ws->stack.used = 0;
+    if (f->first)
+        ws->k->upload(ws->k, ws->first, f->first, loom_pass_rows(&p) * sizeof *f->first);
     const real *x = embed(&p, ws, f);
     size_t slot = (size_t)c->prelude_layers;
     x = run_blocks(&p, net->prelude, ws->prelude, c->prelude_layers, 0, x);

@@ -47,6 +47,7 @@ struct loom_workspace {
     real *rope;   /* (max_seq_len, rope/2, 2) */
     real *index;  /* (R, C) */
     int *ids;     /* (B*T) on the machine */
+    int *first;   /* (B*T) on the machine: a pass's first keys */
     real *hidden; /* (B*T, C) after the final norm, of the last pass */
 };
 
@@ -63,6 +64,8 @@ void loom_workspace_close(struct loom_workspace *ws);
 struct loom_forward {
     const real *weights;
     const int *ids;
+    const int
+        *first; /* (batch, seq) on the host, see struct loom_attention: keeps documents apart; NULL: one document */
     size_t batch, seq;
     int loops;
     struct loom_cache *cache; /* NULL: none; its length grows by seq */

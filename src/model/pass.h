@@ -28,6 +28,7 @@ struct loom_pass {
     const real *w;    /* all weights */
     real *dw;         /* all gradients; NULL in a forward pass */
     const real *rope; /* (max_seq_len, rope_dim/2, 2) cosines and sines; NULL for gpt */
+    const int *first; /* (B,T): the first key that each new token attends to; NULL: the sequence's first */
     struct loom_stack *stack;
     size_t batch, seq;        /* B, T: new tokens of each sequence */
     size_t past;              /* tokens of each sequence that lie in the cache */

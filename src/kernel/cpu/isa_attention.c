@@ -79,24 +79,32 @@ static float exp_scores(float *score, float scale, float largest, size_t seen) {
     return sum;
 }
 
-static void drop_scores(const struct loom_attention *a, const struct chunk *s, float *score, size_t i, size_t seen) {
+/* The weights of query i for keys `key` onwards. */
+static void drop_scores(const struct loom_attention *a, const struct chunk *s, float *score, size_t i, size_t key,
+                        size_t seen) {
     float factor[KEY_BLOCK];
-    dropout_factors(factor, a->dropout, a->dropout_seed, pair_index(a, s->b, s->h, i) + s->start, seen);
+    dropout_factors(factor, a->dropout, a->dropout_seed, pair_index(a, s->b, s->h, i) + key, seen);
 #pragma omp simd
     for (size_t j = 0; j < seen; j++)
         score[j] *= factor[j];
 }
 
-/* Turns the scores of the chunk's query `row` into weights: `seen` of them, and zeros up to `width`. When a larger
- * score than all before comes, what has been added up shrinks to its scale. */
-static void weigh(const struct loom_attention *a, const struct chunk *s, float *score, size_t row, size_t seen,
-                  size_t width) {
-    for (size_t j = seen; j < width; j++)
-        score[j] = 0;
-    if (seen == 0)
+/* Turns the scores of the chunk's query `row` for the first `width` keys of the block into weights, and zeros where it
+ * does not see the key. When a larger score than all before comes, what has been added up shrinks to its scale. */
+static void weigh(const struct loom_attention *a, const struct chunk *s, float *scores, size_t row, size_t width) {
+    const size_t i = s->first + row, first = first_key(a, s->b, i), end = keys_seen(a, i);
+    const size_t skip = first > s->start ? least(first - s->start, width) : 0;
+    const size_t stop = end > s->start ? least(end - s->start, width) : 0;
+    for (size_t j = 0; j < skip; j++)
+        scores[j] = 0;
+    for (size_t j = stop; j < width; j++)
+        scores[j] = 0;
+    if (skip >= stop)
         return;
+    float *score = scores + skip;
+    const size_t seen = stop - skip;
     float largest = row_largest(score, seen);
-    if (s->start == 0) {
+    if (s->start <= first) {
         s->sum[row] = 0;
     } else if (largest > s->largest[row]) {
         const float shrink = vector_exp(a->scale * (s->largest[row] - largest));
@@ -109,14 +117,14 @@ static void weigh(const struct loom_attention *a, const struct chunk *s, float *
     s->largest[row] = largest;
     s->sum[row] += exp_scores(score, a->scale, largest, seen);
     if (a->dropout > 0)
-        drop_scores(a, s, score, s->first + row, seen);
+        drop_scores(a, s, score, i, s->start + skip, seen);
 }
 
 /* Queries row .. row+rows-1 of the chunk, at most TILE_ROWS, against the block of keys. */
 static void add_strip(const struct forward *f, const struct chunk *s, size_t row, size_t rows) {
     const struct loom_attention *a = f->a;
-    const size_t i = s->first + row, last = keys_seen(a, i + rows - 1);
-    if (last <= s->start)
+    const size_t i = s->first + row, first = first_key(a, s->b, i), last = keys_seen(a, i + rows - 1);
+    if (last <= s->start || first >= s->start + s->width)
         return;
     const size_t width = least(last - s->start, s->width);
     const struct loom_target scores = {s->scores, s->block, false};
@@ -128,11 +136,9 @@ static void add_strip(const struct forward *f, const struct chunk *s, size_t row
     else
         loom_cpu_multiply(scores, (struct loom_matrix){query, f->q.row, 1}, panels_seen(s->keys, width), rows,
                           a->head_dim);
-    for (size_t r = 0; r < rows; r++) {
-        const size_t seen = keys_seen(a, i + r);
-        weigh(a, s, s->scores + r * s->block, row + r, seen > s->start ? least(seen - s->start, width) : 0, width);
-    }
-    loom_cpu_multiply((struct loom_target){s->total + row * a->value_dim, a->value_dim, s->start > 0},
+    for (size_t r = 0; r < rows; r++)
+        weigh(a, s, s->scores + r * s->block, row + r, width);
+    loom_cpu_multiply((struct loom_target){s->total + row * a->value_dim, a->value_dim, s->start > first},
                       (struct loom_matrix){s->scores, s->block, 1}, s->values, rows, width);
 }
 
@@ -157,7 +163,7 @@ static void finish_row(const struct forward *f, const struct chunk *s, size_t ro
 
 static void run_chunk(const struct forward *f, struct chunk *s) {
     const size_t keys = keys_seen(f->a, s->first + s->queries - 1);
-    for (s->start = 0; s->start < keys; s->start += s->block) {
+    for (s->start = first_key(f->a, s->b, s->first); s->start < keys; s->start += s->block) {
         s->width = least(s->block, keys - s->start);
         pack_block(f, s);
         for (size_t row = 0; row < s->queries; row += TILE_ROWS)

@@ -16,6 +16,11 @@ static inline size_t keys_seen(const struct loom_attention *a, size_t i) {
     return a->keys - a->queries + i + 1;
 }
 
+/* The first key that query i sees. */
+static inline size_t first_key(const struct loom_attention *a, size_t b, size_t i) {
+    return a->first != NULL ? (size_t)a->first[b * a->queries + i] : 0;
+}
+
 /* Where the pair (query i, key 0) lies among all weights, which is its dropout's index. */
 static inline uint64_t pair_index(const struct loom_attention *a, size_t b, size_t h, size_t i) {
     return ((b * a->heads + h) * a->queries + i) * a->keys;

@@ -82,15 +82,18 @@ static void pack_queries(const struct backward *f, struct blocks *s) {
 }
 
 /* Turns query `row`'s scores, in its row of weights, and its dout . v, in its row of slopes, into what they are named
- * after: `seen` of them, and zeros up to the block's end. */
-static void differentiate(const struct backward *f, const struct blocks *s, size_t row, size_t seen) {
+ * after: those of the first `width` keys of the block that it sees, and zeros for the block's others. */
+static void differentiate(const struct backward *f, const struct blocks *s, size_t row, size_t width) {
     const struct loom_attention *a = f->a;
-    const size_t i = s->first + row;
-    float *weight = s->weights + row * s->block, *slope = s->slopes + row * s->block;
+    const size_t i = s->first + row, first = first_key(a, s->b, i), end = keys_seen(a, i);
+    const size_t stop = end > s->start ? least(end - s->start, width) : 0;
+    const size_t skip = first > s->start ? least(first - s->start, stop) : 0, seen = stop - skip;
+    float *weights = s->weights + row * s->block, *slopes = s->slopes + row * s->block;
+    float *weight = weights + skip, *slope = slopes + skip;
     const float lse = f->lse[(s->b * a->heads + s->h) * a->queries + i], mean = s->mean[row], scale = a->scale;
     float factor[BLOCK];
     if (a->dropout > 0) {
-        dropout_factors(factor, a->dropout, a->dropout_seed, pair_index(a, s->b, s->h, i) + s->start, seen);
+        dropout_factors(factor, a->dropout, a->dropout_seed, pair_index(a, s->b, s->h, i) + s->start + skip, seen);
     } else {
         for (size_t j = 0; j < seen; j++)
             factor[j] = 1.0f;
@@ -101,8 +104,10 @@ static void differentiate(const struct backward *f, const struct blocks *s, size
         weight[j] = p * factor[j];
         slope[j] = scale * p * (slope[j] * factor[j] - mean);
     }
-    for (size_t j = seen; j < s->width; j++)
-        weight[j] = slope[j] = 0;
+    for (size_t j = 0; j < skip; j++)
+        weights[j] = slopes[j] = 0;
+    for (size_t j = stop; j < s->width; j++)
+        weights[j] = slopes[j] = 0;
 }
 
 /* Weights, slopes and dq of queries row .. row+rows-1 of the block, at most TILE_ROWS. */
@@ -119,11 +124,10 @@ static void query_strip(const struct backward *f, const struct blocks *s, size_t
                       a->head_dim);
     loom_cpu_multiply((struct loom_target){slopes, s->block, false}, dout, panels_seen(s->values_transposed, width),
                       rows, a->value_dim);
-    for (size_t r = 0; r < rows; r++) {
-        const size_t seen = keys_seen(a, i + r);
-        differentiate(f, s, row + r, seen > s->start ? least(seen - s->start, width) : 0);
-    }
-    loom_cpu_multiply((struct loom_target){head_at(f->dq, s->b, i, s->h), f->dq.row, s->start > 0},
+    for (size_t r = 0; r < rows; r++)
+        differentiate(f, s, row + r, width);
+    const bool add = s->start > first_key(a, s->b, i);
+    loom_cpu_multiply((struct loom_target){head_at(f->dq, s->b, i, s->h), f->dq.row, add},
                       (struct loom_matrix){slopes, s->block, 1}, s->keys, rows, width);
 }
 
@@ -149,6 +153,26 @@ static void run_queries(const struct backward *f, struct blocks *s) {
     s->add = true;
 }
 
+/* How many queries of the block to take: up to the last strip whose first query sees a key of the block of keys. A
+ * strip is never cut, so that its dq is written whole with its first key. */
+static size_t queries_taken(const struct loom_attention *a, const struct blocks *s) {
+    size_t queries = least(s->block, a->queries - s->first), taken = 0;
+    while (taken < queries && first_key(a, s->b, s->first + taken) < s->start + s->width)
+        taken += TILE_ROWS;
+    return least(taken, queries);
+}
+
+/* dk and dv of keys that no query sees. */
+static void clear_keys(const struct backward *f, const struct blocks *s) {
+    for (size_t j = s->start; j < s->start + s->width; j++) {
+        float *dk = head_at(f->dk, s->b, j, s->g), *dv = head_at(f->dv, s->b, j, s->g);
+        for (size_t c = 0; c < f->a->head_dim; c++)
+            dk[c] = 0;
+        for (size_t c = 0; c < f->a->value_dim; c++)
+            dv[c] = 0;
+    }
+}
+
 /* One block of keys against all queries that see any of it. */
 static void run_keys(const struct backward *f, struct blocks *s) {
     const struct loom_attention *a = f->a;
@@ -157,10 +181,14 @@ static void run_keys(const struct backward *f, struct blocks *s) {
     s->add = false;
     for (s->h = s->g * share; s->h < (s->g + 1) * share; s->h++) {
         for (s->first = first_query(a, s->start) / s->block * s->block; s->first < a->queries; s->first += s->block) {
-            s->queries = least(s->block, a->queries - s->first);
+            s->queries = queries_taken(a, s);
+            if (s->queries == 0)
+                break;
             run_queries(f, s);
         }
     }
+    if (!s->add)
+        clear_keys(f, s);
 }
 
 static void run_part(const void *job, struct loom_cpu_part part) {

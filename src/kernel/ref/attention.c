@@ -33,6 +33,11 @@ static size_t keys_seen(const struct loom_attention *a, size_t i) {
     return a->keys - a->queries + i + 1;
 }
 
+/* The first key that query i sees. */
+static size_t first_key(const struct loom_attention *a, size_t b, size_t i) {
+    return a->first != NULL ? (size_t)a->first[b * a->queries + i] : 0;
+}
+
 static double score(const struct loom_attention *a, const real *q, const real *key) {
     return (double)a->scale * loom_ref_dot(q, key, a->head_dim);
 }
@@ -61,9 +66,9 @@ static void round_to(real *y, const double *sum, size_t n) {
 static double log_sum_exp(const struct loom_attention *a, const real *q, struct loom_view key, size_t b, size_t g,
                           size_t i) {
     double largest = -HUGE_VAL, sum = 0;
-    for (size_t j = 0; j < keys_seen(a, i); j++)
+    for (size_t j = first_key(a, b, i); j < keys_seen(a, i); j++)
         largest = fmax(largest, score(a, q, head_at(key, b, j, g)));
-    for (size_t j = 0; j < keys_seen(a, i); j++)
+    for (size_t j = first_key(a, b, i); j < keys_seen(a, i); j++)
         sum += exp(score(a, q, head_at(key, b, j, g)) - largest);
     return largest + log(sum);
 }
@@ -77,7 +82,7 @@ static double attend(const struct loom_attention *a, struct loom_view out, struc
     for (size_t first = 0; first < a->value_dim; first += LOOM_REF_CHUNK) {
         size_t width = loom_ref_min(LOOM_REF_CHUNK, a->value_dim - first);
         double sum[LOOM_REF_CHUNK] = {0};
-        for (size_t j = 0; j < keys_seen(a, i); j++) {
+        for (size_t j = first_key(a, b, i); j < keys_seen(a, i); j++) {
             double weight = exp(score(a, query, head_at(key, b, j, g)) - lse) * dropout_factor(a, b, h, i, j);
             add_scaled(sum, weight, head_at(value, b, j, g) + first, width);
         }
@@ -128,7 +133,7 @@ static void query_gradient(const struct saved *s, real *dq, size_t b, size_t h, 
     for (size_t first = 0; first < a->head_dim; first += LOOM_REF_CHUNK) {
         size_t width = loom_ref_min(LOOM_REF_CHUNK, a->head_dim - first);
         double sum[LOOM_REF_CHUNK] = {0};
-        for (size_t j = 0; j < keys_seen(a, i); j++)
+        for (size_t j = first_key(a, b, i); j < keys_seen(a, i); j++)
             add_scaled(sum, pair_at(s, b, h, i, j).slope, head_at(s->key, b, j, g) + first, width);
         round_to(dq + first, sum, width);
     }
@@ -145,7 +150,7 @@ static void key_gradient(const struct saved *s, real *dkv, size_t b, size_t g, s
         size_t width = loom_ref_min(LOOM_REF_CHUNK, dim - first);
         double sum[LOOM_REF_CHUNK] = {0};
         for (size_t h = g * share; h < (g + 1) * share; h++)
-            for (size_t i = start; i < a->queries; i++) {
+            for (size_t i = start; i < a->queries && first_key(a, b, i) <= j; i++) {
                 struct pair pair = pair_at(s, b, h, i, j);
                 add_scaled(sum, of_value ? pair.weight : pair.slope, head_at(from, b, i, h) + first, width);
             }
