@@ -9,14 +9,16 @@
 #include "args.h"
 #include "commands.h"
 
-static const char help[] = "Usage: loom verify [--failures] [--threads N] [--json] DIR...\n"
-                           "Holds model folders with a reference.safetensors against this library, tensor by tensor. "
-                           "Exit code 0 only when every\n"
-                           "number is within its tolerance.\n"
-                           "\n"
-                           "  --failures    print only the tensors that fail\n"
-                           "  --threads N   default: one for each processor\n"
-                           "  --json        print one JSON object a line, one for each folder\n";
+static const char help[] =
+    "Usage: loom verify [--failures] [--precision P] [--threads N] [--json] DIR...\n"
+    "Holds model folders with a reference.safetensors against this library, tensor by tensor. "
+    "Exit code 0 only when every\n"
+    "number is within its tolerance.\n"
+    "\n"
+    "  --failures    print only the tensors that fail\n"
+    "  --precision P float32 (default), or bf16, as training may use it, with the tolerances of that format\n"
+    "  --threads N   default: one for each processor\n"
+    "  --json        print one JSON object a line, one for each folder\n";
 
 struct table {
     bool json;
@@ -45,7 +47,7 @@ static void on_row(void *user, const struct loom_verify_row *row) {
 }
 
 /* 0 when the folder passes, else the exit code. */
-static int verify(const char *folder, int threads, struct table *table) {
+static int verify(const char *folder, const struct loom_verify_options *options, struct table *table) {
     struct loom_error error;
     bool passed;
     table->first = true;
@@ -56,7 +58,7 @@ static int verify(const char *folder, int threads, struct table *table) {
     } else {
         printf("%s\n  %-52s %10s %10s\n", folder, "tensor", "error", "allowed");
     }
-    loom_status status = loom_verify(folder, threads, on_row, table, &passed, &error);
+    loom_status status = loom_verify(folder, options, on_row, table, &passed, &error);
     if (table->json) {
         printf("],\"passed\":%s", passed ? "true" : "false");
         if (status) {
@@ -75,27 +77,29 @@ static int verify(const char *folder, int threads, struct table *table) {
 }
 
 int cmd_verify(int argc, char **argv) {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
-                                            {"threads", required_argument, NULL, 't'},
-                                            {"failures", no_argument, NULL, 'f'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'},          {"precision", required_argument, NULL, 'p'},
+        {"threads", required_argument, NULL, 't'}, {"failures", no_argument, NULL, 'f'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
     struct table table = {.all = true};
-    int threads = 0, option, worst = 0;
+    struct loom_verify_options asked = {0};
+    int option, worst = 0;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
         if (option == 'j')
             table.json = true;
         else if (option == 'f')
             table.all = false;
+        else if (option == 'p')
+            asked.precision = optarg;
         else if (option == 'h') {
             fputs(help, stdout);
             return finish_output();
-        } else if (option != 't' || !parse_int("--threads", optarg, 1, 1024, &threads))
+        } else if (option != 't' || !parse_int("--threads", optarg, 1, 1024, &asked.threads))
             return EXIT_USAGE;
     if (optind == argc)
         return report_usage("verify", "name at least one reference folder");
     for (int i = optind; i < argc; i++) {
-        int code = verify(argv[i], threads, &table);
+        int code = verify(argv[i], &asked, &table);
         worst = code > worst ? code : worst;
     }
     int written = finish_output();

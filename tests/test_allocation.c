@@ -41,7 +41,7 @@ char *__wrap_strndup(const char *text, size_t size);
 void __wrap_free(void *memory);
 json_t *__real_json_loadb(const char *data, size_t size, size_t flags, json_error_t *error);
 json_t *__wrap_json_loadb(const char *data, size_t size, size_t flags, json_error_t *error);
-double __wrap_loom_kernels_cpu_peak(int threads);
+double __wrap_loom_kernels_cpu_peak(int threads, enum loom_precision precision);
 
 static bool refused(void) {
     allocator.seen++;
@@ -115,7 +115,8 @@ json_t *__wrap_json_loadb(const char *data, size_t size, size_t flags, json_erro
 }
 
 /* Thousands of runs are started here: the machine is not measured in each. */
-double __wrap_loom_kernels_cpu_peak(int threads) {
+double __wrap_loom_kernels_cpu_peak(int threads, enum loom_precision precision) {
+    (void)precision;
     return threads + 1e9;
 }
 
@@ -262,7 +263,7 @@ static loom_status open_session(const char *folder, struct loom_error *error) {
 
 static loom_status verify(const char *folder, struct loom_error *error) {
     bool passed;
-    return loom_verify(folder, 1, NULL, NULL, &passed, error);
+    return loom_verify(folder, &(struct loom_verify_options){.threads = 1}, NULL, NULL, &passed, error);
 }
 
 static loom_status prepare_bytes(const char *folder, struct loom_error *error) {

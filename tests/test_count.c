@@ -54,7 +54,8 @@ static void test_linear(void **state) {
     struct loom_counter counter;
     loom_counter_init(&counter, NULL);
     const struct loom_kernels *k = &counter.kernels;
-    const struct loom_linear s = {5, 3, 2, 1, NULL}, grouped = {5, 3, 2, 4, NULL};
+    const struct loom_linear s = {.rows = 5, .n_in = 3, .n_out = 2, .groups = 1};
+    const struct loom_linear grouped = {.rows = 5, .n_in = 3, .n_out = 2, .groups = 4};
     k->linear(k, &s, NULL, NULL, NULL, false);
     assert_counted(&counter, 2 * 5 * 3 * 2);
     k->linear_input(k, &s, NULL, NULL, NULL, true);
@@ -107,7 +108,7 @@ static void test_forwarding(void **state) {
     loom_counter_init(&wet, loom_kernels_ref());
     const struct loom_kernels *k = &wet.kernels;
     assert_string_equal(k->name, "ref");
-    const struct loom_linear s = {2, 2, 2, 1, NULL};
+    const struct loom_linear s = {.rows = 2, .n_in = 2, .n_out = 2, .groups = 1};
     real x[4] = {1, 2, 3, 4}, w[4] = {1, 0, 0, 2}, *y = k->alloc(k, 4 * sizeof *y);
     assert_non_null(y);
     k->linear(k, &s, y, x, w, false);

@@ -3,7 +3,8 @@
  * A case draws its inputs and runs one kernel on whatever machine the scene has. Each case runs for several shapes, odd
  * ones included, on each instruction set that this processor has, with 1, 2 and 3 threads. Every output must be near
  * ref's, and the same to the bit for every number of threads. Outputs start out random, so that "=" must replace and
- * "+=" must keep what was there. */
+ * "+=" must keep what was there. A case in bf16 draws numbers that bf16 holds: then a product's factors lose nothing
+ * and its sums must be as near as in float32; attention still rounds its weights and their slopes. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,6 +25,7 @@ struct scene {
     const struct loom_kernels *k;
     uint64_t seed, drawn;
     size_t trial;
+    bool bf16;
     float *array[ARRAYS_MAX];
     size_t n[ARRAYS_MAX];
     bool is_output[ARRAYS_MAX];
@@ -36,13 +38,22 @@ static double uniform(struct scene *s) {
     return loom_random_uniform((struct loom_random){s->seed, LOOM_RANDOM_TEST}, s->drawn++);
 }
 
+/* The eight leading bits of a number: one that bf16 holds. */
+static float short_number(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits &= UINT32_C(0xffff0000);
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 /* n numbers in [-1, 1). */
 static float *input(struct scene *s, size_t n) {
     float *x = malloc((n + 1) * sizeof *x);
     assert_non_null(x);
     assert_true(s->arrays < ARRAYS_MAX);
     for (size_t i = 0; i < n; i++)
-        x[i] = (float)(2 * uniform(s) - 1);
+        x[i] = s->bf16 ? short_number((float)(2 * uniform(s) - 1)) : (float)(2 * uniform(s) - 1);
     s->array[s->arrays] = x;
     s->n[s->arrays] = n;
     s->is_output[s->arrays++] = false;
@@ -163,7 +174,7 @@ static struct loom_linear linear_shape(struct scene *s) {
     static const size_t shapes[][3] = {{1, 1, 1},      {3, 7, 17},     {7, 130, 65},  {17, 65, 130},   {130, 17, 3},
                                        {65, 128, 384}, {300, 257, 65}, {1, 700, 300}, {40, 1100, 130}, {768, 128, 66}};
     const size_t *shape = shapes[s->trial % 10];
-    return (struct loom_linear){shape[0], shape[1], shape[2], 1, NULL};
+    return (struct loom_linear){.rows = shape[0], .n_in = shape[1], .n_out = shape[2], .groups = 1};
 }
 
 static void run_linear_kernels(struct scene *s, const struct loom_linear *shape) {
@@ -393,8 +404,8 @@ struct kernel_case {
     double tolerance;
 };
 
-static struct scene play(const struct kernel_case *c, size_t trial, const struct loom_kernels *k) {
-    struct scene s = {.k = k, .seed = 1000 + trial, .trial = trial};
+static struct scene play(const struct kernel_case *c, size_t trial, const struct loom_kernels *k, bool bf16) {
+    struct scene s = {.k = k, .seed = 1000 + trial, .trial = trial, .bf16 = bf16};
     c->run(&s);
     return s;
 }
@@ -429,12 +440,13 @@ static void compare_bits(const struct kernel_case *c, const struct scene *s, con
 }
 
 static void check_level(const struct kernel_case *c, size_t trial, enum loom_cpu_level level,
-                        const struct scene *expected) {
+                        const struct scene *expected, bool bf16) {
     struct scene one = {0};
     for (int threads = 1; threads <= THREADS_MAX; threads++) {
         struct loom_kernels *k = loom_kernels_cpu_open_at(level, threads);
         assert_non_null(k);
-        struct scene s = play(c, trial, k);
+        assert_true(!bf16 || k->set_precision(k, LOOM_PRECISION_BF16));
+        struct scene s = play(c, trial, k, bf16);
         if (threads == 1) {
             compare(c, &s, expected);
             one = s;
@@ -447,15 +459,22 @@ static void check_level(const struct kernel_case *c, size_t trial, enum loom_cpu
     release(&one);
 }
 
-static void check(void **state) {
-    const struct kernel_case *c = *state;
+static void check_case(const struct kernel_case *c, bool bf16) {
     for (size_t trial = 0; trial < c->trials; trial++) {
-        struct scene expected = play(c, trial, loom_kernels_ref());
-        for (int level = 0; level < LOOM_CPU_LEVELS; level++)
+        struct scene expected = play(c, trial, loom_kernels_ref(), bf16);
+        for (int level = bf16 ? LOOM_CPU_AVX512BF16 : 0; level < LOOM_CPU_LEVELS; level++)
             if (loom_cpu_supports((enum loom_cpu_level)level))
-                check_level(c, trial, (enum loom_cpu_level)level, &expected);
+                check_level(c, trial, (enum loom_cpu_level)level, &expected, bf16);
         release(&expected);
     }
+}
+
+static void check(void **state) {
+    check_case(*state, false);
+}
+
+static void check_bf16(void **state) {
+    check_case(*state, true);
 }
 
 /* ---- the machine itself ------------------------------------------------------------------------------------------ */
@@ -497,14 +516,45 @@ static void nan_stays_nan(void **state) {
     assert_true(isnan(y[20]) && !isnan(y[19]));
     k->gelu(k, y, x, N);
     assert_true(isnan(y[20]) && !isnan(y[19]));
-    k->linear(k, &(struct loom_linear){1, N, 1, 1, NULL}, y, x, w, false);
+    k->linear(k, &(struct loom_linear){.rows = 1, .n_in = N, .n_out = 1, .groups = 1}, y, x, w, false);
     assert_true(isnan(y[0]));
     loom_kernels_cpu_close(k);
 }
 
+/* A machine that has no bf16 says so and goes on in float32; one that has it rounds, but not an exact product. */
+static void precision_is_chosen(void **state) {
+    (void)state;
+    enum { N = 16 };
+    struct loom_linear s = {.rows = N, .n_in = N, .n_out = N, .groups = 1};
+    float x[N * N], w[N * N], y[N * N];
+    for (int i = 0; i < N * N; i++) {
+        x[i] = 1.0f + 0x1p-12f;
+        w[i] = 1.0f;
+    }
+    for (int level = 0; level < LOOM_CPU_LEVELS; level++) {
+        if (!loom_cpu_supports((enum loom_cpu_level)level))
+            continue;
+        struct loom_kernels *k = loom_kernels_cpu_open_at((enum loom_cpu_level)level, 1);
+        assert_non_null(k);
+        const bool bf16 = k->set_precision(k, LOOM_PRECISION_BF16);
+        assert_int_equal(bf16, level >= LOOM_CPU_AVX512BF16);
+        s.exact = false;
+        k->linear(k, &s, y, x, w, false);
+        assert_true(y[0] == (bf16 ? (float)N : (float)N * x[0]));
+        s.exact = true;
+        k->linear(k, &s, y, x, w, false);
+        assert_true(y[0] == (float)N * x[0]);
+        assert_true(k->set_precision(k, LOOM_PRECISION_FLOAT32));
+        s.exact = false;
+        k->linear(k, &s, y, x, w, false);
+        assert_true(y[0] == (float)N * x[0]);
+        loom_kernels_cpu_close(k);
+    }
+}
+
 static void peak_is_plausible(void **state) {
     (void)state;
-    const double peak = loom_kernels_cpu_peak(1);
+    const double peak = loom_kernels_cpu_peak(1, LOOM_PRECISION_FLOAT32);
     assert_true(peak > 1e8 && peak < 1e13);
 }
 
@@ -534,13 +584,21 @@ int main(void) {
         {"gather, combine", run_experts, 6, 1e-6},
         {"lti", run_lti, 6, 1e-6},
     };
-    enum { CASES = sizeof cases / sizeof *cases };
-    struct CMUnitTest tests[CASES + 3] = {
+    static struct kernel_case rounded[] = {
+        {"linear in bf16", run_linear, 10, 2e-6},
+        {"linear in groups in bf16", run_groups, 10, 2e-6},
+        {"attention in bf16", run_attention, 18, 8e-3},
+    };
+    enum { CASES = sizeof cases / sizeof *cases, ROUNDED = sizeof rounded / sizeof *rounded };
+    struct CMUnitTest tests[CASES + ROUNDED + 4] = {
         {"memory_is_zeroed_and_aligned", memory_is_zeroed_and_aligned, NULL, NULL, NULL},
         {"nan_stays_nan", nan_stays_nan, NULL, NULL, NULL},
+        {"precision_is_chosen", precision_is_chosen, NULL, NULL, NULL},
         {"peak_is_plausible", peak_is_plausible, NULL, NULL, NULL},
     };
     for (size_t i = 0; i < CASES; i++)
-        tests[3 + i] = (struct CMUnitTest){cases[i].name, check, NULL, NULL, &cases[i]};
+        tests[4 + i] = (struct CMUnitTest){cases[i].name, check, NULL, NULL, &cases[i]};
+    for (size_t i = 0; i < ROUNDED; i++)
+        tests[4 + CASES + i] = (struct CMUnitTest){rounded[i].name, check_bf16, NULL, NULL, &rounded[i]};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

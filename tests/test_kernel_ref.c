@@ -121,7 +121,7 @@ static void test_accumulation(void **state) {
 static void test_linear(void **state) {
     const struct loom_kernels *k = *state;
     enum { ROWS = 5, IN = 23, OUT = 19 };
-    const struct loom_linear s = {ROWS, IN, OUT, 1, NULL};
+    const struct loom_linear s = {.rows = ROWS, .n_in = IN, .n_out = OUT, .groups = 1};
     real x[ROWS * IN], w[OUT * IN], y[ROWS * OUT], twice[ROWS * OUT];
     noise(x, ROWS * IN, 1);
     noise(w, OUT * IN, 2);
@@ -141,7 +141,7 @@ static void test_linear(void **state) {
 /* Three experts, nobody picks the second: its gradient keeps its bits, and the others' come from their own rows. */
 static void test_linear_unused_group(void **state) {
     const struct loom_kernels *k = *state;
-    const struct loom_linear s = {3, 2, 1, 3, (int[]){0, 2, 2, 3}};
+    const struct loom_linear s = {.rows = 3, .n_in = 2, .n_out = 1, .groups = 3, .offset = (int[]){0, 2, 2, 3}};
     real x[6] = {1, 2, 3, 4, 5, 6}, dy[3] = {1, 10, 100}, dw[6] = {0, 0, 0.1F, -0.0F, 0, 0}, before[6];
     memcpy(before, dw, sizeof dw);
     k->linear_weight(k, &s, dw, dy, x);

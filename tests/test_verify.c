@@ -204,7 +204,7 @@ static loom_status verify(const char *path, struct heard *heard, bool *passed, s
     *heard = (struct heard){0};
     *passed = true;
     error->text[0] = '\0';
-    loom_status status = loom_verify(path, 1, hear, heard, passed, error);
+    loom_status status = loom_verify(path, &(struct loom_verify_options){.threads = 1}, hear, heard, passed, error);
     assert_false(status != LOOM_OK && *passed);
     return status;
 }

@@ -282,10 +282,15 @@ struct loom_verify_row {
 
 typedef void (*loom_verify_function)(void *user, const struct loom_verify_row *row);
 
+struct loom_verify_options {
+    int threads;
+    const char *precision; /* of products: "float32" (NULL), or "bf16" with wider tolerances */
+};
+
 /* Holds a model folder with a reference.safetensors against this library, tensor by tensor. *passed tells whether every
  * row is within its tolerance; LOOM_OK only says that the comparison could be made. */
-LOOM_API loom_status loom_verify(const char *folder, int threads, loom_verify_function on_row, void *user, bool *passed,
-                                 struct loom_error *error);
+LOOM_API loom_status loom_verify(const char *folder, const struct loom_verify_options *options,
+                                 loom_verify_function on_row, void *user, bool *passed, struct loom_error *error);
 
 /* ---- benchmark --------------------------------------------------------------------------------------------------- */
 

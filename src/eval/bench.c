@@ -192,13 +192,16 @@ static loom_status measure_products(struct bench *b, struct loom_error *error) {
     const struct loom_affine *o = &block->attention.o, *fc = &block->mlp.fc;
     const struct loom_swiglu *expert = &block->experts.routed;
     size_t rows = (size_t)b->setup.recipe.batch_size * (size_t)b->setup.recipe.seq_len;
-    struct loom_linear out = {rows, o->n_in, o->n_out, 1, NULL}, wide = {rows, fc->n_in, fc->n_out, 1, NULL},
-                       head = {rows, (size_t)c->dim, (size_t)c->vocab_size, 1, NULL};
+    struct loom_linear out = {.rows = rows, .n_in = o->n_in, .n_out = o->n_out, .groups = 1};
+    struct loom_linear wide = {.rows = rows, .n_in = fc->n_in, .n_out = fc->n_out, .groups = 1};
+    struct loom_linear head = {.rows = rows, .n_in = (size_t)c->dim, .n_out = (size_t)c->vocab_size, .groups = 1};
     const char *what = "feed-forward";
     if (block->feed == LOOM_FEED_EXPERTS) {
         what = "experts";
-        wide =
-            (struct loom_linear){rows * (size_t)c->n_experts_per_tok, expert->dim, expert->width, expert->groups, NULL};
+        wide = (struct loom_linear){.rows = rows * (size_t)c->n_experts_per_tok,
+                                    .n_in = expert->dim,
+                                    .n_out = expert->width,
+                                    .groups = expert->groups};
     }
     loom_status status = measure_product(b, "attention output", out, error);
     if (status == LOOM_OK)
@@ -367,7 +370,7 @@ loom_status loom_bench(const struct loom_bench_options *options, loom_bench_func
     if (status == LOOM_OK)
         status = loom_trainer_open(&b.trainer, &b.setup, &b.tokens, options->threads, error);
     if (status == LOOM_OK) {
-        b.peak = loom_kernels_cpu_peak(options->threads);
+        b.peak = loom_kernels_cpu_peak(options->threads, (enum loom_precision)b.setup.recipe.precision);
         status = measure_all(&b, error);
         loom_trainer_close(&b.trainer);
     }

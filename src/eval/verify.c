@@ -11,9 +11,14 @@
 #include "train/objective.h"
 #include "train/optimizer.h"
 
-/* Relative errors that float32 can hold; a gradient may also miss by a little of the whole gradient's norm. */
-static const double logits_tolerance = 1e-5, loss_tolerance = 1e-6, gradient_tolerance = 1e-4, gradient_floor = 1e-6,
-                    adamw_tolerance = 1e-4;
+/* Relative errors that a format can hold; a gradient may also miss by a little of the whole gradient's norm. bf16
+ * rounds to 2^-9, and a pass rounds again in every layer. */
+struct tolerances {
+    double logits, loss, gradient, floor, adamw;
+};
+
+static const struct tolerances float32_tolerances = {1e-5, 1e-6, 1e-4, 1e-6, 1e-4};
+static const struct tolerances bf16_tolerances = {1e-2, 1e-3, 4e-2, 1e-5, 1e-3};
 
 #define REFERENCE_FILE "reference.safetensors"
 
@@ -28,6 +33,7 @@ struct verify {
     real *gradients; /* on the machine */
     real *states[2]; /* gradients on the host, see below; NULL: not known */
     double norms[2]; /* of the whole gradient in each state */
+    const struct tolerances *allowed;
     loom_verify_function on_row;
     void *user;
     size_t rows; /* told so far */
@@ -199,7 +205,7 @@ static loom_status verify_logits(struct verify *v, const struct loom_tensor_view
         return loom_fail_memory(error, view->name, n * sizeof *ours);
     status = cached ? cached_logits(v, loops, ours, error) : full_logits(v, loops, ours, error);
     if (status == LOOM_OK)
-        status = compare(v, view, ours, n, logits_tolerance, error);
+        status = compare(v, view, ours, n, v->allowed->logits, error);
     free(ours);
     return status;
 }
@@ -254,9 +260,9 @@ static loom_status measure_gradient(const struct verify *v, const struct loom_te
     if (status)
         return status;
     double difference = distance(v->states[state] + t->offset, theirs, t->count, &norm);
-    double relative_error = relative(difference, norm), floor = gradient_floor * v->norms[state];
+    double relative_error = relative(difference, norm), floor = v->allowed->floor * v->norms[state];
     bool unpicked = norm <= 0 && strstr(view->name, "routed_experts");
-    double tolerance = unpicked ? 0 : norm > 0 ? gradient_tolerance + floor / norm : floor;
+    double tolerance = unpicked ? 0 : norm > 0 ? v->allowed->gradient + floor / norm : floor;
     *row = (struct loom_verify_row){view->name, relative_error, tolerance, relative_error <= tolerance};
     free(theirs);
     return LOOM_OK;
@@ -307,9 +313,9 @@ static loom_status verify_loss(struct verify *v, struct loom_error *error) {
     double loss = run_batch(v);
     loom_status status = keep_state(v, GIVEN_WEIGHTS, 1, error);
     if (status == LOOM_OK)
-        status = verify_scalar(v, "loss", loss, loss_tolerance, error);
+        status = verify_scalar(v, "loss", loss, v->allowed->loss, error);
     if (status == LOOM_OK)
-        status = verify_scalar(v, "grad_norm", v->norms[GIVEN_WEIGHTS], gradient_tolerance, error);
+        status = verify_scalar(v, "grad_norm", v->norms[GIVEN_WEIGHTS], v->allowed->gradient, error);
     return status;
 }
 
@@ -361,7 +367,7 @@ static loom_status report_losses(struct verify *v, const struct loom_tensor_view
         char name[64];
         snprintf(name, sizeof name, "adamw_losses[%zu]", i);
         report(v, name, relative(fabs((double)losses[i] - (double)theirs[i]), fabs((double)theirs[i])),
-               adamw_tolerance);
+               v->allowed->adamw);
     }
     free(theirs);
     return status;
@@ -438,8 +444,20 @@ static loom_status read_shape(struct verify *v, struct loom_error *error) {
     return LOOM_OK;
 }
 
-static loom_status open_folder(struct verify *v, const char *folder, int threads, struct loom_error *error) {
-    loom_status status = loom_model_read(&v->model, folder, threads, error);
+/* float32, or what the options name. */
+static loom_status choose_precision(struct verify *v, const char *name, struct loom_error *error) {
+    const bool bf16 = name && strcmp(name, "bf16") == 0;
+    if (name && !bf16 && strcmp(name, "float32") != 0)
+        return loom_fail(error, LOOM_INVALID, "the precision \"%.32s\" is neither float32 nor bf16", name);
+    v->allowed = bf16 ? &bf16_tolerances : &float32_tolerances;
+    return loom_model_set_precision(&v->model, bf16 ? LOOM_PRECISION_BF16 : LOOM_PRECISION_FLOAT32, error);
+}
+
+static loom_status open_folder(struct verify *v, const char *folder, const struct loom_verify_options *options,
+                               struct loom_error *error) {
+    loom_status status = loom_model_read(&v->model, folder, options->threads, error);
+    if (status == LOOM_OK)
+        status = choose_precision(v, options->precision, error);
     if (status)
         return status;
     v->model.net.config.dropout = 0; /* references are computed without */
@@ -502,10 +520,10 @@ static void close_all(struct verify *v) {
     free(v->states[LAST_STEP]);
 }
 
-loom_status loom_verify(const char *folder, int threads, loom_verify_function on_row, void *user, bool *passed,
-                        struct loom_error *error) {
+loom_status loom_verify(const char *folder, const struct loom_verify_options *options, loom_verify_function on_row,
+                        void *user, bool *passed, struct loom_error *error) {
     struct verify v = {.on_row = on_row, .user = user, .passed = true};
-    loom_status status = open_folder(&v, folder, threads, error);
+    loom_status status = open_folder(&v, folder, options, error);
     if (status == LOOM_OK)
         status = verify_all_logits(&v, error);
     if (status == LOOM_OK && v.targets) {

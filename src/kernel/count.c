@@ -20,6 +20,12 @@ static const struct loom_kernels *charge_array(const struct loom_kernels *k, dou
     return charge(k, each * (double)rows * (double)cols);
 }
 
+/* Rounding costs no operation. */
+static bool count_set_precision(const struct loom_kernels *k, enum loom_precision precision) {
+    const struct loom_kernels *inner = charge(k, 0);
+    return inner == NULL || inner->set_precision(inner, precision);
+}
+
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static void *count_alloc(const struct loom_kernels *k, size_t bytes) {
@@ -394,6 +400,7 @@ static void count_adamw(const struct loom_kernels *k, const struct loom_adamw *o
 void loom_counter_init(struct loom_counter *counter, const struct loom_kernels *inner) {
     static const struct loom_kernels table = {
         .name = "count",
+        .set_precision = count_set_precision,
         .alloc = count_alloc,
         .release = count_release,
         .upload = count_upload,

@@ -27,6 +27,9 @@ struct loom_view {
     size_t batch, row, head; /* strides, in elements */
 };
 
+/* How a machine rounds the factors of its products. Sums are float32 in either, and so is everything in memory. */
+enum loom_precision { LOOM_PRECISION_FLOAT32, LOOM_PRECISION_BF16 };
+
 /* Matrix products over groups of rows. Rows offset[g] .. offset[g+1]-1 belong to group g, which has its own weight
  * matrix, the g-th of `groups` that lie one after another. offset == NULL means one group with all `rows`.
  * x has `rows` rows of n_in, y has `rows` rows of n_out, each weight matrix is (n_out, n_in), as in y = x W^T. */
@@ -34,6 +37,7 @@ struct loom_linear {
     size_t rows, n_in, n_out;
     size_t groups;
     const int *offset; /* (groups+1) or NULL */
+    bool exact;        /* float32 factors whatever the machine's precision: what chooses experts and halts tokens */
 };
 
 /* Causal attention of `queries` new rows over `keys` rows (the cache's, then the new ones): query i sees keys
@@ -74,6 +78,10 @@ struct loom_adamw {
 struct loom_kernels {
     const char *name; /* "ref", "cpu-avx512", ... */
     void *self;       /* what the machine keeps: threads, scratch, counters */
+
+    /* From now on products that are not exact, attention's among them, round their factors so; a new machine's are
+     * float32. False, and nothing changes, when this machine cannot. */
+    bool (*set_precision)(const struct loom_kernels *k, enum loom_precision precision);
 
     /* ---- memory -------------------------------------------------------------------------------------------------- */
     /* Zeroed, aligned to 64 bytes; NULL when there is none. release(NULL) is fine. */
@@ -232,10 +240,19 @@ struct loom_kernels {
 /* The complete table in plain C, one thread. */
 const struct loom_kernels *loom_kernels_ref(void);
 
-/* The same table with the overrides of this machine's processor: threads and SIMD, chosen at run time. `threads` 0
- * means one for each processor the process may use. NULL when memory is short; free with loom_kernels_cpu_close. */
+/* The same table with the overrides of this machine's processor: threads and SIMD, chosen at run time, the best that
+ * the processor has unless the environment's LOOM_MACHINE names an older one. `threads` 0 means one for each processor
+ * the process may use. NULL when memory is short; free with loom_kernels_cpu_close. */
 struct loom_kernels *loom_kernels_cpu_open(int threads);
 void loom_kernels_cpu_close(struct loom_kernels *k);
+
+/* Whether this processor runs the instruction set of that name; NULL is the best one. All it runs, in one sentence's
+ * part. */
+bool loom_kernels_cpu_has(const char *name);
+const char *loom_kernels_cpu_names(void);
+
+/* Whether the machine that loom_kernels_cpu_open opens has products in `precision`. */
+bool loom_kernels_cpu_multiplies(enum loom_precision precision);
 
 /* A decorator that counts floating-point operations and forwards to `inner`. With inner == NULL nothing is computed or
  * touched: a dry machine, which tells what a pass would cost (alloc answers NULL, sums 0, and count_below n: no token
@@ -248,7 +265,7 @@ struct loom_counter {
 
 void loom_counter_init(struct loom_counter *counter, const struct loom_kernels *inner);
 
-/* The float32 multiply-add rate this machine sustains from registers, in FLOP/s, measured now (about 50 ms). */
-double loom_kernels_cpu_peak(int threads);
+/* The multiply-add rate this machine sustains from registers, in FLOP/s, measured now (about 50 ms). */
+double loom_kernels_cpu_peak(int threads, enum loom_precision precision);
 
 #endif

@@ -120,7 +120,8 @@ static struct loom_halt halt_shape(const struct loom_pass *p, int t) {
 }
 
 static struct loom_linear halt_product(const struct loom_pass *p) {
-    return (struct loom_linear){.rows = loom_pass_rows(p), .n_in = (size_t)p->c->dim, .n_out = 1, .groups = 1};
+    return (struct loom_linear){
+        .rows = loom_pass_rows(p), .n_in = (size_t)p->c->dim, .n_out = 1, .groups = 1, .exact = true};
 }
 
 /* out += w h, and the halting state moves on. */

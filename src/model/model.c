@@ -9,17 +9,39 @@
 
 /* ---- the object -------------------------------------------------------------------------------------------------- */
 
+loom_status loom_machine_check(enum loom_precision precision, struct loom_error *error) {
+    const char *machine = getenv("LOOM_MACHINE");
+    if (!loom_kernels_cpu_has(machine))
+        return loom_fail(error, LOOM_INVALID, "LOOM_MACHINE=%.32s: this processor has %s", machine,
+                         loom_kernels_cpu_names());
+    if (!loom_kernels_cpu_multiplies(precision))
+        return loom_fail(error, LOOM_INVALID, "precision bf16: the machine \"%.32s\" has no such products",
+                         machine ? machine : loom_kernels_cpu_names());
+    return LOOM_OK;
+}
+
 loom_status loom_model_create(struct loom_model *model, const struct loom_config *config, int threads,
                               struct loom_error *error) {
-    *model = (struct loom_model){.k = loom_kernels_cpu_open(threads)};
+    *model = (struct loom_model){0};
+    loom_status status = loom_machine_check(LOOM_PRECISION_FLOAT32, error);
+    if (status)
+        return status;
+    model->k = loom_kernels_cpu_open(threads);
     if (!model->k)
         return loom_fail(error, LOOM_NO_MEMORY, "the machine's scratch: no memory");
-    loom_status status = loom_net_open(&model->net, config, error);
+    status = loom_net_open(&model->net, config, error);
     if (status)
         return status;
     size_t bytes = model->net.tensors.elements * sizeof *model->weights;
     model->weights = model->k->alloc(model->k, bytes);
     return model->weights ? LOOM_OK : loom_fail_memory(error, "weights", bytes);
+}
+
+loom_status loom_model_set_precision(struct loom_model *model, enum loom_precision precision,
+                                     struct loom_error *error) {
+    if (model->k->set_precision(model->k, precision))
+        return LOOM_OK;
+    return loom_fail(error, LOOM_INVALID, "precision bf16: the machine %s has no such products", model->k->name);
 }
 
 void loom_model_close(struct loom_model *model) {

@@ -21,10 +21,16 @@ struct loom_model {
 #define LOOM_BEST_FILE "best.json"
 #define LOOM_COMPLETE_FILE "COMPLETE"
 
+/* Whether the machine that a model would get is there and multiplies so; LOOM_INVALID when it is not. */
+loom_status loom_machine_check(enum loom_precision precision, struct loom_error *error);
+
 /* A model of a config with weights all zero; machine and memory are taken here. */
 loom_status loom_model_create(struct loom_model *model, const struct loom_config *config, int threads,
                               struct loom_error *error);
 void loom_model_close(struct loom_model *model);
+
+/* From now on the machine's products round so; LOOM_INVALID when it cannot. */
+loom_status loom_model_set_precision(struct loom_model *model, enum loom_precision precision, struct loom_error *error);
 
 /* The weights' host copy: from host to machine and back. */
 void loom_model_upload(struct loom_model *model, const real *host);

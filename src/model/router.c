@@ -12,7 +12,7 @@ struct loom_router loom_router_declare(struct loom_tensors *table, const struct 
 }
 
 static struct loom_linear logits_shape(const struct loom_router *r, size_t rows) {
-    return (struct loom_linear){.rows = rows, .n_in = r->dim, .n_out = r->experts, .groups = 1};
+    return (struct loom_linear){.rows = rows, .n_in = r->dim, .n_out = r->experts, .groups = 1, .exact = true};
 }
 
 /* offset's differences are the counts; they come to the host for the balance update and the report. */

@@ -3,7 +3,10 @@
 
 #include <string.h>
 
+#include "model/model.h"
+
 static const char *const decay_names[] = {"matrices", "all", NULL};
+static const char *const precision_names[] = {"float32", "bf16", "auto", NULL};
 static const double steps_big = 1e15, whole_big = 9007199254740992.0 /* 2^53 */;
 
 #define PLACE(field) offsetof(struct loom_recipe, field)
@@ -22,6 +25,7 @@ static const struct loom_key keys[] = {
     {"weight_decay", LOOM_KEY_REAL, PLACE(weight_decay), 0, 1e3, NULL, 0},
     {"decay", LOOM_KEY_CHOICE, PLACE(decay), 0, 0, decay_names, 0},
     {"grad_clip", LOOM_KEY_REAL, PLACE(grad_clip), 0, 1e9, NULL, 0},
+    {"precision", LOOM_KEY_CHOICE, PLACE(precision), 0, 0, precision_names, 0},
     {"router_bias_rate", LOOM_KEY_REAL, PLACE(router_bias_rate), 0, 1, NULL, 0},
     {"eval_interval", LOOM_KEY_UINT64, PLACE(eval_interval), 1, steps_big, NULL, 0},
     {"keep_checkpoints", LOOM_KEY_INT, PLACE(keep_checkpoints), 1, 1 << 20, NULL, 0},
@@ -57,6 +61,11 @@ loom_status loom_setup_check(struct loom_setup *setup, struct loom_error *error)
         r->seq_len = setup->config.max_seq_len;
     if (r->lr_decay_iters == 0)
         r->lr_decay_iters = r->max_iters;
+    if (r->precision == LOOM_TRAINING_AUTO)
+        r->precision = loom_kernels_cpu_multiplies(LOOM_PRECISION_BF16) ? LOOM_TRAINING_BF16 : LOOM_TRAINING_FLOAT32;
+    status = loom_machine_check((enum loom_precision)r->precision, error);
+    if (status)
+        return status;
     if (r->seq_len > setup->config.max_seq_len)
         return loom_fail(error, LOOM_INVALID, "seq_len %d is more than the model's longest sequence %d", r->seq_len,
                          setup->config.max_seq_len);

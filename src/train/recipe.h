@@ -2,11 +2,19 @@
 #ifndef LOOM_TRAIN_RECIPE_H
 #define LOOM_TRAIN_RECIPE_H
 
+#include "kernel/kernel.h"
 #include "model/config.h"
 
 enum loom_decay {
     LOOM_DECAY_MATRICES, /* weight decay on tensors of two or more dimensions, as nanoGPT */
     LOOM_DECAY_ALL       /* on every tensor, as the looped reference */
+};
+
+/* The format of products, forward and backward; weights, gradients and moments are float32 in each. */
+enum loom_training_precision {
+    LOOM_TRAINING_FLOAT32 = LOOM_PRECISION_FLOAT32,
+    LOOM_TRAINING_BF16 = LOOM_PRECISION_BF16,
+    LOOM_TRAINING_AUTO /* bf16 where the processor has it; loom_setup_check decides */
 };
 
 /* Keys carry nanoGPT's names where it has them. */
@@ -21,6 +29,7 @@ struct loom_recipe {
     double beta1, beta2, epsilon, weight_decay;
     int decay;               /* enum loom_decay */
     double grad_clip;        /* largest gradient norm; 0: no clipping */
+    int precision;           /* enum loom_training_precision */
     double router_bias_rate; /* step of the experts' selection bias towards an even load; 0: never moved */
     uint64_t eval_interval;  /* steps between validations, each followed by a checkpoint */
     int keep_checkpoints;    /* the newest ones kept, beside the best */

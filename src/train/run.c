@@ -250,7 +250,7 @@ static loom_status open_run(struct run *run, const struct loom_train_result *siz
         status = write_config(run, sizes, error);
     if (status == LOOM_OK)
         status = loom_metrics_open(&run->metrics, run->metrics_path, error);
-    run->peak = loom_kernels_cpu_peak(run->options->threads);
+    run->peak = loom_kernels_cpu_peak(run->options->threads, (enum loom_precision)run->setup.recipe.precision);
     return status;
 }
 

@@ -66,6 +66,9 @@ static loom_status open_parts(struct loom_trainer *t, int threads, struct loom_e
     loom_status status = loom_model_create(&t->model, &t->setup.config, threads, error);
     if (status)
         return status;
+    status = loom_model_set_precision(&t->model, (enum loom_precision)recipe->precision, error);
+    if (status)
+        return status;
     size_t bytes = t->model.net.tensors.elements * sizeof *t->gradients;
     loom_counter_init(&t->counter, t->model.k);
     const struct loom_kernels *k = &t->counter.kernels;

@@ -8,7 +8,8 @@
 #include "base/pool.h"
 #include "kernel/kernel.h"
 
-enum loom_cpu_level { LOOM_CPU_GENERIC, LOOM_CPU_AVX2, LOOM_CPU_AVX512, LOOM_CPU_LEVELS };
+/* LOOM_CPU_AVX512BF16 is what Zen 4 and Cooper Lake brought: products of bf16 and of int8 beside AVX-512. */
+enum loom_cpu_level { LOOM_CPU_GENERIC, LOOM_CPU_AVX2, LOOM_CPU_AVX512, LOOM_CPU_AVX512BF16, LOOM_CPU_LEVELS };
 
 /* Scratch of one thread, in floats: 1 MiB, which holds every kernel's blocks and suits a level-2 cache. */
 enum { LOOM_CPU_SCRATCH = 1 << 18 };
@@ -20,6 +21,8 @@ enum { LOOM_CPU_SMALL = 1 << 14 };
 struct loom_cpu {
     struct loom_kernels table;
     struct loom_pool *pool;
+    enum loom_cpu_level level;
+    bool bf16;      /* the precision of products */
     float *scratch; /* (threads, LOOM_CPU_SCRATCH) */
 };
 
@@ -36,6 +39,11 @@ typedef void (*loom_cpu_run)(const void *job, struct loom_cpu_part part);
  * alone, and parts run in any order. */
 void loom_cpu_share(const struct loom_kernels *k, size_t items, size_t cost, loom_cpu_run run, const void *job);
 
+/* Whether products that are not exact round to bf16. */
+static inline bool loom_cpu_bf16(const struct loom_kernels *k) {
+    return ((const struct loom_cpu *)k->self)->bf16;
+}
+
 /* How many threads will share so much work. */
 size_t loom_cpu_threads(const struct loom_kernels *k, size_t work);
 
@@ -49,10 +57,13 @@ struct loom_kernels *loom_kernels_cpu_open_at(enum loom_cpu_level level, int thr
 void loom_cpu_fill_generic(struct loom_kernels *table);
 void loom_cpu_fill_avx2(struct loom_kernels *table);
 void loom_cpu_fill_avx512(struct loom_kernels *table);
+void loom_cpu_fill_avx512bf16(struct loom_kernels *table);
 
 /* Multiplies and adds in registers `rounds` times; returns the floating-point operations done. */
 double loom_cpu_burn_generic(size_t rounds);
 double loom_cpu_burn_avx2(size_t rounds);
 double loom_cpu_burn_avx512(size_t rounds);
+double loom_cpu_burn_avx512bf16(size_t rounds);
+double loom_cpu_burn_bf16_avx512bf16(size_t rounds);
 
 #endif

@@ -1,9 +1,9 @@
 /* isa.h - what the instruction sets differ in.
  *
- * Every isa_*.c file is compiled once for each instruction set, with LOOM_ISA set to generic, avx2 or avx512 and the
- * compiler's flags for it. The code is the same: it is written with vectors of LANES floats and loops that the compiler
- * turns into such vectors. Only the names of what a file exports carry the instruction set. The whole machine computes
- * in float.
+ * Every isa_*.c file is compiled once for each instruction set, with LOOM_ISA set to generic, avx2, avx512 or
+ * avx512bf16 and the compiler's flags for it. The code is the same: it is written with vectors of LANES floats and
+ * loops that the compiler turns into such vectors. Only the names of what a file exports carry the instruction set. The
+ * whole machine computes in float.
  */
 #ifndef LOOM_KERNEL_CPU_ISA_H
 #define LOOM_KERNEL_CPU_ISA_H

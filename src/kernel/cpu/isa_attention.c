@@ -25,6 +25,7 @@ struct forward {
     struct loom_view out, q, key, value;
     float *lse;
     size_t chunks; /* of the queries of one head */
+    bool bf16;
 };
 
 /* One task: queries first .. first+queries-1 of one head; its accumulators and its block of keys, in scratch. */
@@ -134,12 +135,12 @@ static void add_strip(const struct forward *f, const struct chunk *s, size_t row
                       (struct loom_matrix){head_at(f->key, s->b, s->start, s->g), f->key.row, 1}, rows, width,
                       a->head_dim);
     else
-        loom_cpu_multiply(scores, (struct loom_matrix){query, f->q.row, 1}, panels_seen(s->keys, width), rows,
-                          a->head_dim);
+        loom_cpu_multiply_as(scores, (struct loom_matrix){query, f->q.row, 1}, panels_seen(s->keys, width), rows,
+                             a->head_dim);
     for (size_t r = 0; r < rows; r++)
         weigh(a, s, s->scores + r * s->block, row + r, width);
-    loom_cpu_multiply((struct loom_target){s->total + row * a->value_dim, a->value_dim, s->start > first},
-                      (struct loom_matrix){s->scores, s->block, 1}, s->values, rows, width);
+    loom_cpu_multiply_as((struct loom_target){s->total + row * a->value_dim, a->value_dim, s->start > first},
+                         (struct loom_matrix){s->scores, s->block, 1}, s->values, rows, width);
 }
 
 static void pack_block(const struct forward *f, struct chunk *s) {
@@ -147,8 +148,8 @@ static void pack_block(const struct forward *f, struct chunk *s) {
     const struct loom_matrix keys = {head_at(f->key, s->b, s->start, s->g), 1, f->key.row};
     const struct loom_matrix values = {head_at(f->value, s->b, s->start, s->g), f->value.row, 1};
     if (s->queries > FEW_QUERIES)
-        s->keys = loom_cpu_pack(s->packed_keys, keys, a->head_dim, s->width);
-    s->values = loom_cpu_pack(s->packed_values, values, s->width, a->value_dim);
+        s->keys = loom_cpu_pack_as(f->bf16, s->packed_keys, keys, a->head_dim, s->width);
+    s->values = loom_cpu_pack_as(f->bf16, s->packed_values, values, s->width, a->value_dim);
 }
 
 static void finish_row(const struct forward *f, const struct chunk *s, size_t row) {
@@ -190,7 +191,7 @@ static void attention(const struct loom_kernels *k, const struct loom_attention 
     const size_t chunks = (a->queries + CHUNK_QUERIES - 1) / CHUNK_QUERIES;
     const size_t work = least(a->queries, CHUNK_QUERIES) * a->keys * (a->head_dim + a->value_dim);
     loom_cpu_share(k, a->batch * a->heads * chunks, work / 32, run_part,
-                   &(struct forward){a, out, q, key, value, lse, chunks});
+                   &(struct forward){a, out, q, key, value, lse, chunks, loom_cpu_bf16(k)});
 }
 
 /* ---- rotary positions -------------------------------------------------------------------------------------------- */

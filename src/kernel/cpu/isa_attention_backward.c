@@ -21,6 +21,7 @@ struct backward {
     const struct loom_attention *a;
     struct loom_view dq, dk, dv, dout, out, q, key, value;
     const float *lse;
+    bool bf16;
 };
 
 /* One task's blocks: keys start .. start+width-1, queries first .. first+queries-1 of head h. */
@@ -64,17 +65,19 @@ static size_t first_query(const struct loom_attention *a, size_t j) {
 static void pack_keys(const struct backward *f, struct blocks *s) {
     const struct loom_attention *a = f->a;
     const float *key = head_at(f->key, s->b, s->start, s->g), *value = head_at(f->value, s->b, s->start, s->g);
-    s->keys_transposed = loom_cpu_pack(s->pack[0], (struct loom_matrix){key, 1, f->key.row}, a->head_dim, s->width);
+    s->keys_transposed =
+        loom_cpu_pack_as(f->bf16, s->pack[0], (struct loom_matrix){key, 1, f->key.row}, a->head_dim, s->width);
     s->values_transposed =
-        loom_cpu_pack(s->pack[1], (struct loom_matrix){value, 1, f->value.row}, a->value_dim, s->width);
-    s->keys = loom_cpu_pack(s->pack[2], (struct loom_matrix){key, f->key.row, 1}, s->width, a->head_dim);
+        loom_cpu_pack_as(f->bf16, s->pack[1], (struct loom_matrix){value, 1, f->value.row}, a->value_dim, s->width);
+    s->keys = loom_cpu_pack_as(f->bf16, s->pack[2], (struct loom_matrix){key, f->key.row, 1}, s->width, a->head_dim);
 }
 
 static void pack_queries(const struct backward *f, struct blocks *s) {
     const struct loom_attention *a = f->a;
     const float *q = head_at(f->q, s->b, s->first, s->h), *dout = head_at(f->dout, s->b, s->first, s->h);
-    s->q = loom_cpu_pack(s->pack[3], (struct loom_matrix){q, f->q.row, 1}, s->queries, a->head_dim);
-    s->dout = loom_cpu_pack(s->pack[4], (struct loom_matrix){dout, f->dout.row, 1}, s->queries, a->value_dim);
+    s->q = loom_cpu_pack_as(f->bf16, s->pack[3], (struct loom_matrix){q, f->q.row, 1}, s->queries, a->head_dim);
+    s->dout =
+        loom_cpu_pack_as(f->bf16, s->pack[4], (struct loom_matrix){dout, f->dout.row, 1}, s->queries, a->value_dim);
     for (size_t row = 0; row < s->queries; row++) {
         const float *left = dout + row * f->dout.row, *right = head_at(f->out, s->b, s->first + row, s->h);
         s->mean[row] = row_dot(left, right, a->value_dim);
@@ -114,34 +117,33 @@ static void differentiate(const struct backward *f, const struct blocks *s, size
 static void query_strip(const struct backward *f, const struct blocks *s, size_t row, size_t rows) {
     const struct loom_attention *a = f->a;
     const size_t i = s->first + row, last = keys_seen(a, i + rows - 1);
-    if (last <= s->start)
-        return;
-    const size_t width = least(last - s->start, s->width);
+    const size_t width = last > s->start ? least(last - s->start, s->width) : 0;
     const struct loom_matrix q = {head_at(f->q, s->b, i, s->h), f->q.row, 1};
     const struct loom_matrix dout = {head_at(f->dout, s->b, i, s->h), f->dout.row, 1};
     float *weights = s->weights + row * s->block, *slopes = s->slopes + row * s->block;
-    loom_cpu_multiply((struct loom_target){weights, s->block, false}, q, panels_seen(s->keys_transposed, width), rows,
-                      a->head_dim);
-    loom_cpu_multiply((struct loom_target){slopes, s->block, false}, dout, panels_seen(s->values_transposed, width),
-                      rows, a->value_dim);
+    loom_cpu_multiply_as((struct loom_target){weights, s->block, false}, q, panels_seen(s->keys_transposed, width),
+                         rows, a->head_dim);
+    loom_cpu_multiply_as((struct loom_target){slopes, s->block, false}, dout, panels_seen(s->values_transposed, width),
+                         rows, a->value_dim);
     for (size_t r = 0; r < rows; r++)
         differentiate(f, s, row + r, width);
     const bool add = s->start > first_key(a, s->b, i);
-    loom_cpu_multiply((struct loom_target){head_at(f->dq, s->b, i, s->h), f->dq.row, add},
-                      (struct loom_matrix){slopes, s->block, 1}, s->keys, rows, width);
+    loom_cpu_multiply_as((struct loom_target){head_at(f->dq, s->b, i, s->h), f->dq.row, add},
+                         (struct loom_matrix){slopes, s->block, 1}, s->keys, rows, width);
 }
 
 /* What the block of queries adds to dk and dv of keys `column` onwards of the block, at most TILE_ROWS: only queries
  * that see the first of them count. */
 static void key_strip(const struct backward *f, struct blocks *s, size_t column, size_t columns) {
     const size_t j = s->start + column, first = first_query(f->a, j);
-    const size_t skip = first > s->first ? least(first - s->first, s->queries) : 0;
+    /* An even number, as bf16 wants: the slopes and weights of the query before are zero. */
+    const size_t skip = first > s->first ? least(first - s->first, s->queries) / 2 * 2 : 0;
     const size_t depth = s->queries - skip, at = skip * s->block + column;
     s->q.first = s->dout.first = skip;
-    loom_cpu_multiply((struct loom_target){head_at(f->dk, s->b, j, s->g), f->dk.row, s->add},
-                      (struct loom_matrix){s->slopes + at, 1, s->block}, s->q, columns, depth);
-    loom_cpu_multiply((struct loom_target){head_at(f->dv, s->b, j, s->g), f->dv.row, s->add},
-                      (struct loom_matrix){s->weights + at, 1, s->block}, s->dout, columns, depth);
+    loom_cpu_multiply_as((struct loom_target){head_at(f->dk, s->b, j, s->g), f->dk.row, s->add},
+                         (struct loom_matrix){s->slopes + at, 1, s->block}, s->q, columns, depth);
+    loom_cpu_multiply_as((struct loom_target){head_at(f->dv, s->b, j, s->g), f->dv.row, s->add},
+                         (struct loom_matrix){s->weights + at, 1, s->block}, s->dout, columns, depth);
 }
 
 static void run_queries(const struct backward *f, struct blocks *s) {
@@ -213,7 +215,7 @@ static void attention_backward(const struct loom_kernels *k, const struct loom_a
     }
     const size_t share = a->heads / a->kv_heads;
     loom_cpu_share(k, a->batch * a->kv_heads, share * a->queries * a->keys * (a->head_dim + a->value_dim) / 32,
-                   run_part, &(struct backward){a, dq, dk, dv, dout, out, q, key, value, lse});
+                   run_part, &(struct backward){a, dq, dk, dv, dout, out, q, key, value, lse, loom_cpu_bf16(k)});
 }
 
 void LOOM_ISA_NAME(loom_cpu_fill_attention_backward)(struct loom_kernels *table) {

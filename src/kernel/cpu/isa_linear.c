@@ -10,8 +10,8 @@
 #include "kernel/cpu/isa_fill.h"
 #include "kernel/cpu/isa_tile.h"
 
-/* A packed block is at most DEPTH x COLUMNS: 384 KiB, within a small level-2 cache. */
-enum { DEPTH = 512, COLUMNS = 192 };
+/* A packed block is at most DEPTH x COLUMNS: 384 KiB, within a small level-2 cache. In bf16 more of the depth fits. */
+enum { DEPTH = 512, DEPTH_BF16 = 768, COLUMNS = 192 };
 
 /* Up to so many rows are dot products; so are up to so many columns left over beyond whole vectors. */
 enum { DOT_ROWS_LIMIT = 6, DOT_COLUMNS_LIMIT = LANES / 4 };
@@ -24,6 +24,7 @@ struct product {
     struct loom_target c;
     struct loom_matrix a, b;
     size_t rows, columns, depth;
+    bool bf16;
 };
 
 enum kind { FORWARD, INPUT, WEIGHT };
@@ -31,6 +32,7 @@ enum kind { FORWARD, INPUT, WEIGHT };
 /* The three factors of one call. */
 struct call {
     enum kind kind;
+    bool bf16;
     const struct loom_linear *shape;
     float *c;
     const float *a, *b;
@@ -53,21 +55,24 @@ static struct product product_of(const struct call *call, size_t g) {
                                 {call->b + matrix, 1, n_in},
                                 rows,
                                 n_out,
-                                n_in};
+                                n_in,
+                                call->bf16};
     case INPUT:
         return (struct product){{call->c + start * n_in, n_in, call->accumulate},
                                 {call->a + start * n_out, n_out, 1},
                                 {call->b + matrix, n_in, 1},
                                 rows,
                                 n_in,
-                                n_out};
+                                n_out,
+                                call->bf16};
     default:
         return (struct product){{call->c + matrix, n_in, true},
                                 {call->a + start * n_out, 1, n_out},
                                 {call->b + start * n_in, n_in, 1},
                                 n_out,
                                 n_in,
-                                rows};
+                                rows,
+                                call->bf16};
     }
 }
 
@@ -94,13 +99,13 @@ static void multiply_dots_transposed(struct product p) {
 
 /* The depth is cut evenly, and later parts add to the first. */
 static void multiply_packed(struct product p, float *scratch) {
-    const size_t blocks = (p.depth + DEPTH - 1) / DEPTH;
+    const size_t most = p.bf16 ? DEPTH_BF16 : DEPTH, blocks = (p.depth + most - 1) / most;
     for (size_t block = 0, k = 0; block < blocks; block++) {
         const size_t depth = (p.depth - k) / (blocks - block);
         struct loom_matrix a = {p.a.data + k * p.a.column, p.a.row, p.a.column};
         struct loom_matrix b = {p.b.data + k * p.b.row, p.b.row, p.b.column};
-        struct loom_panels panels = loom_cpu_pack(scratch, b, depth, p.columns);
-        loom_cpu_multiply(p.c, a, panels, p.rows, depth);
+        struct loom_panels panels = loom_cpu_pack_as(p.bf16, scratch, b, depth, p.columns);
+        loom_cpu_multiply_as(p.c, a, panels, p.rows, depth);
         p.c.accumulate = true;
         k += depth;
     }
@@ -173,8 +178,9 @@ static void run_part(const void *job, struct loom_cpu_part part) {
         run_task(job, task, part.scratch);
 }
 
-static void run(const struct loom_kernels *k, const struct call *call) {
+static void run(const struct loom_kernels *k, struct call *call) {
     const struct loom_linear *s = call->shape;
+    call->bf16 = loom_cpu_bf16(k) && !s->exact;
     const size_t work = s->rows * s->n_in * s->n_out / 32;
     const struct cut_call job = {call, cut_of(call, loom_cpu_threads(k, work))};
     const size_t tasks = job.cut.groups * job.cut.blocks * job.cut.chunks;
@@ -183,17 +189,17 @@ static void run(const struct loom_kernels *k, const struct call *call) {
 
 static void linear(const struct loom_kernels *k, const struct loom_linear *s, real *y, const real *x, const real *w,
                    bool accumulate) {
-    run(k, &(struct call){FORWARD, s, y, x, w, accumulate});
+    run(k, &(struct call){FORWARD, false, s, y, x, w, accumulate});
 }
 
 static void linear_input(const struct loom_kernels *k, const struct loom_linear *s, real *dx, const real *dy,
                          const real *w, bool accumulate) {
-    run(k, &(struct call){INPUT, s, dx, dy, w, accumulate});
+    run(k, &(struct call){INPUT, false, s, dx, dy, w, accumulate});
 }
 
 static void linear_weight(const struct loom_kernels *k, const struct loom_linear *s, real *dw, const real *dy,
                           const real *x) {
-    run(k, &(struct call){WEIGHT, s, dw, dy, x, true});
+    run(k, &(struct call){WEIGHT, false, s, dw, dy, x, true});
 }
 
 void LOOM_ISA_NAME(loom_cpu_fill_linear)(struct loom_kernels *table) {

@@ -7,11 +7,15 @@
 #ifndef LOOM_KERNEL_CPU_ISA_TILE_H
 #define LOOM_KERNEL_CPU_ISA_TILE_H
 
+#include <stdint.h>
+
 #include "kernel/cpu/isa.h"
 
 #define loom_cpu_pack LOOM_ISA_NAME(loom_cpu_pack)
 #define loom_cpu_multiply LOOM_ISA_NAME(loom_cpu_multiply)
 #define loom_cpu_dots LOOM_ISA_NAME(loom_cpu_dots)
+#define loom_cpu_pack_bf16 LOOM_ISA_NAME(loom_cpu_pack_bf16)
+#define loom_cpu_multiply_bf16 LOOM_ISA_NAME(loom_cpu_multiply_bf16)
 
 /* Element (i,j) is data[i*row + j*column]. */
 struct loom_matrix {
@@ -25,6 +29,7 @@ struct loom_matrix {
 struct loom_panels {
     const float *data;
     size_t depth, first, columns;
+    bool bf16; /* an element is a word of two; `first` is even */
 };
 
 /* Where a product goes: row i starts at data + i*row. */
@@ -46,6 +51,34 @@ struct loom_panels loom_cpu_pack(float *to, struct loom_matrix b, size_t depth, 
 /* c = a b or += : c (rows, b.columns), a (rows, depth), b's rows b.first .. b.first+depth-1. Each element is one sum in
  * the order of the depth. */
 void loom_cpu_multiply(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows, size_t depth);
+
+/* The same with both factors rounded to bf16, where this instruction set has it. */
+struct loom_panels loom_cpu_pack_bf16(float *to, struct loom_matrix b, size_t depth, size_t columns);
+void loom_cpu_multiply_bf16(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows,
+                            size_t depth);
+
+/* One of the two formats. */
+static inline struct loom_panels loom_cpu_pack_as(bool bf16, float *to, struct loom_matrix b, size_t depth,
+                                                  size_t columns) {
+#if defined(__AVX512BF16__)
+    if (bf16)
+        return loom_cpu_pack_bf16(to, b, depth, columns);
+#endif
+    (void)bf16;
+    return loom_cpu_pack(to, b, depth, columns);
+}
+
+/* In the format of b. */
+static inline void loom_cpu_multiply_as(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows,
+                                        size_t depth) {
+#if defined(__AVX512BF16__)
+    if (b.bf16) {
+        loom_cpu_multiply_bf16(c, a, b, rows, depth);
+        return;
+    }
+#endif
+    loom_cpu_multiply(c, a, b, rows, depth);
+}
 
 /* c = x w^T or += without packing: x (rows, depth) and w (columns, depth) have contiguous rows; element (i,j) goes to
  * c.data[i*c.row + j*c_column]. For few rows, where w is read once. */

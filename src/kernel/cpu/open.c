@@ -15,6 +15,9 @@ static const size_t cache_line = 64;
 bool loom_cpu_supports(enum loom_cpu_level level) {
 #if defined(__x86_64__)
     __builtin_cpu_init();
+    if (level == LOOM_CPU_AVX512BF16)
+        return loom_cpu_supports(LOOM_CPU_AVX512) && __builtin_cpu_supports("avx512bf16") &&
+               __builtin_cpu_supports("avx512vnni");
     if (level == LOOM_CPU_AVX512)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
@@ -25,16 +28,41 @@ bool loom_cpu_supports(enum loom_cpu_level level) {
     return level == LOOM_CPU_GENERIC;
 }
 
-static enum loom_cpu_level best_level(void) {
-    enum loom_cpu_level level = LOOM_CPU_GENERIC;
+static const char *const level_names[LOOM_CPU_LEVELS] = {"generic", "avx2", "avx512", "avx512bf16"};
+
+/* What the processor runs of that name, or the best without a name; LOOM_CPU_LEVELS when there is none. */
+static enum loom_cpu_level find_level(const char *name) {
+    enum loom_cpu_level level = LOOM_CPU_LEVELS;
     for (int i = 0; i < LOOM_CPU_LEVELS; i++)
-        level = loom_cpu_supports((enum loom_cpu_level)i) ? (enum loom_cpu_level)i : level;
+        if (loom_cpu_supports((enum loom_cpu_level)i) && (name == NULL || strcmp(name, level_names[i]) == 0))
+            level = (enum loom_cpu_level)i;
     return level;
+}
+
+bool loom_kernels_cpu_has(const char *name) {
+    return find_level(name) != LOOM_CPU_LEVELS;
+}
+
+const char *loom_kernels_cpu_names(void) {
+    static const char *const lists[LOOM_CPU_LEVELS] = {"generic", "generic, avx2", "generic, avx2, avx512",
+                                                       "generic, avx2, avx512, avx512bf16"};
+    return lists[find_level(NULL)];
+}
+
+/* The level to open: the environment's where it names one, so that every command can be run as on an older processor.
+ */
+static enum loom_cpu_level chosen_level(void) {
+    const char *name = getenv("LOOM_MACHINE");
+    return find_level(loom_kernels_cpu_has(name) ? name : NULL);
 }
 
 static void fill_table(struct loom_kernels *table, enum loom_cpu_level level) {
     switch (level) {
 #if defined(__x86_64__)
+    case LOOM_CPU_AVX512BF16:
+        table->name = "cpu-avx512bf16";
+        loom_cpu_fill_avx512bf16(table);
+        break;
     case LOOM_CPU_AVX512:
         table->name = "cpu-avx512";
         loom_cpu_fill_avx512(table);
@@ -53,6 +81,18 @@ static void fill_table(struct loom_kernels *table, enum loom_cpu_level level) {
 
 static size_t round_up(size_t value, size_t unit) {
     return (value + unit - 1) / unit * unit;
+}
+
+static bool cpu_set_precision(const struct loom_kernels *k, enum loom_precision precision) {
+    struct loom_cpu *cpu = k->self;
+    if (precision == LOOM_PRECISION_BF16 && cpu->level < LOOM_CPU_AVX512BF16)
+        return false;
+    cpu->bf16 = precision == LOOM_PRECISION_BF16;
+    return true;
+}
+
+bool loom_kernels_cpu_multiplies(enum loom_precision precision) {
+    return precision == LOOM_PRECISION_FLOAT32 || chosen_level() >= LOOM_CPU_AVX512BF16;
 }
 
 static void *cpu_alloc(const struct loom_kernels *k, size_t bytes) {
@@ -132,6 +172,8 @@ struct loom_kernels *loom_kernels_cpu_open_at(enum loom_cpu_level level, int thr
         return NULL;
     cpu->table = *loom_kernels_ref();
     cpu->table.self = cpu;
+    cpu->level = level;
+    cpu->table.set_precision = cpu_set_precision;
     cpu->table.alloc = cpu_alloc;
     cpu->table.release = cpu_release;
     fill_table(&cpu->table, level);
@@ -146,7 +188,7 @@ struct loom_kernels *loom_kernels_cpu_open_at(enum loom_cpu_level level, int thr
 }
 
 struct loom_kernels *loom_kernels_cpu_open(int threads) {
-    return loom_kernels_cpu_open_at(best_level(), threads);
+    return loom_kernels_cpu_open_at(chosen_level(), threads);
 }
 
 void loom_kernels_cpu_close(struct loom_kernels *k) {
@@ -156,9 +198,17 @@ void loom_kernels_cpu_close(struct loom_kernels *k) {
 
 /* ---- the peak ---------------------------------------------------------------------------------------------------- */
 
-static double burn(enum loom_cpu_level level, size_t rounds) {
+static double burn(enum loom_cpu_level level, bool bf16, size_t rounds) {
+#if defined(__x86_64__)
+    if (bf16)
+        return loom_cpu_burn_bf16_avx512bf16(rounds);
+#else
+    (void)bf16;
+#endif
     switch (level) {
 #if defined(__x86_64__)
+    case LOOM_CPU_AVX512BF16:
+        return loom_cpu_burn_avx512bf16(rounds);
     case LOOM_CPU_AVX512:
         return loom_cpu_burn_avx512(rounds);
     case LOOM_CPU_AVX2:
@@ -178,6 +228,7 @@ static double seconds(void) {
 /* A task burns until the window ends, and tells how much. */
 struct window {
     enum loom_cpu_level level;
+    bool bf16;
     double end;
     double *flops; /* (tasks) */
 };
@@ -187,14 +238,14 @@ static void burn_window(void *job, size_t task, int worker) {
     const struct window *w = job;
     (void)worker;
     for (w->flops[task] = 0; seconds() < w->end;)
-        w->flops[task] += burn(w->level, ROUNDS);
+        w->flops[task] += burn(w->level, w->bf16, ROUNDS);
 }
 
 /* FLOP/s over one window of all threads. */
-static double burn_rate(struct loom_pool *pool, double *flops) {
+static double burn_rate(struct loom_pool *pool, bool bf16, double *flops) {
     const double length = 0.005, start = seconds();
     const size_t threads = (size_t)loom_pool_threads(pool);
-    struct window w = {best_level(), start + length, flops};
+    struct window w = {chosen_level(), bf16, start + length, flops};
     double total = 0;
     loom_pool_run(pool, threads, burn_window, &w);
     for (size_t i = 0; i < threads; i++)
@@ -203,13 +254,13 @@ static double burn_rate(struct loom_pool *pool, double *flops) {
 }
 
 /* The best of several short windows: other programs on the machine only ever take away. */
-double loom_kernels_cpu_peak(int threads) {
+double loom_kernels_cpu_peak(int threads, enum loom_precision precision) {
     enum { WINDOWS = 10 };
     struct loom_pool *pool = loom_pool_open(threads_of(threads));
     double *flops = pool != NULL ? calloc((size_t)loom_pool_threads(pool), sizeof *flops) : NULL;
     double best = 0;
     for (int i = 0; flops != NULL && i < WINDOWS; i++) {
-        const double rate = burn_rate(pool, flops);
+        const double rate = burn_rate(pool, precision == LOOM_PRECISION_BF16, flops);
         best = rate > best ? rate : best;
     }
     free(flops);

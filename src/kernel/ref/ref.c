@@ -1,9 +1,16 @@
 /* ref.c - the table of the plain C machine. */
 #include "kernel/ref/ref.h"
 
+/* One precision, real's own. */
+bool loom_ref_set_precision(const struct loom_kernels *k, enum loom_precision precision) {
+    (void)k;
+    return precision == LOOM_PRECISION_FLOAT32;
+}
+
 const struct loom_kernels *loom_kernels_ref(void) {
     static const struct loom_kernels table = {
         .name = "ref",
+        .set_precision = loom_ref_set_precision,
         .alloc = loom_ref_alloc,
         .release = loom_ref_release,
         .upload = loom_ref_transfer,

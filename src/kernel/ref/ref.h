@@ -28,6 +28,9 @@ static inline double loom_ref_sigmoid(double z) {
     return 1 / (1 + exp(-z));
 }
 
+/* ref.c */
+bool loom_ref_set_precision(const struct loom_kernels *k, enum loom_precision precision);
+
 /* arrays.c */
 void *loom_ref_alloc(const struct loom_kernels *k, size_t bytes);
 void loom_ref_release(const struct loom_kernels *k, void *memory);

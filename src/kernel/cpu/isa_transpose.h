@@ -1,0 +1,45 @@
+/* isa_transpose.h - a square of vectors turned on its diagonal, for packing. */
+#ifndef LOOM_KERNEL_CPU_ISA_TRANSPOSE_H
+#define LOOM_KERNEL_CPU_ISA_TRANSPOSE_H
+
+#include "kernel/cpu/isa.h"
+
+/* The lower and the upper halves of two vectors, alternating: a0 b0 a1 b1 ... */
+static inline vec interleave_low(vec a, vec b) {
+#if defined(__AVX512F__)
+    return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+#elif defined(__AVX2__)
+    return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+#else
+    return __builtin_shufflevector(a, b, 0, 4, 1, 5);
+#endif
+}
+
+static inline vec interleave_high(vec a, vec b) {
+#if defined(__AVX512F__)
+    return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+#elif defined(__AVX2__)
+    return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+#else
+    return __builtin_shufflevector(a, b, 2, 6, 3, 7);
+#endif
+}
+
+/* Transposes LANES x LANES: each round is a perfect shuffle of all elements, and log2(LANES) of them swap the row's
+ * bits of an element's position with the column's. */
+static inline void transpose(vec block[LANES]) {
+    LOOM_UNROLL
+    for (int round = 1; round < LANES; round *= 2) {
+        vec next[LANES];
+        LOOM_UNROLL
+        for (int i = 0; i < LANES / 2; i++) {
+            next[2 * i] = interleave_low(block[i], block[i + LANES / 2]);
+            next[2 * i + 1] = interleave_high(block[i], block[i + LANES / 2]);
+        }
+        LOOM_UNROLL
+        for (int i = 0; i < LANES; i++)
+            block[i] = next[i];
+    }
+}
+
+#endif
