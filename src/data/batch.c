@@ -22,8 +22,8 @@ void loom_batch_draw(const struct loom_tokens *tokens, uint64_t seed, uint64_t s
     const struct loom_random stream = {seed, LOOM_RANDOM_BATCH};
     for (size_t row = 0; row < batch; row++) {
         uint64_t start = loom_random_below(stream, step * batch + row, tokens->counts[LOOM_SPLIT_TRAIN] - seq_len);
-        loom_tokens_get(tokens, LOOM_SPLIT_TRAIN, start, seq_len, inputs + row * seq_len);
-        loom_tokens_get(tokens, LOOM_SPLIT_TRAIN, start + 1, seq_len, targets + row * seq_len);
+        loom_tokens_get(tokens, LOOM_SPLIT_TRAIN, start, seq_len, inputs + row * seq_len, NULL);
+        loom_tokens_get(tokens, LOOM_SPLIT_TRAIN, start + 1, seq_len, targets + row * seq_len, NULL);
     }
 }
 
@@ -37,8 +37,8 @@ static size_t validation_window(const struct loom_tokens *tokens, uint64_t windo
     uint64_t start = window * seq_len, predicted = tokens->counts[LOOM_SPLIT_VAL] - 1;
     uint64_t left = start < predicted ? predicted - start : 0;
     size_t size = left < seq_len ? (size_t)left : seq_len;
-    loom_tokens_get(tokens, LOOM_SPLIT_VAL, start, size, inputs);
-    loom_tokens_get(tokens, LOOM_SPLIT_VAL, start + 1, size, targets);
+    loom_tokens_get(tokens, LOOM_SPLIT_VAL, start, size, inputs, NULL);
+    loom_tokens_get(tokens, LOOM_SPLIT_VAL, start + 1, size, targets, NULL);
     for (size_t i = size; i < seq_len; i++) {
         inputs[i] = 0;
         targets[i] = -1;

@@ -60,6 +60,8 @@ static loom_status encode_piece(void *state, const struct loom_piece *piece, str
     encoding->total += encoding->ids.count;
     if (!encoding->writer)
         return LOOM_OK;
+    if (piece->offset == 0)
+        loom_tokens_begin(encoding->writer);
     return loom_tokens_put(encoding->writer, encoding->ids.data, encoding->ids.count, error);
 }
 

@@ -1,9 +1,10 @@
 /* tokens.h - the token folder: text as arrays of token ids, ready to be drawn from.
  *
  *   train-00000.bin ...   token ids, uint16 little-endian when the vocabulary fits, else uint32; at most 2^28 a shard
- *   val-00000.bin ...     the validation split
- *   tokenizer.json        what the ids mean
- *   manifest.json         counts, bytes, sources and SHA-256 hashes; written last
+ *   train-00000.doc ...   beside each shard: uint64 little-endian offsets of the tokens in it at which a document
+ * begins, ascending; a document that goes on from the shard before has no entry val-00000.bin ...     the validation
+ * split, and its .doc files tokenizer.json        what the ids mean manifest.json         counts, bytes, sources and
+ * SHA-256 hashes; written last
  *
  * The folder is written under a temporary name beside its place and renamed when whole. */
 #ifndef LOOM_DATA_TOKENS_H
@@ -16,6 +17,9 @@
 enum loom_split { LOOM_SPLIT_TRAIN, LOOM_SPLIT_VAL, LOOM_SPLITS };
 
 #define LOOM_MANIFEST_FILE "manifest.json"
+#define LOOM_SHARD_SUFFIX ".bin"
+#define LOOM_DOCUMENTS_SUFFIX ".doc"
+enum { LOOM_TOKENS_VERSION = 2 }; /* of the folder's form */
 
 /* The most tokens in one file: 0.5 or 1 GiB. */
 #define LOOM_SHARD_TOKENS ((uint64_t)1 << 28)
@@ -36,6 +40,8 @@ loom_status loom_tokens_check_free(const char *out, struct loom_error *error);
  * become the training split, all others the validation split; a shard holds at most shard_tokens (at least 1). */
 loom_status loom_tokens_create(const char *out, const struct loom_tokenizer *tokenizer, uint64_t train_tokens,
                                uint64_t shard_tokens, struct loom_tokens_writer **writer, struct loom_error *error);
+/* The next token that is put begins a document. */
+void loom_tokens_begin(struct loom_tokens_writer *writer);
 /* Appends ids, each of the tokenizer's vocabulary. */
 loom_status loom_tokens_put(struct loom_tokens_writer *writer, const int *tokens, size_t count,
                             struct loom_error *error);
@@ -48,29 +54,52 @@ void loom_tokens_close(struct loom_tokens_writer *writer);
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 struct loom_shard {
-    struct loom_map map;
-    uint64_t tokens;
+    char *path;
+    struct loom_map map;       /* ids */
+    struct loom_map documents; /* offsets of the tokens at which documents begin */
+    uint64_t tokens, n_documents;
+    uint64_t first; /* where its first token lies in its split */
     enum loom_split split;
 };
 
 /* An open token folder. */
 struct loom_tokens {
-    uint64_t counts[LOOM_SPLITS]; /* tokens */
-    uint64_t bytes[LOOM_SPLITS];  /* of source text */
-    size_t width;                 /* bytes of one token: 2 or 4 */
+    uint64_t counts[LOOM_SPLITS];    /* tokens */
+    uint64_t bytes[LOOM_SPLITS];     /* of source text */
+    uint64_t documents[LOOM_SPLITS]; /* that begin in the split */
+    size_t width;                    /* bytes of one token: 2 or 4 */
+    uint32_t vocab_size;
     struct loom_tokenizer *tokenizer;
     char sha256[LOOM_SHA256_TEXT]; /* of the token data, from the manifest */
-    struct loom_shard *shards;
+    struct loom_shard *shards;     /* split by split, each in the order of the text */
     size_t n_shards;
+    size_t begin[LOOM_SPLITS + 1]; /* split s has the shards begin[s] .. begin[s+1]-1 */
 };
 
-/* Opens a token folder and holds it against its manifest: types, sizes, counts, the tokenizer, and every token id
- * against the vocabulary. The hashes are recorded, not recomputed. */
+/* Opens a token folder and holds it against its manifest: types, sizes, counts, the tokenizer, and loom_tokens_check.
+ * The hashes are recorded, not recomputed. */
 loom_status loom_tokens_open(const char *folder, struct loom_tokens **tokens, struct loom_error *error);
 void loom_tokens_free(struct loom_tokens *tokens);
 
-/* Copies tokens [position, position + count) of a split, which must lie within it, to out (count). */
-void loom_tokens_get(const struct loom_tokens *tokens, enum loom_split split, uint64_t position, size_t count,
-                     int *out);
+/* Reads all of the folder: every id against the vocabulary, every document's place against its shard. */
+loom_status loom_tokens_check(const struct loom_tokens *tokens, struct loom_error *error);
+
+/* Whether ids mean the same texts as those of `tokenizer`. LOOM_INVALID says where they differ; `name` is the folder's,
+ * `whose` the tokenizer's. */
+loom_status loom_tokens_check_tokenizer(const struct loom_tokens *tokens, const char *name,
+                                        const struct loom_tokenizer *tokenizer, const char *whose,
+                                        struct loom_error *error);
+
+/* Copies tokens [position, position + count) of a split, which must lie within it, to out (count). LOOM_FAILED names an
+ * id that is outside the vocabulary; then out holds nothing of use. */
+loom_status loom_tokens_get(const struct loom_tokens *tokens, enum loom_split split, uint64_t position, size_t count,
+                            int *out, struct loom_error *error);
+
+/* Of the same tokens, first (count): the index, among them, of the first that is of the i-th's document. */
+void loom_tokens_first(const struct loom_tokens *tokens, enum loom_split split, uint64_t position, size_t count,
+                       int *first);
+
+/* The offset in its shard of the index-th document that begins there. */
+uint64_t loom_shard_document(const struct loom_shard *shard, uint64_t index);
 
 #endif

@@ -1,6 +1,7 @@
 /* tokens_read.c - opens a token folder and copies windows out of it, see tokens.h.
  *
- * All that training leans on is checked here once, so that drawing a batch cannot fail. */
+ * What a manifest says is checked before anything leans on it. Ids are checked whenever they are read, so that none
+ * outside the vocabulary reaches a model; a small folder is read through at once. */
 #include "data/tokens.h"
 
 #include <inttypes.h>
@@ -27,6 +28,9 @@ static loom_status read_counts(struct loom_tokens *tokens, const json_t *manifes
         status = read_count(manifest, is_train ? "train_tokens" : "val_tokens", name, &tokens->counts[split], error);
         if (status == LOOM_OK)
             status = read_count(manifest, is_train ? "train_bytes" : "val_bytes", name, &tokens->bytes[split], error);
+        if (status == LOOM_OK)
+            status = read_count(manifest, is_train ? "train_documents" : "val_documents", name,
+                                &tokens->documents[split], error);
     }
     return status;
 }
@@ -50,7 +54,13 @@ static loom_status check_format(const json_t *manifest, const char *name, struct
     loom_status status = loom_json_string(manifest, "format", name, &format, error);
     if (status == LOOM_OK && strcmp(format, "loom-tokens") != 0)
         status = loom_fail(error, LOOM_FAILED, "%s: \"format\" is \"%.64s\", not \"loom-tokens\"", name, format);
-    return status == LOOM_OK ? loom_json_integer(manifest, "version", name, 1, 1, &version, error) : status;
+    if (status == LOOM_OK)
+        status = loom_json_integer(manifest, "version", name, 1, INT32_MAX, &version, error);
+    if (status == LOOM_OK && version != LOOM_TOKENS_VERSION)
+        status = loom_fail(error, LOOM_FAILED,
+                           "%s: \"version\" is %" PRId64 ", and this program reads %d: prepare the text again", name,
+                           version, LOOM_TOKENS_VERSION);
+    return status;
 }
 
 /* The width in bytes of the manifest's dtype, which must be the one that the vocabulary asks for. */
@@ -78,6 +88,7 @@ static loom_status read_numbers(struct loom_tokens *tokens, const json_t *manife
     if (status == LOOM_OK && vocab_size != expected)
         status = loom_fail(error, LOOM_FAILED, "%s: \"vocab_size\" is %" PRId64 ", but %s beside it has %d tokens",
                            name, vocab_size, LOOM_TOKENIZER_FILE, expected);
+    tokens->vocab_size = (uint32_t)expected;
     if (status == LOOM_OK)
         status = read_width(manifest, name, expected, &tokens->width, error);
     if (status == LOOM_OK)
@@ -95,32 +106,46 @@ static uint32_t load(const unsigned char *data, size_t width, uint64_t index) {
     return width == 2 ? low : low | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 }
 
-/* The largest id first, in a loop that the compiler vectorises; only a bad shard is walked a second time. */
-static loom_status check_ids(const struct loom_shard *shard, size_t width, uint32_t vocab_size, const char *path,
-                             struct loom_error *error) {
-    uint32_t largest = 0;
-    for (uint64_t i = 0; i < shard->tokens; i++) {
-        uint32_t id = load(shard->map.data, width, i);
-        largest = id > largest ? id : largest;
-    }
-    if (shard->tokens == 0 || largest < vocab_size)
-        return LOOM_OK;
-    uint64_t at = 0;
-    while (load(shard->map.data, width, at) < vocab_size)
-        at++;
-    return loom_fail(error, LOOM_FAILED, "%s: token %" PRIu64 " is %" PRIu32 ", outside the vocabulary of %" PRIu32,
-                     path, at, load(shard->map.data, width, at), vocab_size);
+uint64_t loom_shard_document(const struct loom_shard *shard, uint64_t index) {
+    const unsigned char *at = shard->documents.data + index * sizeof(uint64_t);
+    uint64_t offset = 0;
+    for (size_t byte = 0; byte < sizeof offset; byte++)
+        offset |= (uint64_t)at[byte] << (8 * byte);
+    return offset;
 }
 
-static loom_status map_shard(const struct loom_tokens *tokens, struct loom_shard *shard, const char *path,
-                             struct loom_error *error) {
-    loom_status status = loom_map_open(path, &shard->map, error);
+/* Maps a file that must hold `count` items of `width` bytes. */
+static loom_status map_file(const char *path, uint64_t count, size_t width, const char *items, struct loom_map *map,
+                            struct loom_error *error) {
+    loom_status status = loom_map_open(path, map, error);
+    if (status == LOOM_OK && (map->size % width != 0 || map->size / width != count))
+        status = loom_fail(error, LOOM_FAILED, "%s has %zu bytes, but its %" PRIu64 " %s need %" PRIu64, path,
+                           map->size, count, items, count * width);
+    return status;
+}
+
+/* "train-00000.doc" for "train-00000.bin"; NULL when memory is short. */
+static char *documents_path(const char *path) {
+    size_t length = strlen(path) - strlen(LOOM_SHARD_SUFFIX);
+    char *made = malloc(length + sizeof LOOM_DOCUMENTS_SUFFIX);
+    if (made) {
+        memcpy(made, path, length);
+        memcpy(made + length, LOOM_DOCUMENTS_SUFFIX, sizeof LOOM_DOCUMENTS_SUFFIX);
+    }
+    return made;
+}
+
+static loom_status map_shard(const struct loom_tokens *tokens, struct loom_shard *shard, struct loom_error *error) {
+    const char *items = tokens->width == 2 ? "tokens of uint16" : "tokens of uint32";
+    loom_status status = map_file(shard->path, shard->tokens, tokens->width, items, &shard->map, error);
     if (status != LOOM_OK)
         return status;
-    if (shard->map.size % tokens->width != 0 || shard->map.size / tokens->width != shard->tokens)
-        return loom_fail(error, LOOM_FAILED, "%s has %zu bytes, but its %" PRIu64 " tokens of %s need %" PRIu64, path,
-                         shard->map.size, shard->tokens, loom_token_type(tokens->width), shard->tokens * tokens->width);
-    return check_ids(shard, tokens->width, (uint32_t)loom_tokenizer_vocab_size(tokens->tokenizer), path, error);
+    char *path = documents_path(shard->path);
+    status = path
+                 ? map_file(path, shard->n_documents, sizeof(uint64_t), "places of documents", &shard->documents, error)
+                 : loom_fail_memory(error, shard->path, strlen(shard->path));
+    free(path);
+    return status;
 }
 
 static loom_status read_split(const json_t *entry, const char *name, enum loom_split *split, struct loom_error *error) {
@@ -134,33 +159,62 @@ static loom_status read_split(const json_t *entry, const char *name, enum loom_s
     return loom_fail(error, LOOM_FAILED, "%s: a shard's \"split\" is \"%.64s\", neither train nor val", name, text);
 }
 
+/* A name of a file right in the folder, "NAME.bin". */
+static bool is_shard_name(const char *file) {
+    size_t length = strlen(file), suffix = strlen(LOOM_SHARD_SUFFIX);
+    return length > suffix && file[0] != '.' && !strchr(file, '/') &&
+           strcmp(file + length - suffix, LOOM_SHARD_SUFFIX) == 0;
+}
+
 static loom_status open_shard(const struct loom_tokens *tokens, const char *folder, const json_t *entry,
                               const char *name, struct loom_shard *shard, struct loom_error *error) {
     const char *file;
     loom_status status = loom_json_string(entry, "file", name, &file, error);
-    if (status == LOOM_OK && (strchr(file, '/') || file[0] == '\0' || file[0] == '.'))
+    if (status == LOOM_OK && !is_shard_name(file))
         status = loom_fail(error, LOOM_FAILED, "%s: the shard \"%.64s\" is not a file of this folder", name, file);
     if (status == LOOM_OK)
-        status = read_split(entry, name, &shard->split, error);
-    if (status == LOOM_OK)
         status = read_count(entry, "tokens", name, &shard->tokens, error);
+    if (status == LOOM_OK)
+        status = read_count(entry, "documents", name, &shard->n_documents, error);
     if (status != LOOM_OK)
         return status;
-    char *path = loom_path_join(folder, file);
-    status = path ? map_shard(tokens, shard, path, error) : loom_fail_memory(error, folder, strlen(file));
-    free(path);
-    return status;
+    shard->path = loom_path_join(folder, file);
+    return shard->path ? map_shard(tokens, shard, error) : loom_fail_memory(error, folder, strlen(file));
 }
 
-static loom_status check_sum(const struct loom_tokens *tokens, enum loom_split split, const char *name,
-                             struct loom_error *error) {
-    uint64_t sum = 0;
-    for (size_t i = 0; i < tokens->n_shards; i++)
-        sum += tokens->shards[i].split == split ? tokens->shards[i].tokens : 0;
-    if (sum == tokens->counts[split])
+static loom_status check_total(const char *name, const char *key, uint64_t total, uint64_t sum,
+                               struct loom_error *error) {
+    if (sum == total)
         return LOOM_OK;
-    return loom_fail(error, LOOM_FAILED, "%s: \"%s_tokens\" is %" PRIu64 ", but its shards have %" PRIu64, name,
-                     loom_split_name(split), tokens->counts[split], sum);
+    return loom_fail(error, LOOM_FAILED, "%s: \"%s\" is %" PRIu64 ", but its shards have %" PRIu64, name, key, total,
+                     sum);
+}
+
+/* Opens the shards of one split, which lie behind those of the split before; counts them. */
+static loom_status open_split(struct loom_tokens *tokens, enum loom_split split, const char *folder, const json_t *list,
+                              const char *name, struct loom_error *error) {
+    bool is_train = split == LOOM_SPLIT_TRAIN;
+    uint64_t sum = 0, documents = 0;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        struct loom_shard shard = {.first = sum};
+        const json_t *entry = json_array_get(list, i);
+        loom_status status = read_split(entry, name, &shard.split, error);
+        if (status == LOOM_OK && shard.split != split)
+            continue;
+        if (status == LOOM_OK)
+            status = open_shard(tokens, folder, entry, name, &shard, error);
+        tokens->shards[tokens->n_shards++] = shard; /* also a half-open one, to be closed */
+        if (status != LOOM_OK)
+            return status;
+        sum += shard.tokens;
+        documents += shard.n_documents;
+    }
+    tokens->begin[split + 1] = tokens->n_shards;
+    loom_status status = check_total(name, is_train ? "train_tokens" : "val_tokens", tokens->counts[split], sum, error);
+    if (status == LOOM_OK)
+        status = check_total(name, is_train ? "train_documents" : "val_documents", tokens->documents[split], documents,
+                             error);
+    return status;
 }
 
 static loom_status open_shards(struct loom_tokens *tokens, const char *folder, const json_t *manifest, const char *name,
@@ -172,12 +226,9 @@ static loom_status open_shards(struct loom_tokens *tokens, const char *folder, c
     tokens->shards = calloc(count, sizeof *tokens->shards);
     if (!tokens->shards)
         return loom_fail_memory(error, name, count * sizeof *tokens->shards);
-    tokens->n_shards = count;
     loom_status status = LOOM_OK;
-    for (size_t i = 0; status == LOOM_OK && i < count; i++)
-        status = open_shard(tokens, folder, json_array_get(list, i), name, &tokens->shards[i], error);
     for (enum loom_split split = LOOM_SPLIT_TRAIN; status == LOOM_OK && split < LOOM_SPLITS; split++)
-        status = check_sum(tokens, split, name, error);
+        status = open_split(tokens, split, folder, list, name, error);
     return status;
 }
 
@@ -195,6 +246,8 @@ static loom_status open_folder(struct loom_tokens *tokens, const char *folder, c
         status = read_numbers(tokens, manifest, manifest_path, error);
     if (status == LOOM_OK)
         status = open_shards(tokens, folder, manifest, manifest_path, error);
+    if (status == LOOM_OK)
+        status = loom_tokens_check(tokens, error);
     json_decref(manifest);
     return status;
 }
@@ -219,21 +272,141 @@ loom_status loom_tokens_open(const char *folder, struct loom_tokens **tokens, st
 void loom_tokens_free(struct loom_tokens *tokens) {
     if (!tokens)
         return;
-    for (size_t i = 0; i < tokens->n_shards; i++)
+    for (size_t i = 0; i < tokens->n_shards; i++) {
         loom_map_close(&tokens->shards[i].map);
+        loom_map_close(&tokens->shards[i].documents);
+        free(tokens->shards[i].path);
+    }
     loom_tokenizer_free(tokens->tokenizer);
     free(tokens->shards);
     free(tokens);
 }
 
-void loom_tokens_get(const struct loom_tokens *tokens, enum loom_split split, uint64_t position, size_t count,
-                     int *out) {
-    for (size_t i = 0; i < tokens->n_shards && count > 0; i++) {
-        const struct loom_shard *shard = &tokens->shards[i];
-        if (shard->split != split)
-            continue;
-        for (; position < shard->tokens && count > 0; position++, count--)
-            *out++ = (int)load(shard->map.data, tokens->width, position);
-        position = position < shard->tokens ? 0 : position - shard->tokens;
+/* ---- checks ------------------------------------------------------------------------------------------------------ */
+
+/* LOOM_FAILED with the first of the shard's ids from `at` on that is outside the vocabulary: there is one. */
+static loom_status fail_id(const struct loom_tokens *tokens, const struct loom_shard *shard, uint64_t at,
+                           struct loom_error *error) {
+    while (load(shard->map.data, tokens->width, at) < tokens->vocab_size)
+        at++;
+    return loom_fail(error, LOOM_FAILED, "%s: token %" PRIu64 " is %" PRIu32 ", outside the vocabulary of %" PRIu32,
+                     shard->path, at, load(shard->map.data, tokens->width, at), tokens->vocab_size);
+}
+
+/* The largest id, in a loop that the compiler vectorises; only a bad shard is walked a second time. */
+static loom_status check_ids(const struct loom_tokens *tokens, const struct loom_shard *shard,
+                             struct loom_error *error) {
+    uint32_t largest = 0;
+    for (uint64_t i = 0; i < shard->tokens; i++) {
+        uint32_t id = load(shard->map.data, tokens->width, i);
+        largest = id > largest ? id : largest;
+    }
+    return shard->tokens == 0 || largest < tokens->vocab_size ? LOOM_OK : fail_id(tokens, shard, 0, error);
+}
+
+static loom_status check_documents(const struct loom_shard *shard, struct loom_error *error) {
+    for (uint64_t i = 0; i < shard->n_documents; i++) {
+        uint64_t at = loom_shard_document(shard, i), before = i > 0 ? loom_shard_document(shard, i - 1) : 0;
+        if (at >= shard->tokens || (i > 0 && at <= before))
+            return loom_fail(error, LOOM_FAILED,
+                             "%s: document %" PRIu64 " begins at token %" PRIu64 ", after one at %" PRIu64
+                             " and among %" PRIu64 " tokens",
+                             shard->path, i, at, before, shard->tokens);
+    }
+    return LOOM_OK;
+}
+
+loom_status loom_tokens_check(const struct loom_tokens *tokens, struct loom_error *error) {
+    loom_status status = LOOM_OK;
+    for (size_t i = 0; status == LOOM_OK && i < tokens->n_shards; i++) {
+        status = check_ids(tokens, &tokens->shards[i], error);
+        if (status == LOOM_OK)
+            status = check_documents(&tokens->shards[i], error);
+    }
+    return status;
+}
+
+loom_status loom_tokens_check_tokenizer(const struct loom_tokens *tokens, const char *name,
+                                        const struct loom_tokenizer *tokenizer, const char *whose,
+                                        struct loom_error *error) {
+    int size = loom_tokenizer_vocab_size(tokens->tokenizer), expected = loom_tokenizer_vocab_size(tokenizer);
+    if (size != expected)
+        return loom_fail(error, LOOM_INVALID, "%s: its vocabulary of %d tokens is not the %d of %s", name, size,
+                         expected, whose);
+    for (int id = 0; id < size; id++) {
+        size_t theirs_size, ours_size;
+        const char *theirs = loom_tokenizer_token(tokens->tokenizer, id, &theirs_size);
+        const char *ours = loom_tokenizer_token(tokenizer, id, &ours_size);
+        if (theirs_size != ours_size || memcmp(theirs, ours, ours_size) != 0)
+            return loom_fail(error, LOOM_INVALID, "%s: its token %d is another text than in %s", name, id, whose);
+    }
+    return LOOM_OK;
+}
+
+/* ---- windows ----------------------------------------------------------------------------------------------------- */
+
+/* The shard that holds a position of its split: the last that begins at or before it. */
+static const struct loom_shard *find_shard(const struct loom_tokens *tokens, enum loom_split split, uint64_t position) {
+    size_t low = tokens->begin[split], high = tokens->begin[split + 1];
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (tokens->shards[middle].first <= position)
+            low = middle;
+        else
+            high = middle;
+    }
+    return &tokens->shards[low];
+}
+
+static size_t least(size_t count, uint64_t room) {
+    return room < count ? (size_t)room : count;
+}
+
+loom_status loom_tokens_get(const struct loom_tokens *tokens, enum loom_split split, uint64_t position, size_t count,
+                            int *out, struct loom_error *error) {
+    for (const struct loom_shard *shard = find_shard(tokens, split, position); count > 0; shard++) {
+        uint64_t at = position - shard->first;
+        size_t take = least(count, shard->tokens - at);
+        uint32_t largest = 0;
+        for (size_t i = 0; i < take; i++) {
+            uint32_t id = load(shard->map.data, tokens->width, at + i);
+            largest = id > largest ? id : largest;
+            out[i] = (int)id;
+        }
+        if (take > 0 && largest >= tokens->vocab_size)
+            return fail_id(tokens, shard, at, error);
+        position += take;
+        count -= take;
+        out += take;
+    }
+    return LOOM_OK;
+}
+
+/* The first of the shard's documents that begins at token `at` or behind it. */
+static uint64_t find_document(const struct loom_shard *shard, uint64_t at) {
+    uint64_t low = 0, high = shard->n_documents;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        if (loom_shard_document(shard, middle) < at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+void loom_tokens_first(const struct loom_tokens *tokens, enum loom_split split, uint64_t position, size_t count,
+                       int *first) {
+    const struct loom_shard *shard = find_shard(tokens, split, position);
+    size_t begin = 0, done = 0;
+    for (; done < count; shard++) {
+        uint64_t at = position + done - shard->first, next = find_document(shard, at);
+        for (size_t take = least(count - done, shard->tokens - at); take > 0; take--, at++, done++) {
+            if (next < shard->n_documents && loom_shard_document(shard, next) == at) {
+                begin = done;
+                next++;
+            }
+            first[done] = (int)begin;
+        }
     }
 }

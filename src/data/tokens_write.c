@@ -18,15 +18,17 @@ struct loom_tokens_writer {
     const struct loom_tokenizer *tokenizer;
     size_t width;
     uint64_t train_tokens, shard_tokens;
-    uint64_t counts[LOOM_SPLITS], bytes[LOOM_SPLITS];
+    uint64_t counts[LOOM_SPLITS], bytes[LOOM_SPLITS], documents_begun[LOOM_SPLITS];
     struct loom_lock lock;
     bool locked, published;
     crypto_hash_sha256_state all_hash; /* of the data of all shards, in order */
     json_t *shards;                    /* the manifest's list of the shards that are complete */
     /* The open shard: */
-    struct loom_writer file;
-    bool open;
-    char name[32];
+    struct loom_writer file, documents;
+    bool open, documents_open;
+    char name[32], documents_name[32];
+    bool begins; /* the next token begins a document */
+    uint64_t n_documents;
     enum loom_split split;
     uint64_t index, tokens; /* which of its split, from 0; tokens in it */
     crypto_hash_sha256_state hash;
@@ -132,6 +134,8 @@ void loom_tokens_close(struct loom_tokens_writer *writer) {
         return;
     if (writer->open)
         loom_writer_abandon(&writer->file);
+    if (writer->documents_open)
+        loom_writer_abandon(&writer->documents);
     if (writer->locked && !writer->published)
         loom_folder_remove(writer->partial, NULL);
     if (writer->locked)
@@ -144,17 +148,27 @@ void loom_tokens_close(struct loom_tokens_writer *writer) {
 
 /* ---- shards ------------------------------------------------------------------------------------------------------ */
 
+static loom_status open_file(const struct loom_tokens_writer *writer, const char *name, struct loom_writer *file,
+                             struct loom_error *error) {
+    char *path = loom_path_join(writer->partial, name);
+    loom_status status = path ? loom_writer_open(file, path, error) : loom_fail_memory(error, writer->partial, 0);
+    free(path);
+    return status;
+}
+
 static loom_status open_shard(struct loom_tokens_writer *writer, enum loom_split split, struct loom_error *error) {
     writer->index = split == writer->split && json_array_size(writer->shards) > 0 ? writer->index + 1 : 0;
     writer->split = split;
-    writer->tokens = 0;
-    snprintf(writer->name, sizeof writer->name, "%s-%05" PRIu64 ".bin", loom_split_name(split), writer->index);
+    writer->tokens = writer->n_documents = 0;
+    const char *kind = loom_split_name(split);
+    snprintf(writer->name, sizeof writer->name, "%s-%05" PRIu64 ".bin", kind, writer->index);
+    snprintf(writer->documents_name, sizeof writer->documents_name, "%s-%05" PRIu64 ".doc", kind, writer->index);
     crypto_hash_sha256_init(&writer->hash);
-    char *path = loom_path_join(writer->partial, writer->name);
-    loom_status status =
-        path ? loom_writer_open(&writer->file, path, error) : loom_fail_memory(error, writer->partial, 0);
-    free(path);
+    loom_status status = open_file(writer, writer->name, &writer->file, error);
     writer->open = status == LOOM_OK;
+    if (status == LOOM_OK)
+        status = open_file(writer, writer->documents_name, &writer->documents, error);
+    writer->documents_open = writer->open && status == LOOM_OK;
     return status;
 }
 
@@ -165,15 +179,36 @@ static loom_status close_shard(struct loom_tokens_writer *writer, struct loom_er
     loom_status status = loom_writer_commit(&writer->file, error);
     if (status != LOOM_OK)
         return status;
-    json_t *entry = json_pack("{s:s, s:s, s:I, s:s}", "file", writer->name, "split", loom_split_name(writer->split),
-                              "tokens", (json_int_t)writer->tokens, "sha256", hash);
+    writer->documents_open = false;
+    status = loom_writer_commit(&writer->documents, error);
+    if (status != LOOM_OK)
+        return status;
+    json_t *entry =
+        json_pack("{s:s, s:s, s:I, s:I, s:s}", "file", writer->name, "split", loom_split_name(writer->split), "tokens",
+                  (json_int_t)writer->tokens, "documents", (json_int_t)writer->n_documents, "sha256", hash);
     return json_array_append_new(writer->shards, entry) == 0 ? LOOM_OK : loom_fail_memory(error, writer->name, 0);
+}
+
+/* A document begins at the open shard's next token. */
+static loom_status put_document(struct loom_tokens_writer *writer, struct loom_error *error) {
+    unsigned char data[sizeof(uint64_t)];
+    for (size_t byte = 0; byte < sizeof data; byte++)
+        data[byte] = (unsigned char)(writer->tokens >> (8 * byte));
+    writer->begins = false;
+    writer->n_documents++;
+    writer->documents_begun[writer->split]++;
+    loom_status status = loom_writer_put(&writer->documents, data, sizeof data, error);
+    writer->documents_open = status == LOOM_OK;
+    return status;
 }
 
 /* Writes up to CHUNK_TOKENS tokens to the open shard. */
 static loom_status put_chunk(struct loom_tokens_writer *writer, const int *tokens, size_t count,
                              struct loom_error *error) {
     unsigned char data[CHUNK_TOKENS * sizeof(uint32_t)], *end = data;
+    loom_status status = writer->begins ? put_document(writer, error) : LOOM_OK;
+    if (status != LOOM_OK)
+        return status;
     for (size_t i = 0; i < count; i++) {
         size_t size = 0;
         if (!loom_tokenizer_token(writer->tokenizer, tokens[i], &size))
@@ -188,13 +223,17 @@ static loom_status put_chunk(struct loom_tokens_writer *writer, const int *token
     crypto_hash_sha256_update(&writer->all_hash, data, size);
     writer->tokens += count;
     writer->counts[writer->split] += count;
-    loom_status status = loom_writer_put(&writer->file, data, size, error);
+    status = loom_writer_put(&writer->file, data, size, error);
     writer->open = status == LOOM_OK;
     return status;
 }
 
 static uint64_t least(uint64_t a, uint64_t b) {
     return a < b ? a : b;
+}
+
+void loom_tokens_begin(struct loom_tokens_writer *writer) {
+    writer->begins = true;
 }
 
 loom_status loom_tokens_put(struct loom_tokens_writer *writer, const int *tokens, size_t count,
@@ -238,13 +277,15 @@ static loom_status write_manifest(struct loom_tokens_writer *writer, const struc
                                   struct loom_error *error) {
     char hash[LOOM_SHA256_TEXT];
     loom_sha256_text(&writer->all_hash, hash);
-    json_t *manifest =
-        json_pack("{s:s, s:i, s:s, s:i, s:I, s:I, s:I, s:I, s:O, s:o, s:s}", "format", "loom-tokens", "version", 1,
-                  "dtype", loom_token_type(writer->width), "vocab_size", loom_tokenizer_vocab_size(writer->tokenizer),
-                  "train_tokens", (json_int_t)writer->counts[LOOM_SPLIT_TRAIN], "val_tokens",
-                  (json_int_t)writer->counts[LOOM_SPLIT_VAL], "train_bytes",
-                  (json_int_t)writer->bytes[LOOM_SPLIT_TRAIN], "val_bytes", (json_int_t)writer->bytes[LOOM_SPLIT_VAL],
-                  "shards", writer->shards, "sources", sources_json(sources), "sha256", hash);
+    json_t *manifest = json_pack(
+        "{s:s, s:i, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:O, s:o, s:s}", "format", "loom-tokens", "version",
+        LOOM_TOKENS_VERSION, "dtype", loom_token_type(writer->width), "vocab_size",
+        loom_tokenizer_vocab_size(writer->tokenizer), "train_tokens", (json_int_t)writer->counts[LOOM_SPLIT_TRAIN],
+        "val_tokens", (json_int_t)writer->counts[LOOM_SPLIT_VAL], "train_bytes",
+        (json_int_t)writer->bytes[LOOM_SPLIT_TRAIN], "val_bytes", (json_int_t)writer->bytes[LOOM_SPLIT_VAL],
+        "train_documents", (json_int_t)writer->documents_begun[LOOM_SPLIT_TRAIN], "val_documents",
+        (json_int_t)writer->documents_begun[LOOM_SPLIT_VAL], "shards", writer->shards, "sources", sources_json(sources),
+        "sha256", hash);
     char *path = loom_path_join(writer->partial, LOOM_MANIFEST_FILE);
     loom_status status =
         manifest && path ? loom_json_write(path, manifest, error) : loom_fail_memory(error, LOOM_MANIFEST_FILE, 0);

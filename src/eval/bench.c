@@ -345,7 +345,12 @@ static loom_status make_tokens(struct bench *b, struct loom_error *error) {
             ids[i * width + byte] = (unsigned char)(id >> (8 * byte));
     }
     b->shard = (struct loom_shard){.map = {ids, bytes}, .tokens = count, .split = LOOM_SPLIT_TRAIN};
-    b->tokens = (struct loom_tokens){.counts = {count, count}, .width = width, .shards = &b->shard, .n_shards = 1};
+    b->tokens = (struct loom_tokens){.counts = {count, count},
+                                     .width = width,
+                                     .vocab_size = (uint32_t)vocab,
+                                     .shards = &b->shard,
+                                     .n_shards = 1,
+                                     .begin = {0, 1, 1}};
     return LOOM_OK;
 }
 

@@ -28,14 +28,7 @@ static loom_status check_tokenizer(const struct loom_model *model, const struct 
     if (size != expected)
         return loom_fail(error, LOOM_INVALID, "%s: its vocabulary of %d tokens is not the model's of %d", data, size,
                          expected);
-    for (int id = 0; model->tokenizer && id < size; id++) {
-        size_t theirs_size, ours_size;
-        const char *theirs = loom_tokenizer_token(tokens->tokenizer, id, &theirs_size);
-        const char *ours = loom_tokenizer_token(model->tokenizer, id, &ours_size);
-        if (theirs_size != ours_size || memcmp(theirs, ours, ours_size) != 0)
-            return loom_fail(error, LOOM_INVALID, "%s: its token %d is another text than the model's", data, id);
-    }
-    return LOOM_OK;
+    return model->tokenizer ? loom_tokens_check_tokenizer(tokens, data, model->tokenizer, "the model", error) : LOOM_OK;
 }
 
 /* Windows of the model's context, or shorter where all of the text is. */
