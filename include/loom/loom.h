@@ -271,6 +271,38 @@ struct loom_generate_result {
 LOOM_API loom_status loom_generate(const struct loom_model *model, const struct loom_generate_options *options,
                                    struct loom_generate_result *result, struct loom_error *error);
 
+/* ---- differential privacy ---------------------------------------------------------------------------------------- */
+
+/* DP-SGD's plan: noise of standard deviation `noise` times the clipping bound, each example taken with probability
+ * `rate` in each of `steps` steps. */
+struct loom_privacy_plan {
+    double noise, rate;
+    uint64_t steps;
+};
+
+struct loom_privacy_spent {
+    double epsilon;      /* the estimate; for the rdp accountant the same as upper */
+    double lower, upper; /* epsilon is certainly at most upper; prv also bounds it from below */
+    double order;        /* rdp: the Renyi order that gave it */
+};
+
+/* Epsilon at delta by Renyi divergences (an upper bound), or by the privacy loss itself on a grid fine enough for an
+ * error of epsilon_error, which upper and lower contain. Sources: src/train/privacy*.c. */
+LOOM_API loom_status loom_privacy_rdp(const struct loom_privacy_plan *plan, double delta,
+                                      struct loom_privacy_spent *spent, struct loom_error *error);
+LOOM_API loom_status loom_privacy_prv(const struct loom_privacy_plan *plan, double delta, double epsilon_error,
+                                      struct loom_privacy_spent *spent, struct loom_error *error);
+
+/* The Renyi divergence of the whole plan at an order above 1. */
+LOOM_API double loom_privacy_divergence(const struct loom_privacy_plan *plan, double order);
+
+enum loom_accountant { LOOM_ACCOUNTANT_PRV, LOOM_ACCOUNTANT_RDP };
+
+/* Finds the least noise (to 0.1 %) whose upper epsilon at delta is at most `epsilon`; plan->noise is filled.
+ * LOOM_FAILED when no noise below 1e4 is enough. */
+LOOM_API loom_status loom_privacy_noise(struct loom_privacy_plan *plan, enum loom_accountant accountant, double epsilon,
+                                        double delta, struct loom_privacy_spent *spent, struct loom_error *error);
+
 /* ---- verification ------------------------------------------------------------------------------------------------ */
 
 struct loom_verify_row {

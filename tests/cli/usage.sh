@@ -6,7 +6,7 @@ quietly "$loom" --version
 has '^loom [0-9]+\.[0-9]+\.[0-9]+$'
 quietly "$loom" help
 commands=$(sed -n 's/^  \([a-z]*\) .*/\1/p' stdout)
-[ "$(wc -w <<<"$commands")" = 10 ] || fail "not 10 commands: $commands"
+[ "$(wc -w <<<"$commands")" -ge 11 ] || fail "not 11 commands: $commands"
 quietly "$loom" --help
 for command in $commands; do
     quietly "$loom" help "$command"
