@@ -97,7 +97,10 @@ static void test_refused(void **state) {
         {mythos_json, "act_threshold", "-0.5", {"act_threshold", "-0.5"}},
         {mythos_json, "dropout", "1", {"dropout", "1"}},
         {mythos_json, "dropout", "-0.1", {"dropout", "-0.1"}},
-        {loom_json, "core_layers", "0", {"core_layers", "0"}},
+        {loom_json, "core_layers", "-1", {"core_layers", "-1"}},
+        {loom_json, "qk_norm", "-1", {"qk_norm", "-1"}},
+        {loom_json, "ngram", "0", {"ngram", "0"}},
+        {loom_json, "activation", "\"gelu\"", {"activation", "swiglu, relu2"}},
         {gpt_json, "n_layer", "0", {"n_layer", "0"}},
         /* huge */
         {mythos_json, "vocab_size", "2147483648", {"vocab_size", "2147483648"}},

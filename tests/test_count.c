@@ -94,6 +94,13 @@ static void test_elements(void **state) {
     assert_counted(&counter, 3 * 5);
     k->rmsnorm(k, NULL, NULL, NULL, NULL, 3, 5, 0);
     assert_counted(&counter, 4 * 3 * 5);
+    k->blend(k, NULL, 2, NULL, 3, NULL, 11);
+    assert_counted(&counter, 3 * 11);
+    k->relu2(k, NULL, NULL, 11);
+    assert_counted(&counter, 11);
+    const struct loom_muon m = {.blocks = 2, .rows = 3, .cols = 5};
+    k->muon(k, &m, NULL, NULL, NULL);
+    assert_counted(&counter, 9 * 2 * 3 * 5);
     k->swiglu(k, NULL, NULL, NULL, 11);
     assert_counted(&counter, 4 * 11);
     k->cross_entropy(k, NULL, NULL, NULL, NULL, 1, 3, 5);

@@ -216,6 +216,8 @@ static void run_rmsnorm(struct scene *s) {
     float *rstd = output(s, t.rows);
     s->k->rmsnorm(s->k, output(s, n), rstd, x, weight, t.rows, t.cols, 1e-5f);
     s->k->rmsnorm_backward(s->k, output(s, n), output(s, t.cols), dy, x, weight, rstd, t.rows, t.cols);
+    s->k->rmsnorm(s->k, output(s, n), rstd, x, NULL, t.rows, t.cols, 1e-5f);
+    s->k->rmsnorm_backward(s->k, output(s, n), NULL, dy, x, NULL, rstd, t.rows, t.cols);
 }
 
 static void run_layernorm(struct scene *s) {
@@ -254,6 +256,49 @@ static void run_gelu(struct scene *s) {
     float *dy = output(s, n);
     s->k->gelu(s->k, output(s, n), x, n);
     s->k->gelu_backward(s->k, dy, dy, x, n);
+}
+
+static void run_relu2(struct scene *s) {
+    const size_t n = length(s);
+    const float *x = wide_input(s, n);
+    float *dy = output(s, n);
+    s->k->relu2(s->k, output(s, n), x, n);
+    s->k->relu2_backward(s->k, dy, dy, x, n);
+}
+
+static void run_softcap(struct scene *s) {
+    const size_t n = length(s);
+    const float *x = input(s, n);
+    float *y = output(s, n), *dy = output(s, n);
+    s->k->softcap(s->k, y, x, 2, n);
+    s->k->softcap_backward(s->k, dy, dy, y, 2, n);
+}
+
+static void run_blend(struct scene *s) {
+    const size_t n = length(s);
+    const float *x = input(s, n), *z = input(s, n);
+    float *y = output(s, n);
+    s->k->blend(s->k, output(s, n), 0.3f, x, -1.7f, z, n);
+    s->k->blend(s->k, y, 0.9f, y, 0.1f, x, n);
+}
+
+/* Blocks of the table, with and without the rows' moments, with both kinds of decay. */
+static void run_muon(struct scene *s) {
+    const struct table t = table(s);
+    const size_t n = 3 * t.rows * t.cols;
+    struct loom_muon o = {.blocks = 3,
+                          .rows = t.rows,
+                          .cols = t.cols,
+                          .learning_rate = 0.02,
+                          .weight_decay = 0.5,
+                          .beta2 = s->trial % 3 == 0 ? 0 : 0.95,
+                          .correction2 = 0.2,
+                          .cautious = s->trial % 2 == 0};
+    const float *u = input(s, n);
+    float *w = output(s, n), *v = output(s, 3 * t.rows);
+    for (size_t i = 0; i < 3 * t.rows; i++)
+        v[i] = v[i] * v[i] + 0.1f;
+    s->k->muon(s->k, &o, w, v, u);
 }
 
 /* Far below zero the normal distribution keeps its digits, and not only its first few. */
@@ -575,6 +620,10 @@ int main(void) {
         {"rmsnorm", run_rmsnorm, 6, 1e-6},
         {"layernorm", run_layernorm, 6, 1e-6},
         {"swiglu", run_swiglu, 5, 1e-6},
+        {"relu2", run_relu2, 5, 1e-6},
+        {"softcap", run_softcap, 5, 2e-6},
+        {"blend", run_blend, 5, 1e-6},
+        {"muon", run_muon, 6, 1e-6},
         {"gelu", run_gelu, 5, 1e-6},
         {"gelu's tail", run_gelu_tail, 1, 3e-6},
         {"cross_entropy", run_cross_entropy, 6, 1e-6},

@@ -294,6 +294,21 @@ static void rmsnorm_backward(struct scene *s) {
                            s->rows, s->cols);
 }
 
+/* Without a weight. */
+static void plain_norm_prepare(struct scene *s) {
+    shape_rows(s);
+    add_input(s, s->rows * s->cols, ACCUMULATED);
+    s->kept[0] = take(s, s->rows * sizeof(real));
+}
+
+static void plain_rmsnorm_forward(struct scene *s) {
+    s->k->rmsnorm(s->k, s->y, s->kept[0], s->input[0].x, NULL, s->rows, s->cols, (real)0.01);
+}
+
+static void plain_rmsnorm_backward(struct scene *s) {
+    s->k->rmsnorm_backward(s->k, s->input[0].dx, NULL, s->dy, s->input[0].x, NULL, s->kept[0], s->rows, s->cols);
+}
+
 static void layernorm_prepare(struct scene *s) {
     norm_prepare(s);
     add_input(s, s->cols, ACCUMULATED);
@@ -310,6 +325,22 @@ static void layernorm_backward(struct scene *s) {
     real *dbias = s->n_inputs > 2 ? s->input[2].dx : NULL;
     s->k->layernorm_backward(s->k, s->input[0].dx, s->input[1].dx, dbias, s->dy, s->input[0].x, s->input[1].x,
                              s->kept[0], s->kept[1], s->rows, s->cols);
+}
+
+static void relu2_forward(struct scene *s) {
+    s->k->relu2(s->k, s->y, s->input[0].x, s->outputs);
+}
+
+static void relu2_backward(struct scene *s) {
+    s->k->relu2_backward(s->k, s->input[0].dx, s->dy, s->input[0].x, s->outputs);
+}
+
+static void softcap_forward(struct scene *s) {
+    s->k->softcap(s->k, s->y, s->input[0].x, (real)1.5, s->outputs);
+}
+
+static void softcap_backward(struct scene *s) {
+    s->k->softcap_backward(s->k, s->input[0].dx, s->dy, s->y, (real)1.5, s->outputs);
 }
 
 /* More rows than tokens, so ids repeat. */
@@ -574,10 +605,13 @@ static struct kernel_case cases[] = {
     {"linear", linear_prepare, linear_forward, linear_backward},
     {"linear, grouped", linear_grouped_prepare, linear_forward, linear_backward},
     {"rmsnorm", norm_prepare, rmsnorm_forward, rmsnorm_backward},
+    {"rmsnorm, no weight", plain_norm_prepare, plain_rmsnorm_forward, plain_rmsnorm_backward},
     {"layernorm", layernorm_prepare, layernorm_forward, layernorm_backward},
     {"layernorm, no bias", norm_prepare, layernorm_forward, layernorm_backward},
     {"swiglu", swiglu_prepare, swiglu_forward, swiglu_backward},
     {"gelu", elements_prepare, gelu_forward, gelu_backward},
+    {"relu2", elements_prepare, relu2_forward, relu2_backward},
+    {"softcap", elements_prepare, softcap_forward, softcap_backward},
     {"embed", embed_prepare, embed_forward, embed_backward},
     {"cross_entropy", cross_entropy_prepare, cross_entropy_forward, cross_entropy_backward},
     {"rope", rope_prepare, rope_forward, rope_backward},

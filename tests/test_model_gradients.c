@@ -118,7 +118,7 @@ static void check_untouched(const struct scene *s, const struct loom_tensor *t) 
 static void check_halting(const struct scene *s) {
     const uint64_t *running = s->ws.loads.running, rows = s->m.batch * s->m.seq;
     int loops = s->m.loops;
-    if (!running)
+    if (!running || loops == 0 || s->m.net.config.core_layers == 0)
         return;
     assert_true(running[0] == rows);
     if (s->c->halting == ALL_RUN)
@@ -227,6 +227,53 @@ static struct loom_config mended(void) {
     return tiny_looped(LOOM_ARCHITECTURE_LOOM);
 }
 
+/* Every choice of the house recipe at once, around a loop of plain blocks. */
+static struct loom_config modern(void) {
+    struct loom_config c = tiny_looped(LOOM_ARCHITECTURE_LOOM);
+    c.halting = LOOM_HALTING_NONE;
+    c.activation = LOOM_ACTIVATION_RELU2;
+    c.ffn_dim = 10;
+    c.n_experts = 0;
+    c.core_layers = 2;
+    c.injection = LOOM_INJECTION_NONE;
+    c.loop_index = false;
+    c.lora_rank = 0;
+    c.norm_gain = false;
+    c.qk_norm = 1.2;
+    c.embed_skip = true;
+    c.tied = false;
+    c.softcap = 2;
+    c.ngram = 3;
+    c.ngram_rows = 4;
+    return c;
+}
+
+/* No loop at all: the dense model that a looped one is held against. */
+static struct loom_config dense_modern(void) {
+    struct loom_config c = modern();
+    c.core_layers = 0;
+    c.prelude_layers = 2;
+    c.coda_layers = 0;
+    return c;
+}
+
+static struct loom_config injected_add(void) {
+    struct loom_config c = modern();
+    c.injection = LOOM_INJECTION_ADD;
+    c.norm_gain = true;
+    c.tied = true;
+    c.softcap = 0;
+    return c;
+}
+
+/* Experts of ReLU squared under Parcae's injection, with the depth LoRA and the loop's number. */
+static struct loom_config injected_parcae(void) {
+    struct loom_config c = tiny_looped(LOOM_ARCHITECTURE_LOOM);
+    c.injection = LOOM_INJECTION_PARCAE;
+    c.activation = LOOM_ACTIVATION_RELU2;
+    return c;
+}
+
 static struct network_case cases[] = {
     {"gpt", gpt, 0, 0, ALL_RUN, false},
     {"gpt without biases, with dropout", gpt_dropout, 0, 0, ALL_RUN, false},
@@ -241,6 +288,11 @@ static struct network_case cases[] = {
     {"gpt, documents apart", gpt, 0, 0, ALL_RUN, true},
     {"grouped queries, documents apart", unhalted, 0, 0, ALL_RUN, true},
     {"latent attention with dropout, documents apart", two_layers, 0, 0, SOME_LEAVE, true},
+    {"every choice of the recipe", modern, 0, 0, ALL_RUN, false},
+    {"every choice of the recipe, documents apart", modern, 0, 0, ALL_RUN, true},
+    {"no loop", dense_modern, 0, 0, ALL_RUN, false},
+    {"the prelude's output added", injected_add, 5, 0, ALL_RUN, false},
+    {"the prelude's output mixed in", injected_parcae, 0, 0, SOME_LEAVE, false},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
 

@@ -18,7 +18,23 @@ static struct loom_config gpt(void) {
     return tiny_gpt(true);
 }
 
-static struct loom_config (*const configs[])(void) = {grouped, latent, gpt};
+/* N-grams look back into the cache; normalised keys lie in it. */
+static struct loom_config modern(void) {
+    struct loom_config c = tiny_looped(LOOM_ARCHITECTURE_LOOM);
+    c.halting = LOOM_HALTING_NONE;
+    c.n_experts = 0;
+    c.activation = LOOM_ACTIVATION_RELU2;
+    c.injection = LOOM_INJECTION_ADD;
+    c.qk_norm = 1.2;
+    c.norm_gain = c.tied = false;
+    c.softcap = 5;
+    c.embed_skip = true;
+    c.ngram = LOOM_NGRAM_MAX;
+    c.ngram_rows = 7;
+    return c;
+}
+
+static struct loom_config (*const configs[])(void) = {grouped, latent, gpt, modern};
 enum { CONFIGS = sizeof configs / sizeof configs[0] };
 
 static struct loom_session *open_session(const struct loom_model *model, int loops) {

@@ -13,7 +13,8 @@ enum loom_purpose {
     LOOM_RANDOM_BATCH = 2,   /* which windows make a batch */
     LOOM_RANDOM_DROPOUT = 3, /* dropout masks */
     LOOM_RANDOM_SAMPLE = 4,  /* tokens drawn while generating */
-    LOOM_RANDOM_TEST = 5     /* test inputs */
+    LOOM_RANDOM_TEST = 5,    /* test inputs */
+    LOOM_RANDOM_HASH = 6     /* rows of hashed n-grams */
 };
 
 /* One stream: key it once, then ask for any index. */

@@ -331,7 +331,7 @@ static bool setting(const char *text, const char *label, double *value) {
     return end != place + strlen(label);
 }
 
-static loom_status read_settings(struct verify *v, struct loom_recipe *recipe, int *decay, struct loom_error *error) {
+static loom_status read_settings(struct verify *v, struct loom_recipe *recipe, struct loom_error *error) {
     const char *text = loom_safetensors_metadata(&v->reference, "adamw");
     const char *betas = text ? strstr(text, "betas=(") : NULL;
     *recipe = (struct loom_recipe){0};
@@ -342,7 +342,7 @@ static loom_status read_settings(struct verify *v, struct loom_recipe *recipe, i
                          v->reference.path);
     if (!setting(text, "clipped at ", &recipe->grad_clip))
         recipe->grad_clip = 0;
-    *decay = strstr(text, "2 or more dimensions") ? LOOM_DECAY_MATRICES : LOOM_DECAY_ALL;
+    recipe->decay = strstr(text, "2 or more dimensions") ? LOOM_DECAY_MATRICES : LOOM_DECAY_ALL;
     return LOOM_OK;
 }
 
@@ -376,16 +376,15 @@ static loom_status report_losses(struct verify *v, const struct loom_tensor_view
 static loom_status verify_adamw(struct verify *v, struct loom_error *error) {
     const struct loom_tensor_view *view = loom_safetensors_find(&v->reference, "adamw_losses");
     struct loom_recipe recipe;
-    int decay = LOOM_DECAY_ALL;
     if (!view)
         return LOOM_OK;
     size_t count = view->rank == 1 ? (size_t)view->shape[0] : 0;
-    loom_status status = read_settings(v, &recipe, &decay, error);
+    loom_status status = read_settings(v, &recipe, error);
     if (status)
         return status;
     struct loom_optimizer optimizer;
     real *losses = calloc(count + 1, sizeof *losses);
-    status = loom_optimizer_open(&optimizer, v->model.k, &v->model.net.tensors, decay, error);
+    status = loom_optimizer_open(&optimizer, v->model.k, &v->model.net.tensors, &recipe, error);
     if (status == LOOM_OK && !losses)
         status = loom_fail_memory(error, "losses", count * sizeof *losses);
     if (status == LOOM_OK)

@@ -82,7 +82,8 @@ static void extend(struct loom_session *s, const int *tokens, size_t count) {
                              .batch = 1,
                              .seq = count,
                              .loops = s->ws.shape.loops,
-                             .cache = &s->cache};
+                             .cache = &s->cache,
+                             .history = s->tokens};
     memcpy(s->tokens + s->cache.length, tokens, count * sizeof *tokens);
     loom_net_forward(&s->ws, &f);
 }

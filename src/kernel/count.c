@@ -77,6 +77,12 @@ static void count_add_scaled(const struct loom_kernels *k, real *y, real s, cons
         inner->add_scaled(inner, y, s, x, n);
 }
 
+static void count_blend(const struct loom_kernels *k, real *y, real a, const real *x, real b, const real *z, size_t n) {
+    const struct loom_kernels *inner = charge(k, 3 * (double)n);
+    if (inner != NULL)
+        inner->blend(inner, y, a, x, b, z, n);
+}
+
 static double count_sum(const struct loom_kernels *k, const real *x, size_t n) {
     const struct loom_kernels *inner = charge(k, (double)n);
     return inner != NULL ? inner->sum(inner, x, n) : 0;
@@ -225,6 +231,32 @@ static void count_swiglu_backward(const struct loom_kernels *k, real *dgate, rea
     const struct loom_kernels *inner = charge(k, 11 * (double)n);
     if (inner != NULL)
         inner->swiglu_backward(inner, dgate, dup, dy, gate, up, n);
+}
+
+static void count_relu2(const struct loom_kernels *k, real *y, const real *x, size_t n) {
+    const struct loom_kernels *inner = charge(k, (double)n);
+    if (inner != NULL)
+        inner->relu2(inner, y, x, n);
+}
+
+static void count_relu2_backward(const struct loom_kernels *k, real *dx, const real *dy, const real *x, size_t n) {
+    const struct loom_kernels *inner = charge(k, 2 * (double)n);
+    if (inner != NULL)
+        inner->relu2_backward(inner, dx, dy, x, n);
+}
+
+/* Two scales, and 4 for the hyperbolic tangent. */
+static void count_softcap(const struct loom_kernels *k, real *y, const real *x, real cap, size_t n) {
+    const struct loom_kernels *inner = charge(k, 6 * (double)n);
+    if (inner != NULL)
+        inner->softcap(inner, y, x, cap, n);
+}
+
+static void count_softcap_backward(const struct loom_kernels *k, real *dx, const real *dy, const real *y, real cap,
+                                   size_t n) {
+    const struct loom_kernels *inner = charge(k, 4 * (double)n);
+    if (inner != NULL)
+        inner->softcap_backward(inner, dx, dy, y, cap, n);
 }
 
 static void count_gelu(const struct loom_kernels *k, real *y, const real *x, size_t n) {
@@ -397,6 +429,13 @@ static void count_adamw(const struct loom_kernels *k, const struct loom_adamw *o
         inner->adamw(inner, o, p, m, v, g, n);
 }
 
+/* The rows' squares 2 and their factors' 2, the weight 5. */
+static void count_muon(const struct loom_kernels *k, const struct loom_muon *o, real *w, real *v, const real *u) {
+    const struct loom_kernels *inner = charge_array(k, 9 * (double)o->blocks, o->rows, o->cols);
+    if (inner != NULL)
+        inner->muon(inner, o, w, v, u);
+}
+
 void loom_counter_init(struct loom_counter *counter, const struct loom_kernels *inner) {
     static const struct loom_kernels table = {
         .name = "count",
@@ -409,6 +448,7 @@ void loom_counter_init(struct loom_counter *counter, const struct loom_kernels *
         .copy = count_copy,
         .add = count_add,
         .add_scaled = count_add_scaled,
+        .blend = count_blend,
         .sum = count_sum,
         .sum_squares = count_sum_squares,
         .count_below = count_count_below,
@@ -429,6 +469,10 @@ void loom_counter_init(struct loom_counter *counter, const struct loom_kernels *
         .layernorm_backward = count_layernorm_backward,
         .swiglu = count_swiglu,
         .swiglu_backward = count_swiglu_backward,
+        .relu2 = count_relu2,
+        .relu2_backward = count_relu2_backward,
+        .softcap = count_softcap,
+        .softcap_backward = count_softcap_backward,
         .gelu = count_gelu,
         .gelu_backward = count_gelu_backward,
         .embed = count_embed,
@@ -449,8 +493,13 @@ void loom_counter_init(struct loom_counter *counter, const struct loom_kernels *
         .halt_backward = count_halt_backward,
         .cross_entropy = count_cross_entropy,
         .adamw = count_adamw,
+        .muon = count_muon,
     };
     *counter = (struct loom_counter){.kernels = table, .inner = inner};
     counter->kernels.name = inner != NULL ? inner->name : "dry";
     counter->kernels.self = counter;
+}
+
+bool loom_kernels_dry(const struct loom_kernels *k) {
+    return k->fill == count_fill && ((const struct loom_counter *)k->self)->inner == NULL;
 }

@@ -69,6 +69,14 @@ struct loom_halt {
     bool last;      /* give every token that still runs the whole remainder (no weight is lost) */
 };
 
+/* Muon's update of `blocks` matrices (rows, cols) that lie one after another. */
+struct loom_muon {
+    size_t blocks, rows, cols;
+    double learning_rate, weight_decay;
+    double beta2, correction2; /* of the rows' second moments; beta2 0: rows are left as they are */
+    bool cautious;             /* decay only where it and the update point the same way */
+};
+
 struct loom_adamw {
     double learning_rate, beta1, beta2, epsilon, weight_decay; /* double: 1 - beta2 in float is off by 1e-5 */
     double correction1, correction2;                           /* 1 - beta1^t, 1 - beta2^t, t counted from 1 */
@@ -97,6 +105,8 @@ struct loom_kernels {
     void (*add)(const struct loom_kernels *k, real *y, const real *a, const real *b, size_t n);
     /* y += s * x. */
     void (*add_scaled)(const struct loom_kernels *k, real *y, real s, const real *x, size_t n);
+    /* y = a * x + b * z; y may be x or z. */
+    void (*blend)(const struct loom_kernels *k, real *y, real a, const real *x, real b, const real *z, size_t n);
     /* Sums in double. */
     double (*sum)(const struct loom_kernels *k, const real *x, size_t n);
     double (*sum_squares)(const struct loom_kernels *k, const real *x, size_t n);
@@ -137,10 +147,11 @@ struct loom_kernels {
                           const real *x);
 
     /* ---- normalisation over the last axis ------------------------------------------------------------------------ */
-    /* y = x / sqrt(mean(x^2) + eps) * weight; rstd (rows) is kept for the backward. Zhang & Sennrich 2019. */
+    /* y = x / sqrt(mean(x^2) + eps) * weight; rstd (rows) is kept for the backward. weight may be NULL: ones. Zhang &
+     * Sennrich 2019. */
     void (*rmsnorm)(const struct loom_kernels *k, real *y, real *rstd, const real *x, const real *weight, size_t rows,
                     size_t cols, real eps);
-    /* dx +=, dweight +=. */
+    /* dx +=, dweight +=; weight and dweight may be NULL. */
     void (*rmsnorm_backward)(const struct loom_kernels *k, real *dx, real *dweight, const real *dy, const real *x,
                              const real *weight, const real *rstd, size_t rows, size_t cols);
     /* y = (x - mean) / sqrt(var + eps) * weight + bias; bias may be NULL. mean and rstd are (rows). Ba et al. 2016. */
@@ -157,6 +168,14 @@ struct loom_kernels {
     /* dgate and dup are overwritten; dgate may be dy. */
     void (*swiglu_backward)(const struct loom_kernels *k, real *dgate, real *dup, const real *dy, const real *gate,
                             const real *up, size_t n);
+    /* y = max(x, 0)^2. So et al., arXiv 2109.08668. */
+    void (*relu2)(const struct loom_kernels *k, real *y, const real *x, size_t n);
+    /* dx is overwritten; dx may be dy. */
+    void (*relu2_backward)(const struct loom_kernels *k, real *dx, const real *dy, const real *x, size_t n);
+    /* y = cap tanh(x / cap): nothing leaves (-cap, cap). y may be x. Gemma 2, arXiv 2408.00118. */
+    void (*softcap)(const struct loom_kernels *k, real *y, const real *x, real cap, size_t n);
+    /* dx is overwritten, from the output y; dx may be dy. */
+    void (*softcap_backward)(const struct loom_kernels *k, real *dx, const real *dy, const real *y, real cap, size_t n);
     /* y = x/2 (1 + erf(x/sqrt 2)), exact to float's rounding. Hendrycks & Gimpel 2016. */
     void (*gelu)(const struct loom_kernels *k, real *y, const real *x, size_t n);
     /* dx is overwritten; dx may be dy. */
@@ -210,7 +229,7 @@ struct loom_kernels {
 
     /* ---- the loop ------------------------------------------------------------------------------------------------ */
     /* out = A h + b e + y per channel, A = exp(-exp(clamp(log_dt + log_a, -20, 20))) in (0,1); log_dt is (1), log_a
-     * and b are (cols). out may be y. Parcae, arXiv 2604.12946. */
+     * and b are (cols). out may be y; y may be NULL: zeros. Parcae, arXiv 2604.12946. */
     void (*lti)(const struct loom_kernels *k, real *out, const real *h, const real *e, const real *y, const real *log_a,
                 const real *log_dt, const real *b, size_t rows, size_t cols);
     /* dh is overwritten; de, dlog_a, dlog_dt, db +=. (dy is dout itself.) */
@@ -235,6 +254,10 @@ struct loom_kernels {
      * Loshchilov & Hutter 2019. */
     void (*adamw)(const struct loom_kernels *k, const struct loom_adamw *o, real *p, real *m, real *v, const real *g,
                   size_t n);
+    /* w (blocks, rows, cols) -= lr (u' + wd w), u' the orthogonal direction u with each row divided by the root of its
+     * running mean square v (blocks, rows), and the whole block brought back to its size. Muon: Jordan et al. 2024;
+     * the rows' second moments: NorMuon, arXiv 2510.05491; cautious decay: arXiv 2510.12402. */
+    void (*muon)(const struct loom_kernels *k, const struct loom_muon *o, real *w, real *v, const real *u);
 };
 
 /* The complete table in plain C, one thread. */
@@ -264,6 +287,8 @@ struct loom_counter {
 };
 
 void loom_counter_init(struct loom_counter *counter, const struct loom_kernels *inner);
+/* Whether a machine is a counter that computes nothing. */
+bool loom_kernels_dry(const struct loom_kernels *k);
 
 /* The multiply-add rate this machine sustains from registers, in FLOP/s, measured now (about 50 ms). */
 double loom_kernels_cpu_peak(int threads, enum loom_precision precision);

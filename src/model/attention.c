@@ -3,20 +3,23 @@
 
 #include <math.h>
 
+#include "model/init.h"
+
 struct loom_attention_layer loom_attention_declare(struct loom_tensors *table, const struct loom_config *c,
                                                    const char *prefix) {
     struct loom_attention_layer a = {.latent = c->attn_type == LOOM_ATTENTION_MLA,
                                      .heads = (size_t)c->n_heads,
                                      .kv_heads = (size_t)c->n_heads,
                                      .head_dim = loom_config_head_dim(c),
-                                     .value_dim = loom_config_value_dim(c)};
+                                     .value_dim = loom_config_value_dim(c),
+                                     .normed = c->qk_norm > 0,
+                                     .gain = c->qk_norm > 0 ? c->qk_norm : 1};
     if (a.latent)
         loom_mla_declare(table, c, prefix, &a);
     else
         loom_gqa_declare(table, c, prefix, &a);
     bool gpt = c->architecture == LOOM_ARCHITECTURE_GPT;
-    /* nanoGPT starts the projections that end on the residual stream smaller, by the number of them. */
-    double std = gpt ? LOOM_INIT_STD / sqrt(2.0 * c->prelude_layers) : LOOM_INIT_STD;
+    double std = loom_init_output_std(c, a.heads * a.value_dim);
     a.o = loom_affine_declare(table, a.heads * a.value_dim, (size_t)c->dim, gpt && c->bias, std, prefix,
                               gpt ? "c_proj" : "wo");
     return a;
@@ -51,7 +54,7 @@ void loom_attention_attend(struct loom_pass *p, const struct loom_attention_laye
                                        .kv_heads = a->kv_heads,
                                        .head_dim = a->head_dim,
                                        .value_dim = a->value_dim,
-                                       .scale = (real)(1 / sqrt((double)a->head_dim)),
+                                       .scale = (real)(a->gain * a->gain / sqrt((double)a->head_dim)),
                                        .dropout = loom_pass_dropout(p),
                                        .first = p->first};
     if (s->shape.dropout > 0)

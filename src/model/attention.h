@@ -29,6 +29,8 @@ struct loom_attention_layer {
     struct loom_mla mla;
     struct loom_affine o;
     size_t heads, kv_heads, head_dim, value_dim; /* H, G, D, Dv */
+    bool normed; /* queries and keys are normalised, head by head (Henry et al., arXiv 2010.04245) */
+    double gain; /* what their channels' length is then; else 1 */
 };
 
 struct loom_attention_saved {
@@ -37,7 +39,7 @@ struct loom_attention_saved {
     struct loom_view q, k, v;               /* (B,T,H,D), (B,S,G,D), (B,S,G,Dv); S keys: the cache's and the new ones */
     struct loom_view out;                   /* (B,T,H,Dv) */
     real *lse;                              /* (B,H,T) */
-    struct loom_norm_saved q_norm, kv_norm; /* MLA */
+    struct loom_norm_saved q_norm, kv_norm; /* MLA; of queries and keys with `normed` */
 };
 
 struct loom_attention_layer loom_attention_declare(struct loom_tensors *table, const struct loom_config *c,

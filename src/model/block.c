@@ -8,7 +8,7 @@ static struct loom_norm declare_norm(struct loom_tensors *table, const struct lo
                                      const char *gpt_name, const char *name) {
     if (c->architecture == LOOM_ARCHITECTURE_GPT)
         return loom_norm_declare_layer(table, (size_t)c->dim, c->bias, prefix, gpt_name);
-    return loom_norm_declare_rms(table, (size_t)c->dim, prefix, name);
+    return loom_norm_declare(table, c, prefix, name);
 }
 
 bool loom_block_declare(struct loom_block *block, struct loom_tensors *table, const struct loom_config *c,
@@ -16,13 +16,16 @@ bool loom_block_declare(struct loom_block *block, struct loom_tensors *table, co
     char attention[LOOM_NAME_MAX], inner[LOOM_NAME_MAX];
     snprintf(attention, sizeof attention, "%sattn.", prefix);
     snprintf(inner, sizeof inner, "%s%s.", prefix, feed == LOOM_FEED_MLP ? "mlp" : "ffn");
-    *block = (struct loom_block){.feed = feed};
+    struct loom_tensor_spec zeros = {.cols = (size_t)c->dim};
+    *block = (struct loom_block){.feed = feed, .skip = LOOM_NO_TENSOR};
+    if (c->embed_skip)
+        block->skip = loom_tensors_add(table, zeros, prefix, "embed_skip");
     block->attention_norm = declare_norm(table, c, prefix, "ln_1", "attn_norm");
     block->attention = loom_attention_declare(table, c, attention);
     block->feed_norm = declare_norm(table, c, prefix, "ln_2", "ffn_norm");
     switch (feed) {
     case LOOM_FEED_SWIGLU:
-        block->swiglu = loom_swiglu_declare(table, (size_t)c->dim, (size_t)c->dim * 4 / 3, inner);
+        block->swiglu = loom_swiglu_declare(table, c, loom_config_ffn_dim(c), inner);
         return true;
     case LOOM_FEED_MLP:
         block->mlp = loom_mlp_declare(table, c, inner);
@@ -107,11 +110,36 @@ static const real *join_backward(struct loom_pass *p, const real *d, uint64_t se
     return dropped;
 }
 
+/* x + skip * x0, or x itself. The stream is the sum of what the blocks wrote; a later block may want the token again.
+ */
+static const real *recall(struct loom_pass *p, const struct loom_block *block, const real *x, size_t rows) {
+    const struct loom_kernels *k = p->k;
+    size_t dim = (size_t)p->c->dim;
+    if (block->skip == LOOM_NO_TENSOR)
+        return x;
+    real *sum = loom_stack_take(p->stack, rows * dim);
+    k->scale_columns(k, sum, p->x0, p->w + block->skip, rows, dim);
+    k->add(k, sum, sum, x, rows * dim);
+    return sum;
+}
+
+static void recall_backward(struct loom_pass *p, const struct loom_block *block, const real *d, size_t rows) {
+    const struct loom_kernels *k = p->k;
+    size_t dim = (size_t)p->c->dim;
+    if (block->skip == LOOM_NO_TENSOR)
+        return;
+    real *share = loom_stack_take(p->stack, rows * dim);
+    k->sum_products(k, p->dw + block->skip, d, p->x0, rows, dim);
+    k->scale_columns(k, share, d, p->w + block->skip, rows, dim);
+    k->add(k, p->dx0, p->dx0, share, rows * dim);
+}
+
 void loom_block_forward(struct loom_pass *p, const struct loom_block *block, struct loom_block_saved *s,
                         struct loom_place place, real *y, const real *x) {
     size_t rows = loom_pass_rows(p), n = rows * (size_t)p->c->dim;
     real *middle = loom_stack_take(p->stack, n);
     real *branch = loom_stack_take(p->stack, n);
+    x = recall(p, block, x, rows);
     const real *normed = loom_norm_forward(p, &block->attention_norm, &s->attention_norm, x, rows);
     loom_attention_forward(p, &block->attention, &s->attention, place.slot, branch, normed);
     s->attention_dropout = join(p, middle, x, branch, n);
@@ -128,5 +156,6 @@ void loom_block_backward(struct loom_pass *p, const struct loom_block *block, co
     loom_norm_backward(p, &block->feed_norm, &s->feed_norm, d, dnormed, rows);
     loom_attention_backward(p, &block->attention, &s->attention, dnormed, join_backward(p, d, s->attention_dropout, n));
     loom_norm_backward(p, &block->attention_norm, &s->attention_norm, d, dnormed, rows);
+    recall_backward(p, block, d, rows);
     loom_stack_release(p->stack, mark);
 }

@@ -9,6 +9,7 @@
 enum loom_feed_forward { LOOM_FEED_SWIGLU, LOOM_FEED_MLP, LOOM_FEED_EXPERTS };
 
 struct loom_block {
+    size_t skip; /* (C): how much of the embedding joins the input; LOOM_NO_TENSOR: none */
     struct loom_norm attention_norm, feed_norm;
     struct loom_attention_layer attention;
     enum loom_feed_forward feed;

@@ -14,6 +14,8 @@ enum { LOOPED = OPENMYTHOS | LOOM };
 static const char *const architecture_names[] = {"gpt", "openmythos", "loom", NULL};
 static const char *const attention_names[] = {"gqa", "mla", NULL};
 static const char *const halting_names[] = {"none", "act", NULL};
+static const char *const activation_names[] = {"swiglu", "relu2", NULL};
+static const char *const injection_names[] = {"openmythos", "parcae", "add", "none", NULL};
 
 /* How each architecture signs its config.json. */
 static const struct {
@@ -37,7 +39,7 @@ static const struct loom_key keys[] = {
     {"max_seq_len", LOOM_KEY_INT, PLACE(max_seq_len), 1, big, NULL, LOOPED},
     {"max_loop_iters", LOOM_KEY_INT, PLACE(max_loop_iters), 1, layers_big, NULL, LOOPED},
     {"prelude_layers", LOOM_KEY_INT, PLACE(prelude_layers), 0, layers_big, NULL, LOOPED},
-    {"core_layers", LOOM_KEY_INT, PLACE(core_layers), 1, layers_big, NULL, LOOM},
+    {"core_layers", LOOM_KEY_INT, PLACE(core_layers), 0, layers_big, NULL, LOOM},
     {"coda_layers", LOOM_KEY_INT, PLACE(coda_layers), 0, layers_big, NULL, LOOPED},
     {"attn_type", LOOM_KEY_CHOICE, PLACE(attn_type), 0, 0, attention_names, LOOPED},
     {"kv_lora_rank", LOOM_KEY_INT, PLACE(kv_lora_rank), 1, big, NULL, LOOPED},
@@ -45,15 +47,31 @@ static const struct loom_key keys[] = {
     {"qk_rope_head_dim", LOOM_KEY_INT, PLACE(qk_rope_head_dim), 2, big, NULL, LOOPED},
     {"qk_nope_head_dim", LOOM_KEY_INT, PLACE(qk_nope_head_dim), 1, big, NULL, LOOPED},
     {"v_head_dim", LOOM_KEY_INT, PLACE(v_head_dim), 1, big, NULL, LOOPED},
-    {"n_experts", LOOM_KEY_INT, PLACE(n_experts), 1, 65536, NULL, LOOPED},
+    {"n_experts", LOOM_KEY_INT, PLACE(n_experts), 1, 65536, NULL, OPENMYTHOS},
+    {"n_experts", LOOM_KEY_INT, PLACE(n_experts), 0, 65536, NULL, LOOM},
     {"n_shared_experts", LOOM_KEY_INT, PLACE(n_shared_experts), 0, layers_big, NULL, LOOPED},
     {"n_experts_per_tok", LOOM_KEY_INT, PLACE(n_experts_per_tok), 1, 65536, NULL, LOOPED},
     {"expert_dim", LOOM_KEY_INT, PLACE(expert_dim), 1, big, NULL, LOOPED},
     {"halting", LOOM_KEY_CHOICE, PLACE(halting), 0, 0, halting_names, LOOM},
     {"act_threshold", LOOM_KEY_REAL, PLACE(act_threshold), 0, 1e9, NULL, LOOPED},
     {"rope_theta", LOOM_KEY_REAL, PLACE(rope_theta), 1e-9, 1e18, NULL, LOOPED},
-    {"lora_rank", LOOM_KEY_INT, PLACE(lora_rank), 1, big, NULL, LOOPED},
+    {"lora_rank", LOOM_KEY_INT, PLACE(lora_rank), 1, big, NULL, OPENMYTHOS},
+    {"lora_rank", LOOM_KEY_INT, PLACE(lora_rank), 0, big, NULL, LOOM},
     {"max_output_tokens", LOOM_KEY_INT, PLACE(max_output_tokens), 1, big, NULL, LOOPED},
+    {"activation", LOOM_KEY_CHOICE, PLACE(activation), 0, 0, activation_names, LOOM},
+    {"ffn_dim", LOOM_KEY_INT, PLACE(ffn_dim), 0, big, NULL, LOOM},
+    {"injection", LOOM_KEY_CHOICE, PLACE(injection), 0, 0, injection_names, LOOM},
+    {"loop_index", LOOM_KEY_BOOL, PLACE(loop_index), 0, 0, NULL, LOOM},
+    {"norm_gain", LOOM_KEY_BOOL, PLACE(norm_gain), 0, 0, NULL, LOOM},
+    {"qk_norm", LOOM_KEY_REAL, PLACE(qk_norm), 0, 1e3, NULL, LOOM},
+    {"zero_init", LOOM_KEY_BOOL, PLACE(zero_init), 0, 0, NULL, LOOM},
+    {"init_gain", LOOM_KEY_REAL, PLACE(init_gain), 0, 1e3, NULL, LOOM},
+    {"embed_std", LOOM_KEY_REAL, PLACE(embed_std), 0, 1e3, NULL, LOOM},
+    {"embed_skip", LOOM_KEY_BOOL, PLACE(embed_skip), 0, 0, NULL, LOOM},
+    {"tie_word_embeddings", LOOM_KEY_BOOL, PLACE(tied), 0, 0, NULL, LOOM},
+    {"logit_softcap", LOOM_KEY_REAL, PLACE(softcap), 0, 1e9, NULL, LOOM},
+    {"ngram", LOOM_KEY_INT, PLACE(ngram), 1, LOOM_NGRAM_MAX, NULL, LOOM},
+    {"ngram_rows", LOOM_KEY_INT, PLACE(ngram_rows), 1, big, NULL, LOOM},
     {"dropout", LOOM_KEY_REAL, PLACE(dropout), 0, 0.999, NULL, 0},
 };
 #undef PLACE
@@ -86,7 +104,9 @@ struct loom_config loom_config_default(enum loom_architecture architecture) {
                                     .n_heads = 12,
                                     .dim = 768,
                                     .attn_type = LOOM_ATTENTION_FUSED,
-                                    .bias = true};
+                                    .bias = true,
+                                    .tied = true,
+                                    .ngram = 1};
     return (struct loom_config){.architecture = (int)architecture,
                                 .dim = 2048,
                                 .n_heads = 16,
@@ -110,7 +130,13 @@ struct loom_config loom_config_default(enum loom_architecture architecture) {
                                 .act_threshold = 0.99,
                                 .rope_theta = 500000.0,
                                 .lora_rank = 16,
-                                .max_output_tokens = 4096};
+                                .max_output_tokens = 4096,
+                                .loop_index = true,
+                                .norm_gain = true,
+                                .embed_std = 0.02,
+                                .tied = true,
+                                .ngram = 1,
+                                .ngram_rows = 1024};
 }
 
 bool loom_config_has_key(const char *key) {
@@ -126,7 +152,19 @@ loom_status loom_config_set(struct loom_config *config, const char *key, const c
 }
 
 bool loom_config_looped(const struct loom_config *config) {
+    return config->core_layers > 0;
+}
+
+bool loom_config_rotary(const struct loom_config *config) {
     return config->architecture != LOOM_ARCHITECTURE_GPT;
+}
+
+bool loom_config_routed(const struct loom_config *config) {
+    return config->core_layers > 0 && config->n_experts > 0;
+}
+
+size_t loom_config_ffn_dim(const struct loom_config *config) {
+    return (size_t)(config->ffn_dim ? config->ffn_dim : (int)(config->dim * 4LL / 3));
 }
 
 size_t loom_config_head_dim(const struct loom_config *config) {
@@ -167,11 +205,12 @@ static double attention_weights(const struct loom_config *c) {
 /* A size within its range may still make a product with others that no machine holds, or that 64 bits do not count. */
 static loom_status check_total(const struct loom_config *c, struct loom_error *error) {
     static const double most_weights = 281474976710656.0 /* 2^48 */, most_tensors = 1 << 20;
-    double dim = c->dim, layer = 8 * dim * dim + attention_weights(c);
+    double dim = c->dim, ffn = loom_config_rotary(c) ? 3.0 * (double)loom_config_ffn_dim(c) : 8 * dim;
+    double layer = dim * ffn + attention_weights(c);
     double dense = (double)c->prelude_layers + c->coda_layers, core = c->core_layers;
     double experts = c->n_experts + (double)c->n_shared_experts * c->n_experts_per_tok;
-    double weights = dim * ((double)c->vocab_size + c->max_seq_len) + dense * layer +
-                     core * (attention_weights(c) + 3 * dim * c->expert_dim * experts);
+    double tables = 2.0 * c->vocab_size + c->max_seq_len + (c->ngram - 1.0) * c->ngram_rows;
+    double weights = dim * tables + dense * layer + core * (layer + 3 * dim * c->expert_dim * experts);
     double tensors = 16 * dense + core * (16 + 3 * ((double)c->n_experts + c->n_shared_experts));
     if (weights > most_weights)
         return loom_fail(
@@ -190,11 +229,13 @@ static loom_status check_looped(const struct loom_config *c, struct loom_error *
     if (loom_config_rope_dim(c) % 2 != 0)
         return loom_fail(error, LOOM_INVALID, "the rotated head width %zu is odd: RoPE turns pairs",
                          loom_config_rope_dim(c));
-    if (c->n_experts_per_tok > c->n_experts)
+    if (c->n_experts_per_tok > c->n_experts && loom_config_routed(c))
         return loom_fail(error, LOOM_INVALID, "n_experts_per_tok %d is more than n_experts %d", c->n_experts_per_tok,
                          c->n_experts);
     if (c->dim * 4LL / 3 < 1)
         return loom_fail(error, LOOM_INVALID, "dim %d leaves no feed-forward width", c->dim);
+    if (c->qk_norm > 0 && c->attn_type != LOOM_ATTENTION_GQA)
+        return loom_fail(error, LOOM_INVALID, "qk_norm %g needs attn_type gqa", c->qk_norm);
     return LOOM_OK;
 }
 
@@ -252,12 +293,11 @@ loom_status loom_config_read_keys(struct loom_config *config, const json_t *json
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)json, key, value) { /* only read; jansson's iterator takes no const */
-        bool bystander;
-        loom_status status = read_bystander(key, value, path, &bystander, error);
+        bool bystander = false;
         const struct loom_key *found = loom_key_find(keys, KEY_COUNT, group(config), key);
-        if (status == LOOM_OK && found)
-            status = loom_key_set_json(found, config, value, path, error);
-        else if (status == LOOM_OK && !bystander)
+        loom_status status = found ? loom_key_set_json(found, config, value, path, error)
+                                   : read_bystander(key, value, path, &bystander, error);
+        if (status == LOOM_OK && !found && !bystander)
             status = loom_fail(error, LOOM_INVALID, "%s: the architecture %s has no setting \"%.64s\"", path,
                                architecture_names[config->architecture], key);
         if (status)
@@ -304,10 +344,11 @@ loom_status loom_config_write(const char *path, const struct loom_config *config
         json_pack("{s:[s],s:s,s:b,s:s}", "architectures", signatures[config->architecture].class_name, "model_type",
                   signatures[config->architecture].model_type, "tie_word_embeddings", 1, "torch_dtype", "float32");
     loom_status status = LOOM_OK;
-    if (!json || !signature || json_object_update(json, signature) != 0)
+    if (!json || !signature ||
+        json_object_update(signature, json) != 0) /* an own setting counts before the signature's */
         status = loom_fail_memory(error, path, sizeof *config);
     else
-        status = loom_json_write(path, json, error);
+        status = loom_json_write(path, signature, error);
     json_decref(json);
     json_decref(signature);
     return status;

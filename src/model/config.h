@@ -22,6 +22,22 @@ enum loom_halting {
     LOOM_HALTING_ACT   /* adaptive computation time */
 };
 
+/* The longest n-gram that may have an embedding. */
+enum { LOOM_NGRAM_MAX = 4 };
+
+enum loom_activation {
+    LOOM_ACTIVATION_SWIGLU, /* silu(gate x) * up x */
+    LOOM_ACTIVATION_RELU2   /* max(up x, 0)^2 */
+};
+
+/* How the prelude's output e enters each loop, and what a loop leaves; y stands for the blocks' output. */
+enum loom_injection {
+    LOOM_INJECTION_OPENMYTHOS, /* h = A h + b e + y(norm(h + e)) */
+    LOOM_INJECTION_PARCAE,     /* h = y(A h + b e) */
+    LOOM_INJECTION_ADD,        /* h = y(h + b e) */
+    LOOM_INJECTION_NONE        /* h = y(h) */
+};
+
 struct loom_config {
     int architecture; /* enum loom_architecture */
     int vocab_size;   /* V; 0 until the data say it */
@@ -44,6 +60,21 @@ struct loom_config {
     int max_output_tokens;
     double dropout;
     bool bias; /* gpt: biases in linear layers and norms */
+    /* loom's choices; the others have the reference's */
+    int activation;   /* enum loom_activation */
+    int ffn_dim;      /* width of dense feed-forwards; 0: dim * 4/3 */
+    int injection;    /* enum loom_injection */
+    bool loop_index;  /* the loop's number enters as sines and cosines */
+    bool norm_gain;   /* norms have a weight for each channel */
+    double qk_norm;   /* queries and keys are normalised to this length per channel; 0: not */
+    bool zero_init;   /* projections that end on the residual stream start at 0 */
+    double init_gain; /* matrices start with standard deviation init_gain / sqrt(inputs); 0: 0.02 */
+    double embed_std; /* of the initial embedding */
+    bool embed_skip;  /* each block's input gets a learned share of the embedding, channel by channel */
+    bool tied;        /* the head is the embedding */
+    double softcap;   /* logits stay within this; 0: no bound */
+    int ngram;        /* longest n-gram whose hash has an embedding of its own; 1: none */
+    int ngram_rows;   /* rows of each hashed table */
 };
 
 /* The reference's defaults of one architecture. */
@@ -73,7 +104,10 @@ loom_status loom_config_read_keys(struct loom_config *config, const json_t *json
 json_t *loom_config_json(const struct loom_config *config);
 
 /* Derived sizes. */
-bool loom_config_looped(const struct loom_config *config);
+bool loom_config_looped(const struct loom_config *config);      /* has a core */
+bool loom_config_rotary(const struct loom_config *config);      /* positions are rotations */
+bool loom_config_routed(const struct loom_config *config);      /* has routed experts */
+size_t loom_config_ffn_dim(const struct loom_config *config);   /* of a dense feed-forward */
 size_t loom_config_head_dim(const struct loom_config *config);  /* of queries and keys */
 size_t loom_config_value_dim(const struct loom_config *config); /* of values */
 size_t loom_config_rope_dim(const struct loom_config *config);  /* channels that rotate; 0 for gpt */

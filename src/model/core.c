@@ -5,39 +5,61 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static void declare_injection(struct loom_core *core, struct loom_tensors *table, const struct loom_config *c) {
+    const char *prefix = "recurrent.";
+    bool stable = core->injection == LOOM_INJECTION_OPENMYTHOS || core->injection == LOOM_INJECTION_PARCAE;
+    struct loom_tensor_spec zeros = {.cols = (size_t)c->dim}, zero = {.cols = 1};
+    struct loom_tensor_spec tenths = {.cols = (size_t)c->dim, .mean = 0.1};
+    core->log_a = core->log_dt = core->b = LOOM_NO_TENSOR;
+    if (stable) {
+        core->log_a = loom_tensors_add(table, zeros, prefix, "injection.log_A");
+        core->log_dt = loom_tensors_add(table, zero, prefix, "injection.log_dt");
+    }
+    if (core->injection != LOOM_INJECTION_NONE)
+        core->b = loom_tensors_add(table, tenths, prefix, "injection.B");
+}
+
+static void declare_halting(struct loom_core *core, struct loom_tensors *table, const struct loom_config *c) {
+    const char *prefix = "recurrent.";
+    /* The bias starts with the variance that PyTorch's uniform default has. */
+    struct loom_tensor_spec weight = {.rows = 1, .cols = (size_t)c->dim, .std = LOOM_INIT_STD};
+    struct loom_tensor_spec bias = {.cols = 1, .std = 1 / sqrt(3.0 * c->dim)};
+    core->halt_weight = core->halt_bias = LOOM_NO_TENSOR;
+    if (c->halting != LOOM_HALTING_ACT)
+        return;
+    core->halt_weight = loom_tensors_add(table, weight, prefix, "act.halt.weight");
+    core->halt_bias = loom_tensors_add(table, bias, prefix, "act.halt.bias");
+}
+
 static void declare_loop(struct loom_core *core, struct loom_tensors *table, const struct loom_config *c) {
     const char *prefix = "recurrent.";
     size_t dim = (size_t)c->dim;
-    struct loom_tensor_spec zeros = {.cols = dim}, zero = {.cols = 1}, tenths = {.cols = dim, .mean = 0.1};
     struct loom_tensor_spec low = {.rows = core->rank, .cols = dim, .std = LOOM_INIT_STD};
-    struct loom_tensor_spec scales = {.rows = (size_t)c->max_loop_iters, .cols = core->rank, .std = LOOM_INIT_STD};
-    core->log_a = loom_tensors_add(table, zeros, prefix, "injection.log_A");
-    core->log_dt = loom_tensors_add(table, zero, prefix, "injection.log_dt");
-    core->b = loom_tensors_add(table, tenths, prefix, "injection.B");
-    core->halt_weight = core->halt_bias = LOOM_NO_TENSOR;
-    if (c->halting == LOOM_HALTING_ACT) {
-        /* The bias starts with the variance that PyTorch's uniform default has. */
-        struct loom_tensor_spec weight = {.rows = 1, .cols = dim, .std = LOOM_INIT_STD};
-        struct loom_tensor_spec bias = {.cols = 1, .std = 1 / sqrt(3.0 * c->dim)};
-        core->halt_weight = loom_tensors_add(table, weight, prefix, "act.halt.weight");
-        core->halt_bias = loom_tensors_add(table, bias, prefix, "act.halt.bias");
+    struct loom_tensor_spec scales = {
+        .rows = (size_t)c->max_loop_iters, .cols = core->rank, .std = LOOM_INIT_STD, .kind = LOOM_TENSOR_EMBEDDING};
+    declare_injection(core, table, c);
+    declare_halting(core, table, c);
+    if (core->rank > 0) {
+        core->lora_b = loom_tensors_add(table, low, prefix, "lora.B");
+        core->lora_down = loom_tensors_add(table, low, prefix, "lora.down.weight");
+        core->lora_scale = loom_tensors_add(table, scales, prefix, "lora.scale.weight");
     }
-    core->lora_b = loom_tensors_add(table, low, prefix, "lora.B");
-    core->lora_down = loom_tensors_add(table, low, prefix, "lora.down.weight");
-    core->lora_scale = loom_tensors_add(table, scales, prefix, "lora.scale.weight");
-    core->norm = loom_norm_declare_rms(table, dim, prefix, "norm");
+    if (core->injection == LOOM_INJECTION_OPENMYTHOS)
+        core->norm = loom_norm_declare(table, c, prefix, "norm");
 }
 
 bool loom_core_declare(struct loom_core *core, struct loom_tensors *table, const struct loom_config *c) {
-    *core = (struct loom_core){.layers = (size_t)c->core_layers, .rank = (size_t)c->lora_rank};
-    core->blocks = calloc(core->layers, sizeof *core->blocks);
+    enum loom_feed_forward feed = loom_config_routed(c) ? LOOM_FEED_EXPERTS : LOOM_FEED_SWIGLU;
+    *core = (struct loom_core){
+        .layers = (size_t)c->core_layers, .rank = (size_t)c->lora_rank, .injection = (enum loom_injection)c->injection};
+    core->blocks = calloc(core->layers + 1, sizeof *core->blocks);
     if (!core->blocks)
         return false;
     for (size_t i = 0; i < core->layers; i++) {
         char prefix[LOOM_NAME_MAX] = "recurrent.block.";
         if (core->layers > 1)
             snprintf(prefix, sizeof prefix, "recurrent.block.%zu.", i);
-        if (!loom_block_declare(&core->blocks[i], table, c, LOOM_FEED_EXPERTS, prefix))
+        if (!loom_block_declare(&core->blocks[i], table, c, feed, prefix))
             return false;
     }
     declare_loop(core, table, c);
@@ -100,6 +122,8 @@ static void adapt(struct loom_pass *p, const struct loom_core *core, struct loom
     const struct loom_kernels *k = p->k;
     struct loom_linear shape = low_rank(p, core);
     size_t rows = loom_pass_rows(p);
+    if (core->rank == 0)
+        return;
     s->low = loom_stack_take(p->stack, rows * core->rank);
     s->scaled = loom_stack_take(p->stack, rows * core->rank);
     k->linear(k, &shape, s->low, s->y, p->w + core->lora_down, false);
@@ -141,19 +165,41 @@ static void halt(struct loom_pass *p, const struct loom_core *core, struct loom_
     k->add_scaled_rows(k, out, s->w, s->next, rows, dim);
 }
 
-/* u = norm(h + e + index[t]), then the blocks; returns their output. */
-static real *run_blocks(struct loom_pass *p, const struct loom_core *core, struct loom_core_saved *all,
-                        struct loom_loop_saved *s, size_t slot, int t, const real *e) {
+/* What the blocks read: the state with the prelude's output joined to it, and the loop's number. */
+static const real *inject(struct loom_pass *p, const struct loom_core *core, const struct loom_core_saved *all,
+                          struct loom_loop_saved *s, int t, const real *e) {
     const struct loom_kernels *k = p->k;
-    size_t rows = loom_pass_rows(p), dim = (size_t)p->c->dim;
-    real *sum = loom_stack_take(p->stack, rows * dim);
-    k->add(k, sum, s->h, e, rows * dim);
-    k->add_row(k, sum, all->index + (size_t)t * dim, rows, dim);
-    const real *x = loom_norm_forward(p, &core->norm, &s->norm, sum, rows);
+    size_t rows = loom_pass_rows(p), dim = (size_t)p->c->dim, n = rows * dim;
+    real *sum = loom_stack_take(p->stack, n);
+    switch (core->injection) {
+    case LOOM_INJECTION_OPENMYTHOS:
+        k->add(k, sum, s->h, e, n);
+        break;
+    case LOOM_INJECTION_PARCAE:
+        k->lti(k, sum, s->h, e, NULL, p->w + core->log_a, p->w + core->log_dt, p->w + core->b, rows, dim);
+        break;
+    case LOOM_INJECTION_ADD:
+        k->scale_columns(k, sum, e, p->w + core->b, rows, dim);
+        k->add(k, sum, sum, s->h, n);
+        break;
+    case LOOM_INJECTION_NONE:
+        k->copy(k, sum, s->h, n);
+        break;
+    }
+    if (p->c->loop_index)
+        k->add_row(k, sum, all->index + (size_t)t * dim, rows, dim);
+    if (core->injection != LOOM_INJECTION_OPENMYTHOS)
+        return sum;
+    return loom_norm_forward(p, &core->norm, &s->norm, sum, rows);
+}
+
+/* Returns the blocks' output. */
+static real *run_blocks(struct loom_pass *p, const struct loom_core *core, struct loom_loop_saved *s, size_t slot,
+                        int t, const real *x) {
     real *y = NULL;
     for (size_t i = 0; i < core->layers; i++) {
         struct loom_place place = {slot + (size_t)t * core->layers + i, t, (int)i};
-        y = loom_stack_take(p->stack, rows * dim);
+        y = loom_stack_take(p->stack, loom_pass_rows(p) * (size_t)p->c->dim);
         loom_block_forward(p, &core->blocks[i], &s->blocks[i], place, y, x);
         x = y;
     }
@@ -165,10 +211,11 @@ static void loop(struct loom_pass *p, const struct loom_core *core, struct loom_
                  struct loom_loop_saved *s, size_t slot, int t, const real *e) {
     const struct loom_kernels *k = p->k;
     size_t rows = loom_pass_rows(p), dim = (size_t)p->c->dim;
-    s->y = run_blocks(p, core, all, s, slot, t, e);
+    s->y = run_blocks(p, core, s, slot, t, inject(p, core, all, s, t, e));
     k->copy(k, s->next, s->y, rows * dim);
     adapt(p, core, s, t, s->next);
-    k->lti(k, s->next, s->h, e, s->next, p->w + core->log_a, p->w + core->log_dt, p->w + core->b, rows, dim);
+    if (core->injection == LOOM_INJECTION_OPENMYTHOS)
+        k->lti(k, s->next, s->h, e, s->next, p->w + core->log_a, p->w + core->log_dt, p->w + core->b, rows, dim);
 }
 
 /* Tokens that run on after this loop: their cumulative probability is below the threshold. */
@@ -250,6 +297,8 @@ static void adapt_backward(struct loom_pass *p, const struct loom_core *core, co
                            real *d) {
     const struct loom_kernels *k = p->k;
     struct loom_linear shape = low_rank(p, core);
+    if (core->rank == 0)
+        return;
     size_t mark = p->stack->used, rows = loom_pass_rows(p), row = scale_row(p, core, t);
     real *dlow = loom_stack_take(p->stack, rows * core->rank);
     k->linear(k, &shape, dlow, d, p->w + core->lora_b, false);
@@ -261,21 +310,49 @@ static void adapt_backward(struct loom_pass *p, const struct loom_core *core, co
     loom_stack_release(p->stack, mark);
 }
 
+/* Through the injection alone: `before` becomes the gradient of the state that entered; de +=. With OpenMythos's, d is
+ * that of the state that left; with the others that of the blocks' input. */
+static void inject_backward(struct loom_pass *p, const struct loom_core *core, const struct loom_loop_saved *s,
+                            real *before, real *de, const real *d, const real *e) {
+    const struct loom_kernels *k = p->k;
+    size_t rows = loom_pass_rows(p), dim = (size_t)p->c->dim;
+    switch (core->injection) {
+    case LOOM_INJECTION_OPENMYTHOS:
+    case LOOM_INJECTION_PARCAE:
+        k->lti_backward(k, before, de, p->dw + core->log_a, p->dw + core->log_dt, p->dw + core->b, d, s->h, e,
+                        p->w + core->log_a, p->w + core->log_dt, p->w + core->b, rows, dim);
+        break;
+    case LOOM_INJECTION_ADD:
+        k->sum_products(k, p->dw + core->b, d, e, rows, dim);
+        k->scale_columns(k, before, d, p->w + core->b, rows, dim);
+        k->add(k, de, de, before, rows * dim);
+        k->copy(k, before, d, rows * dim);
+        break;
+    case LOOM_INJECTION_NONE:
+        k->copy(k, before, d, rows * dim);
+        break;
+    }
+}
+
 /* One loop back: dh, the gradient of the state that left, becomes in `before` that of the state that entered; de +=. */
 static void loop_backward(struct loom_pass *p, const struct loom_core *core, const struct loom_loop_saved *s, int t,
                           real *before, real *de, real *dh, const real *e) {
     const struct loom_kernels *k = p->k;
     size_t mark = p->stack->used, rows = loom_pass_rows(p), dim = (size_t)p->c->dim;
-    k->lti_backward(k, before, de, p->dw + core->log_a, p->dw + core->log_dt, p->dw + core->b, dh, s->h, e,
-                    p->w + core->log_a, p->w + core->log_dt, p->w + core->b, rows, dim);
+    bool openmythos = core->injection == LOOM_INJECTION_OPENMYTHOS;
+    if (openmythos)
+        inject_backward(p, core, s, before, de, dh, e);
     adapt_backward(p, core, s, t, dh);
     for (size_t i = core->layers; i-- > 0;)
         loom_block_backward(p, &core->blocks[i], &s->blocks[i], dh);
-    real *dsum = loom_stack_take(p->stack, rows * dim);
-    k->fill(k, dsum, 0, rows * dim);
-    loom_norm_backward(p, &core->norm, &s->norm, dsum, dh, rows);
-    k->add(k, before, before, dsum, rows * dim);
-    k->add(k, de, de, dsum, rows * dim);
+    if (openmythos) {
+        real *dsum = loom_stack_take(p->stack, rows * dim);
+        k->fill(k, dsum, 0, rows * dim);
+        loom_norm_backward(p, &core->norm, &s->norm, dsum, dh, rows);
+        k->add(k, before, before, dsum, rows * dim);
+        k->add(k, de, de, dsum, rows * dim);
+    } else
+        inject_backward(p, core, s, before, de, dh, e);
     loom_stack_release(p->stack, mark);
 }
 

@@ -5,6 +5,8 @@
  *   h = A h + b e + y                            a stable linear update, A in (0,1)
  *   out += w_t h                                 halting decides how much each loop's state counts
  *
+ * This is OpenMythos's injection. The others (config.h) join e to h before the blocks, whose output is the next state.
+ *
  * The core calls block functions and never sees an expert. Parcae (arXiv 2604.12946) for the update, Graves (arXiv
  * 1603.08983) for halting, Bae et al. (arXiv 2410.20672) for the depth LoRA; the composition is OpenMythos's. */
 #ifndef LOOM_MODEL_CORE_H
@@ -16,10 +18,11 @@ struct loom_core {
     struct loom_block *blocks; /* (layers) */
     size_t layers;
     struct loom_norm norm;
-    size_t log_a, log_dt, b;              /* (C), (1), (C): the injection */
+    enum loom_injection injection;
+    size_t log_a, log_dt, b;              /* (C), (1), (C): the injection; those it lacks are LOOM_NO_TENSOR */
     size_t halt_weight, halt_bias;        /* (1,C), (1); LOOM_NO_TENSOR without halting */
     size_t lora_down, lora_scale, lora_b; /* (r,C), (max_loop_iters, r), (r,C) */
-    size_t rank;                          /* r */
+    size_t rank;                          /* r; 0: no depth LoRA */
 };
 
 /* What one loop leaves for the backward. */

@@ -7,16 +7,16 @@
 bool loom_experts_declare(struct loom_experts *experts, struct loom_tensors *table, const struct loom_config *c,
                           const char *prefix) {
     char name[LOOM_NAME_MAX];
-    size_t dim = (size_t)c->dim, width = (size_t)c->expert_dim;
+    size_t width = (size_t)c->expert_dim;
     *experts = (struct loom_experts){.n_shared = (size_t)c->n_shared_experts};
     snprintf(name, sizeof name, "%srouted_experts.", prefix);
-    experts->routed = loom_swiglu_declare_experts(table, dim, width, (size_t)c->n_experts, name);
+    experts->routed = loom_swiglu_declare_experts(table, c, width, (size_t)c->n_experts, name);
     experts->shared = calloc(experts->n_shared + 1, sizeof *experts->shared);
     if (!experts->shared)
         return false;
     for (size_t i = 0; i < experts->n_shared; i++) {
         snprintf(name, sizeof name, "%sshared_experts.%zu.", prefix, i);
-        experts->shared[i] = loom_swiglu_declare(table, dim, width * (size_t)c->n_experts_per_tok, name);
+        experts->shared[i] = loom_swiglu_declare(table, c, width * (size_t)c->n_experts_per_tok, name);
     }
     return true;
 }

@@ -3,6 +3,8 @@
  * of one product, G = H, and positions come from the embedding. */
 #include "model/attention.h"
 
+#include "model/init.h"
+
 void loom_gqa_declare(struct loom_tensors *table, const struct loom_config *c, const char *prefix,
                       struct loom_attention_layer *a) {
     struct loom_gqa *g = &a->gqa;
@@ -12,10 +14,11 @@ void loom_gqa_declare(struct loom_tensors *table, const struct loom_config *c, c
         g->qkv = loom_affine_declare(table, dim, 3 * dim, c->bias, LOOM_INIT_STD, prefix, "c_attn");
         return;
     }
+    double std = loom_init_std(c, dim);
     a->kv_heads = (size_t)c->n_kv_heads;
-    g->q = loom_affine_declare(table, dim, a->heads * a->head_dim, false, LOOM_INIT_STD, prefix, "wq");
-    g->k = loom_affine_declare(table, dim, a->kv_heads * a->head_dim, false, LOOM_INIT_STD, prefix, "wk");
-    g->v = loom_affine_declare(table, dim, a->kv_heads * a->head_dim, false, LOOM_INIT_STD, prefix, "wv");
+    g->q = loom_affine_declare(table, dim, a->heads * a->head_dim, false, std, prefix, "wq");
+    g->k = loom_affine_declare(table, dim, a->kv_heads * a->head_dim, false, std, prefix, "wk");
+    g->v = loom_affine_declare(table, dim, a->kv_heads * a->head_dim, false, std, prefix, "wv");
 }
 
 /* Three views into rows that hold q, k and v side by side. */
@@ -51,10 +54,32 @@ static struct loom_view remember(struct loom_pass *p, const struct loom_attentio
     return (struct loom_view){array, p->cache->capacity * width, width, a->head_dim};
 }
 
+/* Every head of every row to length sqrt(D). It commutes with the rotation that follows; the gain is in the scale of
+ * attention. */
+static struct loom_view normalize(struct loom_pass *p, struct loom_view x, struct loom_norm_saved *s, size_t heads,
+                                  size_t head_dim) {
+    const struct loom_norm norm = loom_norm_plain(head_dim);
+    return loom_view_of(loom_norm_forward(p, &norm, s, x.data, loom_pass_rows(p) * heads), p->seq, heads, head_dim);
+}
+
+static struct loom_view normalize_backward(struct loom_pass *p, struct loom_view dy, const struct loom_norm_saved *s,
+                                           size_t heads, size_t head_dim) {
+    const struct loom_norm norm = loom_norm_plain(head_dim);
+    size_t rows = loom_pass_rows(p) * heads;
+    real *dx = loom_stack_take(p->stack, rows * head_dim);
+    p->k->fill(p->k, dx, 0, rows * head_dim);
+    loom_norm_backward(p, &norm, s, dx, dy.data, rows);
+    return loom_view_of(dx, p->seq, heads, head_dim);
+}
+
 void loom_gqa_forward(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
                       size_t slot, const real *x) {
     struct loom_view view[3];
     project(p, a, x, view);
+    if (a->normed) {
+        view[0] = normalize(p, view[0], &s->q_norm, a->heads, a->head_dim);
+        view[1] = normalize(p, view[1], &s->kv_norm, a->kv_heads, a->head_dim);
+    }
     if (!a->gqa.fused) {
         loom_attention_rotate(p, view[0], a->heads, a->head_dim, false);
         loom_attention_rotate(p, view[1], a->kv_heads, a->head_dim, false);
@@ -97,6 +122,10 @@ void loom_gqa_backward(struct loom_pass *p, const struct loom_attention_layer *a
     if (!a->gqa.fused) {
         loom_attention_rotate(p, d[0], a->heads, a->head_dim, true);
         loom_attention_rotate(p, d[1], a->kv_heads, a->head_dim, true);
+    }
+    if (a->normed) {
+        d[0] = normalize_backward(p, d[0], &s->q_norm, a->heads, a->head_dim);
+        d[1] = normalize_backward(p, d[1], &s->kv_norm, a->kv_heads, a->head_dim);
     }
     project_backward(p, a, s, dx, d);
 }

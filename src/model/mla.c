@@ -5,21 +5,24 @@
  * values of all tokens are raised from the latent when they are needed. */
 #include "model/attention.h"
 
+#include "model/init.h"
+
 void loom_mla_declare(struct loom_tensors *table, const struct loom_config *c, const char *prefix,
                       struct loom_attention_layer *a) {
     struct loom_mla *m = &a->mla;
     size_t dim = (size_t)c->dim, q_rank = (size_t)c->q_lora_rank;
+    double in = loom_init_std(c, dim), query = loom_init_std(c, q_rank);
     m->rank = (size_t)c->kv_lora_rank;
     m->nope = (size_t)c->qk_nope_head_dim;
     m->rope = (size_t)c->qk_rope_head_dim;
-    m->q_down = loom_affine_declare(table, dim, q_rank, false, LOOM_INIT_STD, prefix, "q_down");
+    m->q_down = loom_affine_declare(table, dim, q_rank, false, in, prefix, "q_down");
     m->q_norm = loom_norm_declare_rms(table, q_rank, prefix, "q_norm");
-    m->q_up_nope = loom_affine_declare(table, q_rank, a->heads * m->nope, false, LOOM_INIT_STD, prefix, "q_up_nope");
-    m->q_up_rope = loom_affine_declare(table, q_rank, a->heads * m->rope, false, LOOM_INIT_STD, prefix, "q_up_rope");
-    m->kv_down = loom_affine_declare(table, dim, m->rank + m->rope, false, LOOM_INIT_STD, prefix, "kv_down");
+    m->q_up_nope = loom_affine_declare(table, q_rank, a->heads * m->nope, false, query, prefix, "q_up_nope");
+    m->q_up_rope = loom_affine_declare(table, q_rank, a->heads * m->rope, false, query, prefix, "q_up_rope");
+    m->kv_down = loom_affine_declare(table, dim, m->rank + m->rope, false, in, prefix, "kv_down");
     m->kv_norm = loom_norm_declare_rms(table, m->rank, prefix, "kv_norm");
-    m->kv_up =
-        loom_affine_declare(table, m->rank, a->heads * (m->nope + a->value_dim), false, LOOM_INIT_STD, prefix, "kv_up");
+    m->kv_up = loom_affine_declare(table, m->rank, a->heads * (m->nope + a->value_dim), false,
+                                   loom_init_std(c, m->rank), prefix, "kv_up");
 }
 
 /* The rotated parts of a (B,T,H,D) array: behind the nope channels of each head. */

@@ -1,12 +1,11 @@
 /* mlp.c - see mlp.h. */
 #include "model/mlp.h"
 
-#include <math.h>
+#include "model/init.h"
 
 struct loom_mlp loom_mlp_declare(struct loom_tensors *table, const struct loom_config *c, const char *prefix) {
     size_t dim = (size_t)c->dim;
-    /* nanoGPT starts the projections that end on the residual stream smaller, by the number of them. */
-    double std = LOOM_INIT_STD / sqrt(2.0 * c->prelude_layers);
+    double std = loom_init_output_std(c, 4 * dim);
     struct loom_mlp f;
     f.fc = loom_affine_declare(table, dim, 4 * dim, c->bias, LOOM_INIT_STD, prefix, "c_fc");
     f.proj = loom_affine_declare(table, 4 * dim, dim, c->bias, std, prefix, "c_proj");

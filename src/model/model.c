@@ -275,7 +275,7 @@ static double spectral_radius(const struct loom_model *model) {
 
 void loom_model_info(const struct loom_model *model, struct loom_model_info *info) {
     const struct loom_config *c = &model->net.config;
-    bool looped = loom_config_looped(c);
+    bool looped = loom_config_looped(c), routed = loom_config_routed(c);
     *info = (struct loom_model_info){
         .architecture = loom_architecture_name(c->architecture),
         .parameters = loom_tensors_parameters(&model->net.tensors),
@@ -284,8 +284,8 @@ void loom_model_info(const struct loom_model *model, struct loom_model_info *inf
         .context = c->max_seq_len,
         .dim = c->dim,
         .loops = looped ? c->max_loop_iters : 0,
-        .experts = looped ? c->n_experts : 0,
-        .experts_per_token = looped ? c->n_experts_per_tok : 0,
+        .experts = routed ? c->n_experts : 0,
+        .experts_per_token = routed ? c->n_experts_per_tok : 0,
         .weight_bytes = model->net.tensors.elements * sizeof(real),
         .cache_bytes_per_token = loom_cache_token_bytes(c, c->max_loop_iters),
         .flops_per_token = flops_per_token(&model->net),

@@ -22,11 +22,17 @@ static bool declare_blocks(struct loom_net *net, struct loom_block **blocks, int
     return true;
 }
 
+/* An embedding of `rows` rows. */
+static struct loom_tensor_spec table_of(const struct loom_config *c, int rows) {
+    double std = loom_config_rotary(c) ? c->embed_std : LOOM_INIT_STD;
+    return (struct loom_tensor_spec){
+        .rows = (size_t)rows, .cols = (size_t)c->dim, .std = std, .kind = LOOM_TENSOR_EMBEDDING};
+}
+
 static bool declare_gpt(struct loom_net *net) {
     const struct loom_config *c = &net->config;
-    struct loom_tensor_spec tokens = {.rows = (size_t)c->vocab_size, .cols = (size_t)c->dim, .std = LOOM_INIT_STD};
-    struct loom_tensor_spec positions = {.rows = (size_t)c->max_seq_len, .cols = (size_t)c->dim, .std = LOOM_INIT_STD};
-    net->embed = loom_tensors_add(&net->tensors, tokens, "transformer.", "wte.weight");
+    struct loom_tensor_spec tokens = table_of(c, c->vocab_size), positions = table_of(c, c->max_seq_len);
+    net->embed = net->head = loom_tensors_add(&net->tensors, tokens, "transformer.", "wte.weight");
     net->positions = loom_tensors_add(&net->tensors, positions, "transformer.", "wpe.weight");
     if (!declare_blocks(net, &net->prelude, c->prelude_layers, "transformer.h"))
         return false;
@@ -34,21 +40,29 @@ static bool declare_gpt(struct loom_net *net) {
     return true;
 }
 
-static bool declare_looped(struct loom_net *net) {
+static bool declare_rotary(struct loom_net *net) {
     const struct loom_config *c = &net->config;
-    struct loom_tensor_spec tokens = {.rows = (size_t)c->vocab_size, .cols = (size_t)c->dim, .std = LOOM_INIT_STD};
-    net->embed = loom_tensors_add(&net->tensors, tokens, "embed.", "weight");
+    struct loom_tensor_spec tokens = table_of(c, c->vocab_size), hashes = table_of(c, c->ngram_rows), head = tokens;
+    net->embed = net->head = loom_tensors_add(&net->tensors, tokens, "embed.", "weight");
+    hashes.std = 0; /* what a pair adds to its tokens is nothing until it is learned */
+    for (int n = 2; n <= c->ngram; n++)
+        net->ngrams[n - 2] = loom_tensors_add(&net->tensors, hashes, "ngram.", "%d.weight", n);
     net->positions = LOOM_NO_TENSOR;
     if (!declare_blocks(net, &net->prelude, c->prelude_layers, "prelude") ||
-        !loom_core_declare(&net->core, &net->tensors, c) || !declare_blocks(net, &net->coda, c->coda_layers, "coda"))
+        (loom_config_looped(c) && !loom_core_declare(&net->core, &net->tensors, c)) ||
+        !declare_blocks(net, &net->coda, c->coda_layers, "coda"))
         return false;
-    net->norm = loom_norm_declare_rms(&net->tensors, (size_t)c->dim, "", "norm");
+    net->norm = loom_norm_declare(&net->tensors, c, "", "norm");
+    head.kind = LOOM_TENSOR_HEAD;
+    head.std = c->zero_init ? 0 : head.std;
+    if (!c->tied)
+        net->head = loom_tensors_add(&net->tensors, head, "lm_head.", "weight");
     return true;
 }
 
 loom_status loom_net_open(struct loom_net *net, const struct loom_config *config, struct loom_error *error) {
     *net = (struct loom_net){.config = *config};
-    bool done = loom_config_looped(config) ? declare_looped(net) : declare_gpt(net);
+    bool done = loom_config_rotary(config) ? declare_rotary(net) : declare_gpt(net);
     if (!done || net->tensors.failed)
         return loom_fail(error, LOOM_NO_MEMORY, "the tensor table: no memory");
     return LOOM_OK;
@@ -71,9 +85,10 @@ void loom_net_close(struct loom_net *net) {
 uint64_t loom_net_active_parameters(const struct loom_net *net) {
     const struct loom_config *c = &net->config;
     uint64_t all = loom_tensors_parameters(&net->tensors);
-    if (!loom_config_looped(c))
+    if (!loom_config_routed(c))
         return all;
-    uint64_t expert = 3 * (uint64_t)c->dim * (uint64_t)c->expert_dim;
+    uint64_t matrices = c->activation == LOOM_ACTIVATION_SWIGLU ? 3 : 2;
+    uint64_t expert = matrices * (uint64_t)c->dim * (uint64_t)c->expert_dim;
     return all - expert * (uint64_t)(c->n_experts - c->n_experts_per_tok) * (uint64_t)c->core_layers;
 }
 
@@ -94,7 +109,7 @@ loom_status loom_net_loops(const struct loom_net *net, int asked, int *loops, st
 
 double loom_net_spectral_radius(const struct loom_net *net, const real *weights) {
     double largest = 0;
-    if (!loom_config_looped(&net->config))
+    if (!loom_config_looped(&net->config) || net->core.log_a == LOOM_NO_TENSOR)
         return 0;
     for (int i = 0; i < net->config.dim; i++) {
         double exponent = (double)weights[net->core.log_dt] + (double)weights[net->core.log_a + (size_t)i];
@@ -123,7 +138,7 @@ static void close_saved(struct loom_block_saved *saved, int count) {
 static bool open_loads(struct loom_loads *loads, const struct loom_config *c, int loops) {
     *loads = (struct loom_loads){.loops = loops, .layers = c->core_layers, .experts = c->n_experts};
     size_t choices = (size_t)loops * (size_t)c->core_layers * (size_t)c->n_experts;
-    loads->choices = calloc(choices, sizeof *loads->choices);
+    loads->choices = calloc(choices + 1, sizeof *loads->choices); /* not NULL without experts */
     loads->running = calloc((size_t)loops, sizeof *loads->running);
     loads->scratch = calloc((size_t)c->n_experts + 1, sizeof *loads->scratch);
     return loads->choices && loads->running && loads->scratch;
@@ -177,15 +192,19 @@ static bool open_tables(struct loom_workspace *ws) {
     size_t rows = ws->shape.batch * ws->shape.seq;
     ws->ids = ws->k->alloc(ws->k, rows * sizeof *ws->ids);
     ws->first = ws->k->alloc(ws->k, rows * sizeof *ws->first);
-    if (!loom_config_looped(c))
-        return ws->ids && ws->first;
+    ws->ngrams = ws->k->alloc(ws->k, rows * sizeof *ws->ngrams);
+    ws->hashes = calloc(rows, sizeof *ws->hashes);
+    if (!ws->ids || !ws->first || !ws->ngrams || !ws->hashes)
+        return false;
+    if (!loom_config_rotary(c))
+        return true;
     ws->rope = send(ws->k, rope_table(c, pairs), (size_t)c->max_seq_len * pairs * 2);
-    real *index = calloc(loops * dim, sizeof *index);
+    real *index = calloc((loops + 1) * dim, sizeof *index);
     if (index)
         loom_core_index(index, ws->shape.loops, dim);
-    ws->index = send(ws->k, index, loops * dim);
+    ws->index = send(ws->k, index, (loops + 1) * dim);
     ws->core.index = ws->index;
-    return ws->ids && ws->first && ws->rope && ws->index;
+    return ws->rope && ws->index;
 }
 
 /* An address to do arithmetic on in a dry run, where nothing is touched. */
@@ -217,6 +236,9 @@ loom_status loom_workspace_measure(const struct loom_net *net, const struct loom
         loom_net_forward(&ws, &f);
         real *logits = loom_workspace_logits(&ws, shape->batch * shape->seq);
         loom_net_logits(&ws, f.weights, logits, ws.hidden, shape->batch * shape->seq);
+        if (shape->keep && net->config.softcap > 0)
+            loom_net_logits_backward(&ws, loom_workspace_logits(&ws, shape->batch * shape->seq), logits,
+                                     shape->batch * shape->seq);
         if (shape->keep)
             loom_net_backward(&ws, &f, nowhere(), logits);
     }
@@ -250,6 +272,8 @@ void loom_workspace_close(struct loom_workspace *ws) {
     ws->k->release(ws->k, ws->stack.base);
     ws->k->release(ws->k, ws->ids);
     ws->k->release(ws->k, ws->first);
+    ws->k->release(ws->k, ws->ngrams);
+    free(ws->hashes);
     ws->k->release(ws->k, ws->rope);
     ws->k->release(ws->k, ws->index);
     close_host(ws);
@@ -281,12 +305,53 @@ static size_t position_rows(const struct loom_pass *p, const struct loom_net *ne
     return net->positions + p->past * (size_t)p->c->dim;
 }
 
+/* The token `back` places before token i of sequence b; -1 before the beginning. */
+static int token_before(const struct loom_pass *p, const struct loom_forward *f, size_t b, size_t i, size_t back) {
+    if (f->first && (size_t)f->first[b * p->seq + i] + back > p->past + i)
+        return -1; /* another document */
+    if (back <= i)
+        return f->ids[b * p->seq + i - back];
+    back -= i;
+    return f->history && back <= p->past ? f->history[p->past - back] : -1;
+}
+
+/* Each token's row in the table of n-grams of this order: a hash of it and those before it. Where the sequence has no
+ * such tokens yet, fewer of them are hashed. */
+static void hash_ngrams(const struct loom_pass *p, struct loom_workspace *ws, const struct loom_forward *f, int order) {
+    uint64_t rows = (uint64_t)p->c->ngram_rows;
+    for (size_t b = 0; b < p->batch; b++)
+        for (size_t i = 0; i < p->seq; i++) {
+            uint64_t hash = (uint64_t)order;
+            for (size_t back = 0; back < (size_t)order; back++)
+                hash = loom_random_bits((struct loom_random){hash, LOOM_RANDOM_HASH},
+                                        (uint64_t)(token_before(p, f, b, i, back) + 1));
+            ws->hashes[b * p->seq + i] = (int)(hash % rows);
+        }
+    p->k->upload(p->k, ws->ngrams, ws->hashes, loom_pass_rows(p) * sizeof *ws->hashes);
+}
+
+/* x += the embeddings of the n-grams that end at each token. As the hashed n-grams of Svenstrup et al., arXiv
+ * 1709.03933. */
+static void embed_ngrams(struct loom_pass *p, struct loom_workspace *ws, const struct loom_forward *f, real *x,
+                         int order) {
+    const struct loom_kernels *k = p->k;
+    size_t mark = p->stack->used, rows = loom_pass_rows(p), dim = (size_t)p->c->dim;
+    real *found = loom_stack_take(p->stack, rows * dim);
+    if (f->ids) /* a dry run has none */
+        hash_ngrams(p, ws, f, order);
+    k->embed(k, found, p->w + ws->net->ngrams[order - 2], ws->ngrams, rows, dim);
+    k->add(k, x, x, found, rows * dim);
+    loom_stack_release(p->stack, mark);
+}
+
 static real *embed(struct loom_pass *p, struct loom_workspace *ws, const struct loom_forward *f) {
     const struct loom_kernels *k = p->k;
     size_t rows = loom_pass_rows(p), dim = (size_t)p->c->dim, n = p->seq * dim;
     real *x = loom_stack_take(p->stack, rows * dim);
     k->upload(k, ws->ids, f->ids, rows * sizeof *ws->ids);
     k->embed(k, x, p->w + ws->net->embed, ws->ids, rows, dim);
+    for (int order = 2; order <= p->c->ngram; order++)
+        embed_ngrams(p, ws, f, x, order);
     if (ws->net->positions == LOOM_NO_TENSOR)
         return x;
     for (size_t b = 0; b < p->batch; b++)
@@ -296,7 +361,7 @@ static real *embed(struct loom_pass *p, struct loom_workspace *ws, const struct 
     return x;
 }
 
-static void embed_backward(struct loom_pass *p, struct loom_workspace *ws, real *d) {
+static void embed_backward(struct loom_pass *p, struct loom_workspace *ws, const struct loom_forward *f, real *d) {
     const struct loom_kernels *k = p->k;
     size_t rows = loom_pass_rows(p), dim = (size_t)p->c->dim, n = p->seq * dim;
     if (ws->net->positions != LOOM_NO_TENSOR) {
@@ -307,6 +372,11 @@ static void embed_backward(struct loom_pass *p, struct loom_workspace *ws, real 
             k->add_scaled(k, p->dw + position_rows(p, ws->net), 1, d + b * n, n);
     }
     k->embed_backward(k, p->dw + ws->net->embed, d, ws->ids, rows, dim);
+    for (int order = 2; order <= p->c->ngram; order++) {
+        if (f->ids)
+            hash_ngrams(p, ws, f, order);
+        k->embed_backward(k, p->dw + ws->net->ngrams[order - 2], d, ws->ngrams, rows, dim);
+    }
 }
 
 /* A row of blocks. Without a backward two buffers are used in turn and each block's activations are released. */
@@ -341,6 +411,7 @@ void loom_net_forward(struct loom_workspace *ws, const struct loom_forward *f) {
     if (f->first)
         ws->k->upload(ws->k, ws->first, f->first, loom_pass_rows(&p) * sizeof *f->first);
     const real *x = embed(&p, ws, f);
+    ws->x0 = p.x0 = x;
     size_t slot = (size_t)c->prelude_layers;
     x = run_blocks(&p, net->prelude, ws->prelude, c->prelude_layers, 0, x);
     if (loom_config_looped(c)) {
@@ -367,7 +438,16 @@ real *loom_workspace_logits(struct loom_workspace *ws, size_t rows) {
 void loom_net_logits(const struct loom_workspace *ws, const real *weights, real *logits, const real *hidden,
                      size_t rows) {
     struct loom_linear shape = head(ws->net, rows);
-    ws->k->linear(ws->k, &shape, logits, hidden, weights + ws->net->embed, false);
+    real cap = (real)ws->net->config.softcap;
+    ws->k->linear(ws->k, &shape, logits, hidden, weights + ws->net->head, false);
+    if (cap > 0)
+        ws->k->softcap(ws->k, logits, logits, cap, rows * shape.n_out);
+}
+
+void loom_net_logits_backward(const struct loom_workspace *ws, real *dlogits, const real *logits, size_t rows) {
+    real cap = (real)ws->net->config.softcap;
+    if (cap > 0)
+        ws->k->softcap_backward(ws->k, dlogits, dlogits, logits, cap, rows * (size_t)ws->net->config.vocab_size);
 }
 
 void loom_net_backward(struct loom_workspace *ws, const struct loom_forward *f, real *gradients, const real *dlogits) {
@@ -378,15 +458,22 @@ void loom_net_backward(struct loom_workspace *ws, const struct loom_forward *f, 
     size_t mark = ws->stack.used, rows = loom_pass_rows(&p), n = rows * (size_t)c->dim;
     struct loom_linear shape = head(net, rows);
     real *dhidden = loom_stack_take(&ws->stack, n), *d = loom_stack_take(&ws->stack, n);
-    k->linear_input(k, &shape, dhidden, dlogits, p.w + net->embed, false);
-    k->linear_weight(k, &shape, p.dw + net->embed, dlogits, ws->hidden);
+    k->linear_input(k, &shape, dhidden, dlogits, p.w + net->head, false);
+    k->linear_weight(k, &shape, p.dw + net->head, dlogits, ws->hidden);
+    p.x0 = ws->x0;
+    if (c->embed_skip) {
+        p.dx0 = loom_stack_take(&ws->stack, n);
+        k->fill(k, p.dx0, 0, n);
+    }
     k->fill(k, d, 0, n);
     loom_norm_backward(&p, &net->norm, &ws->norm, d, dhidden, rows);
     run_blocks_backward(&p, net->coda, ws->coda, c->coda_layers, d);
     if (loom_config_looped(c))
         loom_core_backward(&p, &net->core, &ws->core, d);
     run_blocks_backward(&p, net->prelude, ws->prelude, c->prelude_layers, d);
-    embed_backward(&p, ws, d);
+    if (p.dx0)
+        k->add(k, d, d, p.dx0, n);
+    embed_backward(&p, ws, f, d);
     loom_stack_release(&ws->stack, mark);
 }
 

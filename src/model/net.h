@@ -1,7 +1,7 @@
 /* net.h - the whole network: embedding, prelude, core, coda, head, and one workspace to run it in.
  *
- * `gpt` is a prelude of n_layer blocks without core or coda, with learned positions. The head is the embedding itself.
- */
+ * `gpt` is a prelude of n_layer blocks without core or coda, with learned positions. `loom` without core layers is a
+ * dense model of the modern block. The head is the embedding itself, unless the config says otherwise. */
 #ifndef LOOM_MODEL_NET_H
 #define LOOM_MODEL_NET_H
 
@@ -10,7 +10,9 @@
 struct loom_net {
     struct loom_config config;
     struct loom_tensors tensors;
-    size_t embed, positions; /* (V,C), (T,C); positions only for gpt */
+    size_t embed, positions;       /* (V,C), (T,C); positions only for gpt */
+    size_t head;                   /* (V,C); the embedding when tied */
+    size_t ngrams[LOOM_NGRAM_MAX]; /* (ngram_rows,C) of pairs, triples, ... of tokens */
     struct loom_block *prelude, *coda;
     struct loom_core core;
     struct loom_norm norm;
@@ -44,11 +46,14 @@ struct loom_workspace {
     struct loom_core_saved core;
     struct loom_norm_saved norm;
     struct loom_loads loads;
-    real *rope;   /* (max_seq_len, rope/2, 2) */
-    real *index;  /* (R, C) */
-    int *ids;     /* (B*T) on the machine */
-    int *first;   /* (B*T) on the machine: a pass's first keys */
-    real *hidden; /* (B*T, C) after the final norm, of the last pass */
+    real *rope;     /* (max_seq_len, rope/2, 2) */
+    real *index;    /* (R, C) */
+    int *ids;       /* (B*T) on the machine */
+    int *first;     /* (B*T) on the machine: a pass's first keys */
+    int *ngrams;    /* (B*T) rows of a hashed table, on the machine */
+    int *hashes;    /* the same on the host */
+    const real *x0; /* (B*T, C) the embedding's output, of the last pass */
+    real *hidden;   /* (B*T, C) after the final norm, of the last pass */
 };
 
 /* The activation stack's bytes and the FLOPs of one pass (forward, and backward when keep) with every logit, found by a
@@ -69,6 +74,7 @@ struct loom_forward {
     size_t batch, seq;
     int loops;
     struct loom_cache *cache; /* NULL: none; its length grows by seq */
+    const int *history;       /* (past) with a cache of one sequence: the tokens it holds, which n-grams look back to */
     bool keep;                /* a backward follows (then dropout is on); the workspace's shape must allow it */
     uint64_t dropout_seed;
     bool count_loads; /* add to ws->loads */
@@ -81,7 +87,11 @@ void loom_net_forward(struct loom_workspace *ws, const struct loom_forward *f);
 void loom_net_logits(const struct loom_workspace *ws, const real *weights, real *logits, const real *hidden,
                      size_t rows);
 
-/* Backward of the last forward, which had keep; dlogits (batch*seq, V); gradients += . */
+/* With a softcap, what loom_net_logits gave and its gradient become the gradient before the cap; else nothing is done.
+ */
+void loom_net_logits_backward(const struct loom_workspace *ws, real *dlogits, const real *logits, size_t rows);
+
+/* Backward of the last forward, which had keep; dlogits (batch*seq, V), before the cap; gradients += . */
 void loom_net_backward(struct loom_workspace *ws, const struct loom_forward *f, real *gradients, const real *dlogits);
 
 /* A place for the logits of a whole pass, taken on the stack behind its activations. */

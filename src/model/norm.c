@@ -9,6 +9,16 @@ struct loom_norm loom_norm_declare_rms(struct loom_tensors *table, size_t cols, 
         .weight = loom_tensors_add(table, ones, prefix, "%s.weight", name), .bias = LOOM_NO_TENSOR, .cols = cols};
 }
 
+struct loom_norm loom_norm_plain(size_t cols) {
+    return (struct loom_norm){.weight = LOOM_NO_TENSOR, .bias = LOOM_NO_TENSOR, .cols = cols};
+}
+
+struct loom_norm loom_norm_declare(struct loom_tensors *table, const struct loom_config *c, const char *prefix,
+                                   const char *name) {
+    size_t dim = (size_t)c->dim;
+    return c->norm_gain ? loom_norm_declare_rms(table, dim, prefix, name) : loom_norm_plain(dim);
+}
+
 struct loom_norm loom_norm_declare_layer(struct loom_tensors *table, size_t cols, bool bias, const char *prefix,
                                          const char *name) {
     struct loom_tensor_spec ones = {.cols = cols, .mean = 1}, zeros = {.cols = cols};
@@ -26,7 +36,7 @@ real *loom_norm_forward(struct loom_pass *p, const struct loom_norm *norm, struc
     s->y = loom_stack_take(p->stack, rows * norm->cols);
     s->rstd = loom_stack_take(p->stack, rows);
     s->mean = norm->layer ? loom_stack_take(p->stack, rows) : NULL;
-    const real *weight = p->w + norm->weight;
+    const real *weight = loom_at(p->w, norm->weight);
     if (norm->layer)
         k->layernorm(k, s->y, s->mean, s->rstd, x, weight, loom_at(p->w, norm->bias), rows, norm->cols, layer_epsilon);
     else
@@ -37,8 +47,8 @@ real *loom_norm_forward(struct loom_pass *p, const struct loom_norm *norm, struc
 void loom_norm_backward(struct loom_pass *p, const struct loom_norm *norm, const struct loom_norm_saved *s, real *dx,
                         const real *dy, size_t rows) {
     const struct loom_kernels *k = p->k;
-    const real *weight = p->w + norm->weight;
-    real *dweight = p->dw + norm->weight;
+    const real *weight = loom_at(p->w, norm->weight);
+    real *dweight = loom_at_gradient(p->dw, norm->weight);
     if (norm->layer)
         k->layernorm_backward(k, dx, dweight, loom_at_gradient(p->dw, norm->bias), dy, s->x, weight, s->mean, s->rstd,
                               rows, norm->cols);

@@ -5,7 +5,7 @@
 #include "model/pass.h"
 
 struct loom_norm {
-    size_t weight, bias; /* (C); bias may be LOOM_NO_TENSOR */
+    size_t weight, bias; /* (C); either may be LOOM_NO_TENSOR */
     size_t cols;
     bool layer; /* LayerNorm */
 };
@@ -18,6 +18,11 @@ struct loom_norm_saved {
 
 /* RMSNorm with the reference's epsilon 1e-6. */
 struct loom_norm loom_norm_declare_rms(struct loom_tensors *table, size_t cols, const char *prefix, const char *name);
+/* The same with a weight only when the config says so. */
+struct loom_norm loom_norm_declare(struct loom_tensors *table, const struct loom_config *c, const char *prefix,
+                                   const char *name);
+/* RMSNorm without a weight: it has no tensor. */
+struct loom_norm loom_norm_plain(size_t cols);
 /* LayerNorm with epsilon 1e-5, bias when the config says so. */
 struct loom_norm loom_norm_declare_layer(struct loom_tensors *table, size_t cols, bool bias, const char *prefix,
                                          const char *name);

@@ -33,6 +33,8 @@ struct loom_pass {
     size_t batch, seq;        /* B, T: new tokens of each sequence */
     size_t past;              /* tokens of each sequence that lie in the cache */
     struct loom_cache *cache; /* NULL: none */
+    const real *x0;           /* (rows, C) the embedding's output */
+    real *dx0;                /* its gradient so far, beside what comes down the residual stream; NULL: not wanted */
     int loops;                /* R of this pass */
     bool keep;                /* a backward follows */
     struct loom_loads *loads; /* NULL: not counted */

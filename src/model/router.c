@@ -1,11 +1,13 @@
 /* router.c - see router.h. */
 #include "model/router.h"
 
+#include "model/init.h"
+
 struct loom_router loom_router_declare(struct loom_tensors *table, const struct loom_config *c, const char *prefix) {
     struct loom_router r = {
         .dim = (size_t)c->dim, .experts = (size_t)c->n_experts, .top_k = (size_t)c->n_experts_per_tok};
     struct loom_tensor_spec bias = {.cols = r.experts, .buffer = true};
-    struct loom_tensor_spec weight = {.rows = r.experts, .cols = r.dim, .std = LOOM_INIT_STD};
+    struct loom_tensor_spec weight = {.rows = r.experts, .cols = r.dim, .std = loom_init_std(c, r.dim)};
     r.bias = loom_tensors_add(table, bias, prefix, "router_bias");
     r.weight = loom_tensors_add(table, weight, prefix, "router.weight");
     return r;

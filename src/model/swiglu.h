@@ -1,4 +1,5 @@
-/* swiglu.h - down(silu(gate x) * up x), for one set of weights or for groups of rows with a set each.
+/* swiglu.h - down(silu(gate x) * up x), or down(max(up x, 0)^2) without a gate, for one set of weights or for groups of
+ * rows with a set each.
  *
  * The dense feed-forward of prelude and coda, the shared experts and the routed experts are all this layer. Shazeer,
  * arXiv 2002.05202. */
@@ -8,7 +9,7 @@
 #include "model/pass.h"
 
 struct loom_swiglu {
-    size_t gate, up, down; /* (groups, F, C), (groups, F, C), (groups, C, F) */
+    size_t gate, up, down; /* (groups, F, C), (groups, F, C), (groups, C, F); gate is LOOM_NO_TENSOR with relu2 */
     size_t dim, width, groups;
 };
 
@@ -18,9 +19,10 @@ struct loom_swiglu_saved {
 };
 
 /* The tensors are called PREFIX gate.weight, up.weight, down.weight; an expert's PREFIX E.gate.weight and so on. */
-struct loom_swiglu loom_swiglu_declare(struct loom_tensors *table, size_t dim, size_t width, const char *prefix);
-struct loom_swiglu loom_swiglu_declare_experts(struct loom_tensors *table, size_t dim, size_t width, size_t experts,
-                                               const char *prefix);
+struct loom_swiglu loom_swiglu_declare(struct loom_tensors *table, const struct loom_config *c, size_t width,
+                                       const char *prefix);
+struct loom_swiglu loom_swiglu_declare_experts(struct loom_tensors *table, const struct loom_config *c, size_t width,
+                                               size_t experts, const char *prefix);
 
 /* offset (groups+1): which rows belong to which group; NULL with one group. y is overwritten, or added to. */
 void loom_swiglu_forward(struct loom_pass *p, const struct loom_swiglu *f, struct loom_swiglu_saved *s, real *y,

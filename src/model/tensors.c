@@ -32,7 +32,8 @@ size_t loom_tensors_add(struct loom_tensors *table, struct loom_tensor_spec spec
                               .count = (spec.rows ? spec.rows : 1) * spec.cols,
                               .mean = spec.mean,
                               .std = spec.std,
-                              .buffer = spec.buffer};
+                              .buffer = spec.buffer,
+                              .kind = spec.kind};
     t->shape[0] = spec.rows ? spec.rows : spec.cols;
     t->shape[1] = spec.rows ? spec.cols : 0;
     int used = snprintf(t->name, sizeof t->name, "%s", prefix);

@@ -20,6 +20,13 @@ static const size_t LOOM_NO_TENSOR = SIZE_MAX;
 /* Standard deviation of initial weights: GPT-2's and the reference's. */
 static const double LOOM_INIT_STD = 0.02;
 
+/* What a tensor of two dimensions does: an optimizer may treat them apart. */
+enum loom_tensor_kind {
+    LOOM_TENSOR_HIDDEN,    /* a product inside the network */
+    LOOM_TENSOR_EMBEDDING, /* rows taken by an index */
+    LOOM_TENSOR_HEAD       /* rows that score the vocabulary */
+};
+
 struct loom_tensor {
     char name[LOOM_NAME_MAX];
     int rank;
@@ -27,6 +34,7 @@ struct loom_tensor {
     size_t offset, count; /* in elements of the flat block */
     double mean, std;     /* initial values: N(mean, std), or the constant `mean` when std is 0 */
     bool buffer;          /* not trained by gradient */
+    enum loom_tensor_kind kind;
 };
 
 struct loom_tensors {
@@ -41,6 +49,7 @@ struct loom_tensor_spec {
     size_t rows, cols; /* rows == 0: rank 1 of shape (cols) */
     double mean, std;
     bool buffer;
+    enum loom_tensor_kind kind;
 };
 
 /* The name is PREFIX followed by the formatted rest. Returns the tensor's offset; sets `failed` when memory is short.

@@ -22,10 +22,14 @@ double loom_objective_run(struct loom_workspace *ws, const struct loom_objective
     real *logits = loom_workspace_logits(ws, rows);
     loom_net_logits(ws, o->forward.weights, logits, ws->hidden, rows);
     k->upload(k, buffers->targets, o->targets, rows * sizeof *o->targets);
-    /* The gradient takes the logits' place. */
-    k->cross_entropy(k, buffers->losses, o->gradients ? logits : NULL, logits, buffers->targets, o->scale, rows, vocab);
-    if (o->gradients)
-        loom_net_backward(ws, &o->forward, o->gradients, logits);
+    /* The gradient takes the logits' place, unless a cap must be undone by them. */
+    bool capped = ws->net->config.softcap > 0;
+    real *dlogits = !o->gradients ? NULL : capped ? loom_workspace_logits(ws, rows) : logits;
+    k->cross_entropy(k, buffers->losses, dlogits, logits, buffers->targets, o->scale, rows, vocab);
+    if (o->gradients) {
+        loom_net_logits_backward(ws, dlogits, logits, rows);
+        loom_net_backward(ws, &o->forward, o->gradients, dlogits);
+    }
     return k->sum(k, buffers->losses, rows);
 }
 

@@ -10,17 +10,22 @@ struct preset {
     const char *settings; /* key=value, separated by spaces */
 };
 
+/* What Muon would use, where `optimizer` asks for it. */
+#define MUON_TRAINING                                                                                                  \
+    "muon_lr=0.02 muon_momentum=0.95 muon_momentum_start=0.85 muon_momentum_warmup=300 muon_beta2=0.95 "               \
+    "muon_decay=0 muon_cautious=true muon_iterations=5 muon_block=0 cooldown=0.5"
+
 /* Every training starts from these: nanoGPT's settings for a small model on a CPU. */
 #define NANOGPT_SMALL_TRAINING                                                                                         \
     "batch_size=12 gradient_accumulation_steps=1 max_iters=2000 learning_rate=1e-3 min_lr=1e-4 warmup_iters=100 "      \
     "beta1=0.9 beta2=0.99 epsilon=1e-8 weight_decay=0.1 decay=matrices grad_clip=1 eval_interval=125 "                 \
-    "keep_checkpoints=1 sample_tokens=300 seed=1 precision=auto"
+    "keep_checkpoints=1 sample_tokens=300 seed=1 precision=auto " MUON_TRAINING
 
 /* The reference's own training: AdamW with decay on every tensor. */
 #define MYTHOS_TRAINING                                                                                                \
     "batch_size=8 gradient_accumulation_steps=32 max_iters=57220 learning_rate=3e-4 min_lr=3e-5 warmup_iters=2000 "    \
     "beta1=0.9 beta2=0.95 epsilon=1e-8 weight_decay=0.1 decay=all grad_clip=1 eval_interval=1000 "                     \
-    "keep_checkpoints=2 sample_tokens=300 seed=1 seq_len=2048 precision=auto"
+    "keep_checkpoints=2 sample_tokens=300 seed=1 seq_len=2048 precision=auto " MUON_TRAINING
 
 static const struct preset presets[] = {
     {"loom-small", "looped mixture of experts, about 0.8 M parameters: the demo's side of the race",

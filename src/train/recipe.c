@@ -7,6 +7,8 @@
 
 static const char *const decay_names[] = {"matrices", "all", NULL};
 static const char *const precision_names[] = {"float32", "bf16", "auto", NULL};
+static const char *const optimizer_names[] = {"adamw", "muon", NULL};
+static const char *const schedule_names[] = {"cosine", "linear", NULL};
 static const double steps_big = 1e15, whole_big = 9007199254740992.0 /* 2^53 */;
 
 #define PLACE(field) offsetof(struct loom_recipe, field)
@@ -19,6 +21,20 @@ static const struct loom_key keys[] = {
     {"min_lr", LOOM_KEY_REAL, PLACE(min_lr), 0, 1e3, NULL, 0},
     {"warmup_iters", LOOM_KEY_UINT64, PLACE(warmup_iters), 0, steps_big, NULL, 0},
     {"lr_decay_iters", LOOM_KEY_UINT64, PLACE(lr_decay_iters), 0, steps_big, NULL, 0},
+    {"schedule", LOOM_KEY_CHOICE, PLACE(schedule), 0, 0, schedule_names, 0},
+    {"cooldown", LOOM_KEY_REAL, PLACE(cooldown), 0, 1, NULL, 0},
+    {"optimizer", LOOM_KEY_CHOICE, PLACE(optimizer), 0, 0, optimizer_names, 0},
+    {"embedding_lr", LOOM_KEY_REAL, PLACE(embedding_lr), 0, 1e3, NULL, 0},
+    {"head_lr", LOOM_KEY_REAL, PLACE(head_lr), 0, 1e3, NULL, 0},
+    {"muon_lr", LOOM_KEY_REAL, PLACE(muon_lr), 0, 1e3, NULL, 0},
+    {"muon_momentum", LOOM_KEY_REAL, PLACE(muon_momentum), 0, 0.999999, NULL, 0},
+    {"muon_momentum_start", LOOM_KEY_REAL, PLACE(muon_momentum_start), 0, 0.999999, NULL, 0},
+    {"muon_momentum_warmup", LOOM_KEY_UINT64, PLACE(muon_momentum_warmup), 0, steps_big, NULL, 0},
+    {"muon_beta2", LOOM_KEY_REAL, PLACE(muon_beta2), 0, 0.999999, NULL, 0},
+    {"muon_decay", LOOM_KEY_REAL, PLACE(muon_decay), 0, 1e3, NULL, 0},
+    {"muon_cautious", LOOM_KEY_BOOL, PLACE(muon_cautious), 0, 0, NULL, 0},
+    {"muon_iterations", LOOM_KEY_INT, PLACE(muon_iterations), 1, LOOM_MUON_ITERATIONS_MAX, NULL, 0},
+    {"muon_block", LOOM_KEY_INT, PLACE(muon_block), 0, 1 << 24, NULL, 0},
     {"beta1", LOOM_KEY_REAL, PLACE(beta1), 0, 0.999999, NULL, 0},
     {"beta2", LOOM_KEY_REAL, PLACE(beta2), 0, 0.999999, NULL, 0},
     {"epsilon", LOOM_KEY_REAL, PLACE(epsilon), 0, 1, NULL, 0},

@@ -17,6 +17,19 @@ enum loom_training_precision {
     LOOM_TRAINING_AUTO /* bf16 where the processor has it; loom_setup_check decides */
 };
 
+enum loom_optimizer_kind {
+    LOOM_OPTIMIZER_ADAMW,
+    LOOM_OPTIMIZER_MUON /* Muon for matrices inside the network, AdamW for all else */
+};
+
+/* Polar Express has a polynomial of its own for so many iterations. */
+enum { LOOM_MUON_ITERATIONS_MAX = 5 };
+
+enum loom_schedule {
+    LOOM_SCHEDULE_COSINE, /* down to min_lr at lr_decay_iters */
+    LOOM_SCHEDULE_LINEAR, /* level, then a straight line over the last `cooldown` of lr_decay_iters */
+};
+
 /* Keys carry nanoGPT's names where it has them. */
 struct loom_recipe {
     int batch_size;                  /* B, sequences in a micro-batch */
@@ -25,8 +38,20 @@ struct loom_recipe {
     uint64_t max_iters;              /* optimizer steps */
     double learning_rate, min_lr;
     uint64_t warmup_iters;
-    uint64_t lr_decay_iters; /* where the cosine ends; 0: max_iters */
+    uint64_t lr_decay_iters; /* where the schedule ends; 0: max_iters */
+    int schedule;            /* enum loom_schedule */
+    double cooldown;         /* share of the steps that the line down takes */
+    int optimizer;           /* enum loom_optimizer_kind */
     double beta1, beta2, epsilon, weight_decay;
+    double embedding_lr, head_lr; /* highest rates of the embeddings and of a head of its own; 0: learning_rate */
+    double muon_lr, muon_momentum;
+    double muon_momentum_start;    /* the momentum of the first step, from which it rises */
+    uint64_t muon_momentum_warmup; /* in so many steps */
+    double muon_beta2;             /* of the rows' second moments (NorMuon); 0: none */
+    double muon_decay;
+    bool muon_cautious;      /* decay only where the update agrees */
+    int muon_iterations;     /* of the orthogonalisation */
+    int muon_block;          /* rows that are made orthogonal together; 0: the whole matrix */
     int decay;               /* enum loom_decay */
     double grad_clip;        /* largest gradient norm; 0: no clipping */
     int precision;           /* enum loom_training_precision */

@@ -14,15 +14,21 @@ static struct loom_workspace_shape shape_of(const struct loom_setup *setup) {
                                          .keep = true};
 }
 
-/* What an update and the gradient's norm compute: they are the same for every weight. */
-static double update_flops(const struct loom_tensors *table) {
+/* What an update and the gradient's norm compute and hold, by a dry run of them. */
+static loom_status measure_update(const struct loom_tensors *table, const struct loom_recipe *recipe, double *flops,
+                                  uint64_t *bytes, struct loom_error *error) {
     struct loom_counter counter;
+    struct loom_optimizer optimizer;
     loom_counter_init(&counter, NULL);
-    const struct loom_kernels *k = &counter.kernels;
-    struct loom_adamw step = {0};
-    k->sum_squares(k, NULL, table->elements);
-    k->adamw(k, &step, NULL, NULL, NULL, NULL, (size_t)loom_tensors_parameters(table));
-    return counter.flops;
+    loom_status status = loom_optimizer_open(&optimizer, &counter.kernels, table, recipe, error);
+    if (status == LOOM_OK) {
+        loom_gradient_norm(&counter.kernels, NULL, table->elements, 1);
+        loom_optimizer_update(&optimizer, recipe, 0, 1, NULL, NULL);
+    }
+    *flops = counter.flops;
+    *bytes = loom_optimizer_bytes(&optimizer);
+    loom_optimizer_close(&optimizer);
+    return status;
 }
 
 loom_status loom_trainer_measure(const struct loom_setup *setup, struct loom_train_result *result,
@@ -31,18 +37,19 @@ loom_status loom_trainer_measure(const struct loom_setup *setup, struct loom_tra
     const struct loom_recipe *recipe = &setup->recipe;
     struct loom_workspace_shape shape = shape_of(setup);
     size_t stack = 0;
-    double pass = 0;
+    double pass = 0, update = 0;
     loom_status status = loom_net_open(&net, &setup->config, error);
     if (status == LOOM_OK)
         status = loom_workspace_measure(&net, &shape, &stack, &pass, error);
+    if (status == LOOM_OK)
+        status = measure_update(&net.tensors, recipe, &update, &result->bytes_optimizer, error);
     uint64_t accumulation = (uint64_t)recipe->gradient_accumulation_steps, bytes = net.tensors.elements * sizeof(real);
     result->parameters = loom_tensors_parameters(&net.tensors);
     result->active_parameters = loom_net_active_parameters(&net);
     result->bytes_weights = result->bytes_gradients = bytes;
-    result->bytes_optimizer = 2 * bytes;
     result->bytes_activations = stack;
     result->tokens_per_step = accumulation * shape.batch * shape.seq;
-    result->flops_per_step = (double)accumulation * pass + update_flops(&net.tensors);
+    result->flops_per_step = (double)accumulation * pass + update;
     result->flops_total = result->flops_per_step * (double)recipe->max_iters;
     loom_net_close(&net);
     return status;
@@ -73,7 +80,7 @@ static loom_status open_parts(struct loom_trainer *t, int threads, struct loom_e
     loom_counter_init(&t->counter, t->model.k);
     const struct loom_kernels *k = &t->counter.kernels;
     t->model.tokenizer = t->tokens->tokenizer; /* borrowed, for samples; given back before the model closes */
-    status = loom_optimizer_open(&t->optimizer, k, &t->model.net.tensors, recipe->decay, error);
+    status = loom_optimizer_open(&t->optimizer, k, &t->model.net.tensors, recipe, error);
     if (status == LOOM_OK && !(t->gradients = k->alloc(k, bytes)))
         status = loom_fail_memory(error, "gradients", bytes);
     if (status == LOOM_OK)
@@ -155,7 +162,7 @@ static void balance(struct loom_trainer *t) {
     const struct loom_kernels *k = t->model.k;
     size_t experts = (size_t)loads->experts;
     real rate = (real)t->setup.recipe.router_bias_rate;
-    for (size_t l = 0; rate > 0 && l < core->layers; l++) {
+    for (size_t l = 0; rate > 0 && experts > 0 && l < core->layers; l++) {
         real *place = t->model.weights + core->blocks[l].router.bias;
         uint64_t all = 0;
         for (size_t e = 0; e < experts; e++)

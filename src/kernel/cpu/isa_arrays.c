@@ -11,7 +11,7 @@
 struct arrays {
     float *y, *z;
     const float *a, *b, *c;
-    float s;
+    float s, t;
     uint64_t seed;
 };
 
@@ -61,6 +61,19 @@ static void add_scaled_part(const void *job, struct loom_cpu_part part) {
 
 static void add_scaled(const struct loom_kernels *k, real *y, real s, const real *x, size_t n) {
     loom_cpu_share(k, n, 1, add_scaled_part, &(struct arrays){.y = y, .a = x, .s = s});
+}
+
+static void blend_part(const void *job, struct loom_cpu_part part) {
+    const struct arrays *s = job;
+    float *y = s->y;
+    const float *x = s->a, *z = s->b, a = s->s, b = s->t;
+#pragma omp simd
+    for (size_t i = part.first; i < part.end; i++)
+        y[i] = a * x[i] + b * z[i];
+}
+
+static void blend(const struct loom_kernels *k, real *y, real a, const real *x, real b, const real *z, size_t n) {
+    loom_cpu_share(k, n, 1, blend_part, &(struct arrays){.y = y, .a = x, .b = z, .s = a, .t = b});
 }
 
 static void dropout_part(const void *job, struct loom_cpu_part part) {
@@ -169,6 +182,60 @@ static void swiglu_backward(const struct loom_kernels *k, real *dgate, real *dup
     loom_cpu_share(k, n, 1, swiglu_backward_part, &(struct arrays){.y = dgate, .z = dup, .a = dy, .b = gate, .c = up});
 }
 
+static void relu2_part(const void *job, struct loom_cpu_part part) {
+    const struct arrays *s = job;
+    float *y = s->y;
+    const float *x = s->a;
+#pragma omp simd
+    for (size_t i = part.first; i < part.end; i++)
+        y[i] = x[i] > 0 ? x[i] * x[i] : 0.0f;
+}
+
+static void relu2(const struct loom_kernels *k, real *y, const real *x, size_t n) {
+    loom_cpu_share(k, n, 1, relu2_part, &(struct arrays){.y = y, .a = x});
+}
+
+static void relu2_backward_part(const void *job, struct loom_cpu_part part) {
+    const struct arrays *s = job;
+    float *dx = s->y;
+    const float *dy = s->a, *x = s->b;
+#pragma omp simd
+    for (size_t i = part.first; i < part.end; i++)
+        dx[i] = x[i] > 0 ? 2.0f * x[i] * dy[i] : 0.0f;
+}
+
+static void relu2_backward(const struct loom_kernels *k, real *dx, const real *dy, const real *x, size_t n) {
+    loom_cpu_share(k, n, 1, relu2_backward_part, &(struct arrays){.y = dx, .a = dy, .b = x});
+}
+
+/* tanh(z) = 1 - 2/(exp(2z) + 1). */
+static void softcap_part(const void *job, struct loom_cpu_part part) {
+    const struct arrays *s = job;
+    float *y = s->y;
+    const float *x = s->a, cap = s->s, twice = 2.0f / s->s;
+#pragma omp simd
+    for (size_t i = part.first; i < part.end; i++)
+        y[i] = cap - 2.0f * cap / (vector_exp(twice * x[i]) + 1.0f);
+}
+
+static void softcap(const struct loom_kernels *k, real *y, const real *x, real cap, size_t n) {
+    loom_cpu_share(k, n, 1, softcap_part, &(struct arrays){.y = y, .a = x, .s = cap});
+}
+
+static void softcap_backward_part(const void *job, struct loom_cpu_part part) {
+    const struct arrays *s = job;
+    float *dx = s->y;
+    const float *dy = s->a, *y = s->b, rate = 1.0f / s->s;
+#pragma omp simd
+    for (size_t i = part.first; i < part.end; i++)
+        dx[i] = dy[i] * (1.0f - y[i] * rate * (y[i] * rate));
+}
+
+static void softcap_backward(const struct loom_kernels *k, real *dx, const real *dy, const real *y, real cap,
+                             size_t n) {
+    loom_cpu_share(k, n, 1, softcap_backward_part, &(struct arrays){.y = dx, .a = dy, .b = y, .s = cap});
+}
+
 static void gelu_part(const void *job, struct loom_cpu_part part) {
     const struct arrays *s = job;
     float *y = s->y;
@@ -235,17 +302,70 @@ static void adamw(const struct loom_kernels *k, const struct loom_adamw *o, real
     loom_cpu_share(k, n, 1, adamw_part, &(struct update){o, p, m, v, g});
 }
 
+struct directions {
+    const struct loom_muon *o;
+    float *w, *v;
+    const float *u;
+};
+
+/* The factor of a row whose running mean square is v. */
+static float row_factor(const struct loom_muon *o, float v) {
+    return o->beta2 > 0 ? (float)(1 / (sqrt((double)v / o->correction2) + 1e-10)) : 1.0f;
+}
+
+/* Moves the rows' mean squares on; returns what brings the rows, each times its factor, back to the block's length. */
+static float observe_rows(const struct loom_muon *o, float *v, const float *u) {
+    double before = 0, after = 0;
+    for (size_t r = 0; r < o->rows; r++) {
+        const double square = square_chunk(u + r * o->cols, o->cols);
+        v[r] = (float)(o->beta2 * (double)v[r] + (1 - o->beta2) * square / (double)o->cols);
+        const double factor = (double)row_factor(o, v[r]);
+        before += square;
+        after += square * factor * factor;
+    }
+    return after > 0 ? (float)sqrt(before / after) : 1.0f;
+}
+
+static void move_row(const struct loom_muon *o, float *w, const float *u, float factor) {
+    const float step = (float)o->learning_rate * factor, decay = (float)(o->learning_rate * o->weight_decay);
+    const float slack = o->cautious ? 0.0f : INFINITY; /* decay where w u > -slack */
+#pragma omp simd
+    for (size_t c = 0; c < o->cols; c++)
+        w[c] -= step * u[c] + (w[c] * u[c] > -slack ? decay * w[c] : 0.0f);
+}
+
+static void muon_part(const void *job, struct loom_cpu_part part) {
+    const struct directions *s = job;
+    const struct loom_muon *o = s->o;
+    for (size_t block = part.first; block < part.end; block++) {
+        const size_t first = block * o->rows;
+        const float size = observe_rows(o, s->v + first, s->u + first * o->cols);
+        for (size_t r = first; r < first + o->rows; r++)
+            move_row(o, s->w + r * o->cols, s->u + r * o->cols, size * row_factor(o, s->v[r]));
+    }
+}
+
+static void muon(const struct loom_kernels *k, const struct loom_muon *o, real *w, real *v, const real *u) {
+    loom_cpu_share(k, o->blocks, 2 * o->rows * o->cols, muon_part, &(struct directions){o, w, v, u});
+}
+
 void LOOM_ISA_NAME(loom_cpu_fill_arrays)(struct loom_kernels *table) {
     table->fill = fill;
     table->copy = copy;
     table->add = add;
     table->add_scaled = add_scaled;
     table->dropout = dropout;
+    table->blend = blend;
     table->sum = sum;
     table->sum_squares = sum_squares;
     table->swiglu = swiglu;
     table->swiglu_backward = swiglu_backward;
+    table->relu2 = relu2;
+    table->relu2_backward = relu2_backward;
+    table->softcap = softcap;
+    table->softcap_backward = softcap_backward;
     table->gelu = gelu;
     table->gelu_backward = gelu_backward;
     table->adamw = adamw;
+    table->muon = muon;
 }

@@ -39,10 +39,10 @@ static void forward_block(const struct forward *s, size_t row, size_t first) {
     for (size_t r = row; r < least(row + ROWS, s->rows); r++) {
         const size_t at = r * s->cols + first;
         float *out = s->out + at;
-        const float *h = s->h + at, *e = s->e + at, *y = s->y + at;
+        const float *h = s->h + at, *e = s->e + at, *y = s->y != NULL ? s->y + at : NULL;
 #pragma omp simd
         for (size_t c = 0; c < width; c++)
-            out[c] = factor[c] * h[c] + b[c] * e[c] + y[c];
+            out[c] = factor[c] * h[c] + b[c] * e[c] + (y != NULL ? y[c] : 0.0f);
     }
 }
 

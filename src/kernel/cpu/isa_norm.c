@@ -28,7 +28,7 @@ static void rmsnorm_part(const void *job, struct loom_cpu_part part) {
         float *y = s->y + r * cols;
 #pragma omp simd
         for (size_t c = 0; c < cols; c++)
-            y[c] = row[c] * scale * weight[c];
+            y[c] = row[c] * scale * (weight != NULL ? weight[c] : 1.0f);
         s->rstds[r] = scale;
     }
 }
@@ -99,14 +99,14 @@ static void add_input_gradient(float *dx, const float *dy, const float *x, const
     float sum_g = 0, sum_gz = 0;
 #pragma omp simd reduction(+ : sum_g, sum_gz)
     for (size_t c = 0; c < cols; c++) {
-        const float g = dy[c] * weight[c];
+        const float g = dy[c] * (weight != NULL ? weight[c] : 1.0f);
         sum_g += g;
         sum_gz += g * (x[c] - mean);
     }
     const float mean_g = centred ? sum_g / (float)cols : 0.0f, mean_gz = sum_gz * rstd / (float)cols;
 #pragma omp simd
     for (size_t c = 0; c < cols; c++)
-        dx[c] += rstd * (dy[c] * weight[c] - mean_g - (x[c] - mean) * rstd * mean_gz);
+        dx[c] += rstd * (dy[c] * (weight != NULL ? weight[c] : 1.0f) - mean_g - (x[c] - mean) * rstd * mean_gz);
 }
 
 /* dx, row by row; RMSNorm has no mean. */
@@ -136,7 +136,8 @@ static void weight_gradient_part(const void *job, struct loom_cpu_part part) {
 
 static void norm_backward(const struct loom_kernels *k, const struct norm *job) {
     loom_cpu_share(k, job->rows, job->cols, input_gradient_part, job);
-    loom_cpu_share(k, column_blocks(job->cols), job->rows * COLUMN_BLOCK, weight_gradient_part, job);
+    if (job->dweight != NULL)
+        loom_cpu_share(k, column_blocks(job->cols), job->rows * COLUMN_BLOCK, weight_gradient_part, job);
 }
 
 static void rmsnorm_backward(const struct loom_kernels *k, real *dx, real *dweight, const real *dy, const real *x,

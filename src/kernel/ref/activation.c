@@ -1,4 +1,5 @@
-/* activation.c - SwiGLU (Shazeer 2020) and the exact GELU (Hendrycks & Gimpel 2016). */
+/* activation.c - SwiGLU (Shazeer 2020), ReLU squared (So et al. 2021), the exact GELU (Hendrycks & Gimpel 2016), and
+ * the cap of logits (Gemma 2, 2024). */
 #include "kernel/ref/ref.h"
 
 void loom_ref_swiglu(const struct loom_kernels *k, real *y, const real *gate, const real *up, size_t n) {
@@ -16,6 +17,33 @@ void loom_ref_swiglu_backward(const struct loom_kernels *k, real *dgate, real *d
         double d = (double)dy[i], z = (double)gate[i], s = loom_ref_sigmoid(z);
         dup[i] = (real)(d * z * s);
         dgate[i] = (real)(d * (double)up[i] * s * (1 + z * (1 - s)));
+    }
+}
+
+void loom_ref_relu2(const struct loom_kernels *k, real *y, const real *x, size_t n) {
+    (void)k;
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[i] > 0 ? x[i] * x[i] : 0;
+}
+
+void loom_ref_relu2_backward(const struct loom_kernels *k, real *dx, const real *dy, const real *x, size_t n) {
+    (void)k;
+    for (size_t i = 0; i < n; i++)
+        dx[i] = x[i] > 0 ? 2 * x[i] * dy[i] : 0;
+}
+
+void loom_ref_softcap(const struct loom_kernels *k, real *y, const real *x, real cap, size_t n) {
+    (void)k;
+    for (size_t i = 0; i < n; i++)
+        y[i] = (real)((double)cap * tanh((double)x[i] / (double)cap));
+}
+
+void loom_ref_softcap_backward(const struct loom_kernels *k, real *dx, const real *dy, const real *y, real cap,
+                               size_t n) {
+    (void)k;
+    for (size_t i = 0; i < n; i++) {
+        double share = (double)y[i] / (double)cap;
+        dx[i] = (real)((double)dy[i] * (1 - share * share));
     }
 }
 

@@ -52,6 +52,12 @@ void loom_ref_add(const struct loom_kernels *k, real *y, const real *a, const re
         y[i] = a[i] + b[i];
 }
 
+void loom_ref_blend(const struct loom_kernels *k, real *y, real a, const real *x, real b, const real *z, size_t n) {
+    (void)k;
+    for (size_t i = 0; i < n; i++)
+        y[i] = a * x[i] + b * z[i];
+}
+
 void loom_ref_add_scaled(const struct loom_kernels *k, real *y, real s, const real *x, size_t n) {
     (void)k;
     for (size_t i = 0; i < n; i++)

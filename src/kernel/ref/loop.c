@@ -15,7 +15,7 @@ void loom_ref_lti(const struct loom_kernels *k, real *out, const real *h, const 
     for (size_t c = 0; c < cols; c++) {
         const real factor = (real)exp(-decay_rate(log_a[c], log_dt[0]));
         for (size_t i = c; i < rows * cols; i += cols)
-            out[i] = factor * h[i] + b[c] * e[i] + y[i];
+            out[i] = factor * h[i] + b[c] * e[i] + (y != NULL ? y[i] : 0);
     }
 }
 

@@ -4,6 +4,11 @@
  * term for the scale and, for LayerNorm, one more for the mean. */
 #include "kernel/ref/ref.h"
 
+/* A weight that is not there is 1. */
+static double weight_of(const real *weight, size_t c) {
+    return weight != NULL ? (double)weight[c] : 1;
+}
+
 void loom_ref_rmsnorm(const struct loom_kernels *k, real *y, real *rstd, const real *x, const real *weight, size_t rows,
                       size_t cols, real eps) {
     (void)k;
@@ -11,7 +16,7 @@ void loom_ref_rmsnorm(const struct loom_kernels *k, real *y, real *rstd, const r
         const real *row = x + r * cols;
         double scale = 1 / sqrt(loom_ref_dot(row, row, cols) / (double)cols + (double)eps);
         for (size_t c = 0; c < cols; c++)
-            y[r * cols + c] = (real)((double)row[c] * scale * (double)weight[c]);
+            y[r * cols + c] = (real)((double)row[c] * scale * weight_of(weight, c));
         rstd[r] = (real)scale;
     }
 }
@@ -52,13 +57,13 @@ static void add_input_gradient(real *dx, const real *dy, const real *x, const re
                                size_t cols, bool centred) {
     double sum_g = 0, sum_gz = 0;
     for (size_t c = 0; c < cols; c++) {
-        double g = (double)dy[c] * (double)weight[c];
+        double g = (double)dy[c] * weight_of(weight, c);
         sum_g += g;
         sum_gz += g * ((double)x[c] - mean) * rstd;
     }
     double mean_g = centred ? sum_g / (double)cols : 0, mean_gz = sum_gz / (double)cols;
     for (size_t c = 0; c < cols; c++) {
-        double g = (double)dy[c] * (double)weight[c], z = ((double)x[c] - mean) * rstd;
+        double g = (double)dy[c] * weight_of(weight, c), z = ((double)x[c] - mean) * rstd;
         dx[c] += (real)(rstd * (g - mean_g - z * mean_gz));
     }
 }
@@ -88,7 +93,8 @@ void loom_ref_rmsnorm_backward(const struct loom_kernels *k, real *dx, real *dwe
         size_t at = r * cols;
         add_input_gradient(dx + at, dy + at, x + at, weight, 0, (double)rstd[r], cols, false);
     }
-    add_weight_gradient(dweight, dy, x, NULL, rstd, rows, cols);
+    if (dweight != NULL)
+        add_weight_gradient(dweight, dy, x, NULL, rstd, rows, cols);
 }
 
 void loom_ref_layernorm_backward(const struct loom_kernels *k, real *dx, real *dweight, real *dbias, const real *dy,

@@ -19,6 +19,7 @@ const struct loom_kernels *loom_kernels_ref(void) {
         .copy = loom_ref_copy,
         .add = loom_ref_add,
         .add_scaled = loom_ref_add_scaled,
+        .blend = loom_ref_blend,
         .sum = loom_ref_sum,
         .sum_squares = loom_ref_sum_squares,
         .count_below = loom_ref_count_below,
@@ -39,6 +40,10 @@ const struct loom_kernels *loom_kernels_ref(void) {
         .layernorm_backward = loom_ref_layernorm_backward,
         .swiglu = loom_ref_swiglu,
         .swiglu_backward = loom_ref_swiglu_backward,
+        .relu2 = loom_ref_relu2,
+        .relu2_backward = loom_ref_relu2_backward,
+        .softcap = loom_ref_softcap,
+        .softcap_backward = loom_ref_softcap_backward,
         .gelu = loom_ref_gelu,
         .gelu_backward = loom_ref_gelu_backward,
         .embed = loom_ref_embed,
@@ -59,6 +64,7 @@ const struct loom_kernels *loom_kernels_ref(void) {
         .halt_backward = loom_ref_halt_backward,
         .cross_entropy = loom_ref_cross_entropy,
         .adamw = loom_ref_adamw,
+        .muon = loom_ref_muon,
     };
     return &table;
 }

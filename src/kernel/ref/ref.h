@@ -39,6 +39,7 @@ void loom_ref_fill(const struct loom_kernels *k, real *y, real value, size_t n);
 void loom_ref_copy(const struct loom_kernels *k, real *y, const real *x, size_t n);
 void loom_ref_add(const struct loom_kernels *k, real *y, const real *a, const real *b, size_t n);
 void loom_ref_add_scaled(const struct loom_kernels *k, real *y, real s, const real *x, size_t n);
+void loom_ref_blend(const struct loom_kernels *k, real *y, real a, const real *x, real b, const real *z, size_t n);
 double loom_ref_sum(const struct loom_kernels *k, const real *x, size_t n);
 double loom_ref_sum_squares(const struct loom_kernels *k, const real *x, size_t n);
 size_t loom_ref_count_below(const struct loom_kernels *k, const real *x, real limit, size_t n);
@@ -80,6 +81,11 @@ void loom_ref_layernorm_backward(const struct loom_kernels *k, real *dx, real *d
 void loom_ref_swiglu(const struct loom_kernels *k, real *y, const real *gate, const real *up, size_t n);
 void loom_ref_swiglu_backward(const struct loom_kernels *k, real *dgate, real *dup, const real *dy, const real *gate,
                               const real *up, size_t n);
+void loom_ref_relu2(const struct loom_kernels *k, real *y, const real *x, size_t n);
+void loom_ref_relu2_backward(const struct loom_kernels *k, real *dx, const real *dy, const real *x, size_t n);
+void loom_ref_softcap(const struct loom_kernels *k, real *y, const real *x, real cap, size_t n);
+void loom_ref_softcap_backward(const struct loom_kernels *k, real *dx, const real *dy, const real *y, real cap,
+                               size_t n);
 void loom_ref_gelu(const struct loom_kernels *k, real *y, const real *x, size_t n);
 void loom_ref_gelu_backward(const struct loom_kernels *k, real *dx, const real *dy, const real *x, size_t n);
 
@@ -137,5 +143,6 @@ void loom_ref_cross_entropy(const struct loom_kernels *k, real *loss, real *dlog
 /* optimizer.c */
 void loom_ref_adamw(const struct loom_kernels *k, const struct loom_adamw *o, real *p, real *m, real *v, const real *g,
                     size_t n);
+void loom_ref_muon(const struct loom_kernels *k, const struct loom_muon *o, real *w, real *v, const real *u);
 
 #endif
