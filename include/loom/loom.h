@@ -45,22 +45,54 @@ LOOM_API const char *loom_version(void);
 
 /* ---- text to tokens ---------------------------------------------------------------------------------------------- */
 
-/* A tokenizer: "byte" (256 tokens, any data), "char" (one token for each distinct character of a text), or read from a
- * tokenizer.json. */
+/* A tokenizer: "byte" (256 tokens, any data), "char" (one token for each distinct character of a text), or byte-level
+ * BPE (Radford et al. 2019) from the files of GPT-2, tiktoken or the tokenizers library. Any number of threads may use
+ * one. */
 struct loom_tokenizer;
 
-/* Opens tokenizer.json at `path`, or the one inside the folder `path`; "byte" needs no file. */
+/* Opens what `path` names: "byte", which needs no file; a tokenizer.json, or a folder that has one; a tiktoken rank
+ * file
+ * (*.tiktoken), whose encoding its number of ranks tells or FILE#NAME says (r50k_base, p50k_base, p50k_edit,
+ * cl100k_base, o200k_base, o200k_harmony); or vocab.bpe or merges.txt with encoder.json or vocab.json beside it. */
 LOOM_API loom_status loom_tokenizer_open(const char *path, struct loom_tokenizer **tokenizer, struct loom_error *error);
 LOOM_API void loom_tokenizer_free(struct loom_tokenizer *tokenizer);
 LOOM_API int loom_tokenizer_vocab_size(const struct loom_tokenizer *tokenizer);
 
-/* Encodes `size` bytes of UTF-8. On success *tokens is an array of *count ids, freed with free(). A character that the
- * vocabulary lacks is an error that names it and its byte offset. */
+/* Encodes `size` bytes of UTF-8 as plain text: what looks like a special token is not one. On success *tokens is an
+ * array of *count ids, freed with free(). A character that a char tokenizer lacks is an error that names it and its
+ * byte offset; BPE encodes U+FFFD for each part that is not UTF-8. */
 LOOM_API loom_status loom_tokenizer_encode(const struct loom_tokenizer *tokenizer, const char *text, size_t size,
                                            int **tokens, size_t *count, struct loom_error *error);
 
-/* The bytes of one token, not NUL-terminated; NULL for an id outside the vocabulary. */
+struct loom_encode_options {
+    bool all_special;           /* finds all special tokens in the text, */
+    const char *const *special; /* or those of these names */
+    size_t n_special;
+    int threads; /* 0: one for each processor. The tokens do not depend on it */
+};
+
+/* As loom_tokenizer_encode. Fails with LOOM_INVALID on a name that is no special token's. */
+LOOM_API loom_status loom_tokenizer_encode_with(const struct loom_tokenizer *tokenizer, const char *text, size_t size,
+                                                const struct loom_encode_options *options, int **tokens, size_t *count,
+                                                struct loom_error *error);
+
+/* The bytes of one token, not NUL-terminated; none for an id that the vocabulary leaves out; NULL for an id outside it.
+ */
 LOOM_API const char *loom_tokenizer_token(const struct loom_tokenizer *tokenizer, int id, size_t *size);
+
+/* Tokens to text as they come, in whole characters: bytes that begin a character are kept until it is whole. */
+struct loom_decoder;
+
+LOOM_API loom_status loom_decoder_open(const struct loom_tokenizer *tokenizer, struct loom_decoder **decoder,
+                                       struct loom_error *error);
+LOOM_API void loom_decoder_free(struct loom_decoder *decoder);
+/* *text[0..*size), valid until the next call, is what `id` completes: valid UTF-8, with U+FFFD for bytes that can no
+ * longer become a character. Fails with LOOM_INVALID on an id outside the vocabulary. */
+LOOM_API loom_status loom_decoder_put(struct loom_decoder *decoder, int id, const char **text, size_t *size,
+                                      struct loom_error *error);
+/* What is left at the end: U+FFFD for a character that never became whole, else nothing. The decoder then begins anew.
+ */
+LOOM_API void loom_decoder_end(struct loom_decoder *decoder, const char **text, size_t *size);
 
 struct loom_prepare_options {
     const char *tokenizer; /* "byte", "char", or a tokenizer.json */

@@ -80,3 +80,30 @@ bool loom_utf8_check(const char *text, size_t size, size_t *offset) {
     }
     return true;
 }
+
+/* Bytes of the longest beginning of a character at text[0..size), where no whole one is: 1 to 3. The second byte alone
+ * shows overlong forms, surrogates and what lies above U+10FFFF (The Unicode Standard, table 3-7). */
+static size_t bad_part(const char *text, size_t size) {
+    unsigned char first = (unsigned char)text[0];
+    unsigned char low = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
+    unsigned char high = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
+    size_t length = length_of(first), at = 1;
+    for (; at < length && at < size; at++, low = 0x80, high = 0xBF)
+        if ((unsigned char)text[at] < low || (unsigned char)text[at] > high)
+            break;
+    return at;
+}
+
+size_t loom_utf8_replace(const char *text, size_t size, char *out) {
+    size_t written = 0, offset;
+    while (!loom_utf8_check(text, size, &offset)) {
+        memcpy(out + written, text, offset);
+        written += offset;
+        written += loom_utf8_encode(0xFFFD, out + written);
+        offset += bad_part(text + offset, size - offset);
+        text += offset;
+        size -= offset;
+    }
+    memcpy(out + written, text, size);
+    return written + size;
+}

@@ -1,9 +1,10 @@
 /* tokenizer.h - text to token ids and back, for the rest of the library.
  *
- * Two kinds. Byte: 256 tokens, the id is the byte. Char: one token for each distinct character of a text, ids in the
- * order of the code points, as nanoGPT's character data sets number them. Both are lossless, so the bytes of a token
- * sequence's tokens are the text. They are kept as tokenizer.json in the form of Hugging Face's tokenizers library,
- * which reads the file and encodes equally. */
+ * Three kinds. Byte: 256 tokens, the id is the byte. Char: one token for each distinct character of a text, ids in the
+ * order of the code points, as nanoGPT's character data sets number them. BPE: byte-level byte-pair encoding as GPT-2,
+ * GPT-4 and their kin have it. All are lossless on valid UTF-8, so the bytes of a token sequence's tokens are the text.
+ * They are kept as tokenizer.json in the form of Hugging Face's tokenizers library, which reads the file and encodes
+ * equally. */
 #ifndef LOOM_DATA_TOKENIZER_H
 #define LOOM_DATA_TOKENIZER_H
 
@@ -48,6 +49,10 @@ loom_status loom_encoder_open(const struct loom_tokenizer *tokenizer, struct loo
                               struct loom_error *error);
 void loom_encoder_free(struct loom_encoder *encoder);
 
+/* Finds the special token `special`, or with NULL every one, in the text from now on; else they are plain text. Fails
+ * with LOOM_INVALID on a name that is none. */
+loom_status loom_encoder_allow(struct loom_encoder *encoder, const char *special, struct loom_error *error);
+
 /* Encodes one piece apart from all others and appends to `ids`. Errors name the piece and the byte's offset; what has
  * been appended then means nothing. */
 loom_status loom_encoder_put(struct loom_encoder *encoder, const struct loom_piece *piece, struct loom_ids *ids,
@@ -62,12 +67,15 @@ int loom_tokenizer_end_of_text(const struct loom_tokenizer *tokenizer);
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 
-/* The tokenizer.json object, freed with json_decref; NULL when memory is short. */
-json_t *loom_tokenizer_json(const struct loom_tokenizer *tokenizer);
+enum { LOOM_TOKENIZER_LIMIT = 256 << 20 }; /* bytes of a file that is read as one */
+
+/* The text of the tokenizer.json: the one that was read, byte for byte, or one that is made. Freed with free(); NULL
+ * when memory is short. */
+char *loom_tokenizer_text(const struct loom_tokenizer *tokenizer, size_t *size);
 /* Writes FOLDER/tokenizer.json. */
 loom_status loom_tokenizer_save(const struct loom_tokenizer *tokenizer, const char *folder, struct loom_error *error);
-/* Reads the text of a tokenizer.json, which errors call `name`. Anything that would encode otherwise than the two kinds
- * is LOOM_FAILED, with the key that differs. */
+/* Reads the text of a tokenizer.json, which errors call `name`. What would encode otherwise than the kinds above is
+ * LOOM_FAILED, with the key that says so. */
 loom_status loom_tokenizer_parse(const char *text, size_t size, const char *name, struct loom_tokenizer **tokenizer,
                                  struct loom_error *error);
 

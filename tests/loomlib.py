@@ -1,0 +1,73 @@
+"""loomlib.py - libloom.so's tokenizers by ctypes, for tests and benchmarks in Python."""
+import ctypes
+import pathlib
+
+_ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+class _Error(ctypes.Structure):
+    _fields_ = [("text", ctypes.c_char * 1024)]
+
+
+class _Options(ctypes.Structure):
+    _fields_ = [
+        ("all_special", ctypes.c_bool),
+        ("special", ctypes.POINTER(ctypes.c_char_p)),
+        ("n_special", ctypes.c_size_t),
+        ("threads", ctypes.c_int),
+    ]
+
+
+class LoomError(Exception):
+    pass
+
+
+class Library:
+    def __init__(self, path=None):
+        self.lib = ctypes.CDLL(str(path or _ROOT / "build" / "libloom.so"))
+        self.libc = ctypes.CDLL(None)
+        self.libc.free.argtypes = [ctypes.c_void_p]
+        self.lib.loom_tokenizer_token.restype = ctypes.c_void_p
+
+    def call(self, name, *arguments):
+        error = _Error()
+        if getattr(self.lib, name)(*arguments, ctypes.byref(error)) != 0:
+            raise LoomError(error.text.decode("utf-8", "replace"))
+
+
+class Tokenizer:
+    def __init__(self, library, path):
+        self.library, self.handle = library, ctypes.c_void_p()
+        library.call("loom_tokenizer_open", str(path).encode(), ctypes.byref(self.handle))
+
+    def __del__(self):
+        self.library.lib.loom_tokenizer_free(self.handle)
+
+    @property
+    def vocab_size(self):
+        return self.library.lib.loom_tokenizer_vocab_size(self.handle)
+
+    def encode_raw(self, data, threads=1, all_special=False):
+        """The ids' address, which free() takes back, and their number."""
+        options = _Options(all_special, None, 0, threads)
+        ids, count = ctypes.POINTER(ctypes.c_int)(), ctypes.c_size_t()
+        self.library.call(
+            "loom_tokenizer_encode_with", self.handle, data, ctypes.c_size_t(len(data)), ctypes.byref(options),
+            ctypes.byref(ids), ctypes.byref(count),
+        )  # fmt: skip
+        return ids, count.value
+
+    def encode(self, text, threads=1, all_special=False):
+        data = text.encode() if isinstance(text, str) else text
+        ids, count = self.encode_raw(data, threads, all_special)
+        result = ids[:count]
+        self.library.libc.free(ids)
+        return result
+
+    def token(self, number):
+        size = ctypes.c_size_t()
+        address = self.library.lib.loom_tokenizer_token(self.handle, number, ctypes.byref(size))
+        return ctypes.string_at(address, size.value) if address else None
+
+    def decode_bytes(self, ids):
+        return b"".join(self.token(number) for number in ids)
