@@ -54,6 +54,14 @@ bool parse_double(const char *option, const char *text, double low, double high,
     return true;
 }
 
+char *next_item(char **list) {
+    char *item = *list, *comma = item ? strchr(item, ',') : NULL;
+    if (comma)
+        *comma = '\0';
+    *list = comma ? comma + 1 : NULL;
+    return item;
+}
+
 /* ---- settings ---------------------------------------------------------------------------------------------------- */
 
 bool settings_add(struct settings *settings, char *argument) {

@@ -15,6 +15,9 @@ bool parse_int(const char *option, const char *text, int low, int high, int *val
 bool parse_uint64(const char *option, const char *text, uint64_t low, uint64_t high, uint64_t *value);
 bool parse_double(const char *option, const char *text, double low, double high, double *value);
 
+/* The next of the items "A,B,...", cut off in place; NULL behind the last. */
+char *next_item(char **list);
+
 /* The --set key=value options so far. */
 struct settings {
     struct loom_setting *items;

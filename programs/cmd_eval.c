@@ -118,15 +118,12 @@ static int open_and_evaluate(const struct request *request) {
 
 /* "1,2,4"; cuts the text at its commas. */
 static bool parse_loops(struct request *request, char *list) {
-    for (char *comma = list; comma; list = comma + 1) {
-        comma = strchr(list, ',');
-        if (comma)
-            *comma = '\0';
+    for (char *item; (item = next_item(&list));) {
         if (request->n_loops == LOOP_COUNTS_MAX) {
             fprintf(stderr, "loom: --loops takes at most %d numbers\n", LOOP_COUNTS_MAX);
             return false;
         }
-        if (!parse_int("--loops", list, 1, LOOPS_MAX, &request->loops[request->n_loops++]))
+        if (!parse_int("--loops", item, 1, LOOPS_MAX, &request->loops[request->n_loops++]))
             return false;
     }
     return true;

@@ -15,7 +15,8 @@ static const char help[] =
     "Trains a model on a token folder. RUN gets config.json, metrics.jsonl, checkpoints and report.html.\n"
     "SIGINT (Ctrl-C) and SIGTERM save and stop.\n"
     "\n"
-    "  --data DIR        the token folder (loom prepare makes one)\n"
+    "  --data DIR        a token folder (loom prepare makes one); several times: a mixture\n"
+    "  --mix W,W,...     the folders' weights in training (default: by their tokens)\n"
     "  --out RUN         the run folder to write; it must not hold a run yet, unless with --resume\n"
     "  --preset NAME     a model and how to train it (default loom-small; listed below)\n"
     "  --set KEY=VALUE   one setting over the preset's, any number of times; docs/config.md names them all\n"
@@ -30,6 +31,7 @@ static const char help[] =
 
 enum {
     OPTION_DATA = 1,
+    OPTION_MIX,
     OPTION_OUT,
     OPTION_PRESET,
     OPTION_SET,
@@ -43,6 +45,7 @@ enum {
 };
 
 static const struct option long_options[] = {{"data", required_argument, NULL, OPTION_DATA},
+                                             {"mix", required_argument, NULL, OPTION_MIX},
                                              {"out", required_argument, NULL, OPTION_OUT},
                                              {"preset", required_argument, NULL, OPTION_PRESET},
                                              {"set", required_argument, NULL, OPTION_SET},
@@ -59,6 +62,9 @@ static const struct option long_options[] = {{"data", required_argument, NULL, O
 struct request {
     struct loom_train_options options;
     struct settings settings;
+    const char *data[LOOM_DATA_MAX];
+    double mix[LOOM_DATA_MAX];
+    size_t n_data, n_mix;
     bool json, help;
 };
 
@@ -151,11 +157,17 @@ static int train(struct request *request) {
     struct loom_train_result result;
     struct loom_error error;
     struct watch watch = {.run = options->out};
-    if (!options->dry_run && !options->data)
+    if (request->n_mix > 0 && request->n_mix != request->n_data)
+        return report_usage("train", "--mix has %zu weights for %zu folders of --data", request->n_mix,
+                            request->n_data);
+    if (!options->dry_run && request->n_data == 0)
         return report_usage("train", "--data is missing: a token folder that loom prepare wrote");
     if (!options->dry_run && !options->out)
         return report_usage("train", "--out is missing: the run folder to write");
     progress_open(&watch.progress);
+    options->data = request->data;
+    options->n_data = request->n_data;
+    options->mix = request->n_mix > 0 ? request->mix : NULL;
     options->settings = request->settings.items;
     options->n_settings = request->settings.count;
     options->stop = options->dry_run ? NULL : stop_listen();
@@ -175,12 +187,35 @@ static int train(struct request *request) {
     return status ? EXIT_FAILED : written;
 }
 
+static bool add_data(struct request *request, const char *folder) {
+    if (request->n_data == LOOM_DATA_MAX) {
+        fprintf(stderr, "loom: --data can be given %d times at most\n", LOOM_DATA_MAX);
+        return false;
+    }
+    request->data[request->n_data++] = folder;
+    return true;
+}
+
+/* "W,W,...", which is cut apart. */
+static bool parse_mix(struct request *request, char *list) {
+    for (char *item; (item = next_item(&list));) {
+        if (request->n_mix == LOOM_DATA_MAX) {
+            fprintf(stderr, "loom: --mix takes at most %d weights\n", LOOM_DATA_MAX);
+            return false;
+        }
+        if (!parse_double("--mix", item, 0, 1e15, &request->mix[request->n_mix++]))
+            return false;
+    }
+    return true;
+}
+
 static bool parse_option(struct request *request, int option) {
     struct loom_train_options *o = &request->options;
     switch (option) {
     case OPTION_DATA:
-        o->data = optarg;
-        return true;
+        return add_data(request, optarg);
+    case OPTION_MIX:
+        return parse_mix(request, optarg);
     case OPTION_OUT:
         o->out = optarg;
         return true;

@@ -290,7 +290,9 @@ static loom_status train_steps(const char *folder, uint64_t steps, bool resume, 
         {"coda_layers", "0"},
     };
     struct loom_train_result result;
-    struct loom_train_options options = {.data = tokens_path,
+    const char *data[] = {tokens_path};
+    struct loom_train_options options = {.data = data,
+                                         .n_data = 1,
                                          .out = folder,
                                          .settings = settings,
                                          .n_settings = sizeof settings / sizeof settings[0],

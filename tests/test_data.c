@@ -1,12 +1,11 @@
-/* test_data.c - from text files to batches: the split is nanoGPT's, a folder of tokens is whole or not there, a corrupt
- * one is refused with the place, and every batch is what a reading of the token array by hand gives. */
+/* test_data.c - from text files to token folders: the split is nanoGPT's, a folder of tokens is whole or not there, and
+ * a corrupt one is refused with the place. */
 #include "scratch.h"
 
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/json.h"
-#include "data/batch.h"
 #include "data/tokens.h"
 
 /* ---- helpers ----------------------------------------------------------------------------------------------------- */
@@ -451,89 +450,6 @@ static void test_corrupt_shard(void **state) {
     free(out);
 }
 
-/* ---- batches ----------------------------------------------------------------------------------------------------- */
-
-static void test_draw(void **state) {
-    enum { SIZE = 1000, TRAIN = 900, B = 3, T = 17, STEPS = 200, SEED = 5 };
-    unsigned char text[SIZE];
-    int inputs[B * T], targets[B * T], again[B * T];
-    char *out = byte_folder(*state, text, SIZE);
-    struct loom_tokens *tokens = open_tokens(out);
-    bool different = false;
-    for (uint64_t step = 0; step < STEPS; step++) {
-        loom_batch_draw(tokens, SEED, step, B, T, inputs, targets);
-        for (uint64_t row = 0; row < B; row++) {
-            const struct loom_random stream = {SEED, LOOM_RANDOM_BATCH};
-            uint64_t start = loom_random_below(stream, step * B + row, TRAIN - T);
-            assert_true(start + T < TRAIN);
-            for (size_t i = 0; i < T; i++) {
-                assert_int_equal(inputs[row * T + i], text[start + i]);
-                assert_int_equal(targets[row * T + i], text[start + i + 1]);
-            }
-        }
-        loom_batch_draw(tokens, SEED, step, B, T, again, targets);
-        assert_memory_equal(again, inputs, sizeof again);
-        loom_batch_draw(tokens, SEED + 1, step, B, T, again, targets);
-        different = different || memcmp(again, inputs, sizeof again) != 0;
-    }
-    assert_true(different);
-    loom_tokens_free(tokens);
-    free(out);
-}
-
-/* Every validation token but the first is a target exactly once, behind the token before it. */
-static void check_validation(const struct loom_tokens *tokens, const unsigned char *val, size_t size, size_t batch,
-                             size_t seq_len) {
-    uint64_t windows = loom_batch_validation_windows(tokens, seq_len);
-    size_t room = batch * seq_len, position = 0, total = 0;
-    int *inputs = malloc(room * sizeof *inputs), *targets = malloc(room * sizeof *targets);
-    assert_true(inputs && targets);
-    assert_int_equal(windows, (size - 2) / seq_len + 1);
-    for (uint64_t index = 0; index * batch < windows; index++) {
-        total += loom_batch_validation(tokens, index, batch, seq_len, inputs, targets);
-        for (size_t i = 0; i < room; i++) {
-            bool real_token = position < size - 1;
-            assert_int_equal(inputs[i], real_token ? val[position] : 0);
-            assert_int_equal(targets[i], real_token ? val[position + 1] : -1);
-            position += real_token;
-        }
-    }
-    assert_int_equal(total, size - 1);
-    assert_int_equal(position, size - 1);
-    free(inputs);
-    free(targets);
-}
-
-static void test_validation(void **state) {
-    enum { SIZE = 1000, TRAIN = 900 };
-    static const size_t shapes[][2] = {{1, 1}, {1, 7}, {3, 7}, {4, 33}, {2, 99}, {1, 100}, {5, 899}};
-    unsigned char text[SIZE];
-    char *out = byte_folder(*state, text, SIZE);
-    struct loom_tokens *tokens = open_tokens(out);
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-        check_validation(tokens, text + TRAIN, SIZE - TRAIN, shapes[i][0], shapes[i][1]);
-    loom_tokens_free(tokens);
-    free(out);
-}
-
-static void test_too_little(void **state) {
-    unsigned char text[10];
-    struct loom_error error;
-    int inputs[8], targets[8];
-    char *out = byte_folder(*state, text, sizeof text);
-    struct loom_tokens *tokens = open_tokens(out); /* 9 to train, 1 to validate */
-    expect(loom_batch_check(tokens, 9, &error), LOOM_INVALID, &error,
-           "has 9 tokens; windows of 9 and their next token need 10");
-    expect(loom_batch_check(tokens, 8, &error), LOOM_INVALID, &error, "validation split has 1 tokens");
-    tokens->counts[LOOM_SPLIT_VAL] = 2; /* the check alone, without its data */
-    assert_int_equal(loom_batch_check(tokens, 8, NULL), LOOM_OK);
-    loom_batch_draw(tokens, 1, 0, 1, 8, inputs, targets); /* the one window there is */
-    assert_int_equal(inputs[0], text[0]);
-    assert_int_equal(targets[7], text[8]);
-    loom_tokens_free(tokens);
-    free(out);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_byte, scratch_create, scratch_remove),
@@ -550,9 +466,6 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_wide, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_corrupt_manifest, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_corrupt_shard, scratch_create, scratch_remove),
-        cmocka_unit_test_setup_teardown(test_draw, scratch_create, scratch_remove),
-        cmocka_unit_test_setup_teardown(test_validation, scratch_create, scratch_remove),
-        cmocka_unit_test_setup_teardown(test_too_little, scratch_create, scratch_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

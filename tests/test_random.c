@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -88,10 +89,67 @@ static void test_streams_differ(void **state) {
     assert_int_not_equal(loom_random_bits(stream, 5 + (1ull << 32)), bits);
 }
 
+static uint64_t permutation_of(uint64_t seed, uint64_t epoch, uint64_t index, uint64_t count) {
+    return loom_random_permute((struct loom_random){seed, LOOM_RANDOM_SHUFFLE | epoch << 24}, index, count);
+}
+
+/* Every size up to some hundreds, and squares and their neighbours: a permutation each time. */
+static void test_permutation(void **state) {
+    (void)state;
+    static char seen[10201];
+    for (uint64_t count = 1; count < 10201; count += count < 300 || count == 9999 || count == 10000 ? 1 : 97) {
+        memset(seen, 0, count);
+        for (uint64_t i = 0; i < count; i++) {
+            uint64_t to = permutation_of(count, 0, i, count);
+            assert_true(to < count && !seen[to]);
+            seen[to] = 1;
+        }
+    }
+    for (uint64_t i = 0; i < 1000; i++) /* of sizes that nobody can walk: inside, and no two alike */
+        for (uint64_t bits = 33; bits <= 56; bits += 23) {
+            uint64_t count = ((uint64_t)1 << bits) + 12345, to = permutation_of(1, 0, count - 1 - i, count);
+            assert_true(to < count);
+            assert_true(to != permutation_of(1, 0, i, count));
+        }
+}
+
+/* All orders of four come equally often, and each place of a thousand is met by each part of the indices. */
+static void test_permutation_is_even(void **state) {
+    (void)state;
+    enum { STREAMS = 24000 };
+    int orders[256] = {0}, kinds = 0;
+    for (uint64_t epoch = 0; epoch < STREAMS; epoch++) {
+        uint64_t order = 0;
+        for (uint64_t i = 0; i < 4; i++)
+            order = order << 2 | permutation_of(9, epoch, i, 4);
+        orders[order]++;
+    }
+    for (int i = 0; i < 256; i++) {
+        kinds += orders[i] > 0;
+        if (orders[i] > 0) /* 1000 are expected: seven standard deviations */
+            assert_in_range(orders[i], 780, 1220);
+    }
+    assert_int_equal(kinds, 24);
+    double sum = 0, products = 0;
+    for (uint64_t i = 0; i < 1000; i++) { /* neighbours do not stay neighbours */
+        double a = (double)permutation_of(3, 1, i, 1000) - 499.5,
+               b = (double)permutation_of(3, 1, (i + 1) % 1000, 1000);
+        sum += a;
+        products += a * (b - 499.5);
+    }
+    assert_true(fabs(sum) < 1e-6);
+    assert_true(fabs(products) / 1000 < 83333 * 0.15); /* of the variance */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_known_answers), cmocka_unit_test(test_uniform),        cmocka_unit_test(test_normal),
-        cmocka_unit_test(test_below),         cmocka_unit_test(test_streams_differ),
+        cmocka_unit_test(test_known_answers),
+        cmocka_unit_test(test_uniform),
+        cmocka_unit_test(test_normal),
+        cmocka_unit_test(test_below),
+        cmocka_unit_test(test_streams_differ),
+        cmocka_unit_test(test_permutation),
+        cmocka_unit_test(test_permutation_is_even),
     };
     return cmocka_run_group_tests_name("random numbers", tests, NULL, NULL);
 }

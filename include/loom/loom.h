@@ -148,8 +148,13 @@ struct loom_setting {
     const char *key, *value;
 };
 
+/* The most token folders of one run. */
+enum { LOOM_DATA_MAX = 256 };
+
 struct loom_train_options {
-    const char *data;   /* token folder */
+    const char *const *data; /* token folders, all with one tokenizer */
+    size_t n_data;
+    const double *mix;  /* (n_data): their weights in training, above 0; NULL: by their tokens */
     const char *out;    /* run folder; must not hold a run unless resume */
     const char *preset; /* NULL: "loom-small" */
     const struct loom_setting *settings;

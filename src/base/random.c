@@ -48,6 +48,33 @@ uint64_t loom_random_below(struct loom_random stream, uint64_t index, uint64_t b
     return (uint64_t)(loom_random_uniform(stream, index) * (double)bound);
 }
 
+/* The smallest number whose square is not less than `count`. */
+static uint64_t root_of(uint64_t count) {
+    uint64_t root = (uint64_t)sqrt((double)count);
+    while (root * root < count)
+        root++;
+    while (root > 1 && (root - 1) * (root - 1) >= count)
+        root--;
+    return root;
+}
+
+/* Each half of a round adds to one coordinate of (left, right) a number that depends on the other, which can be taken
+ * back: a permutation of left_size x right_size pairs, of which there are hardly more than `count`. What falls beyond
+ * goes round again until it comes back. */
+uint64_t loom_random_permute(struct loom_random stream, uint64_t index, uint64_t count) {
+    enum { HALF_ROUNDS = 8 };
+    const uint64_t left_size = root_of(count), right_size = (count + left_size - 1) / left_size;
+    do {
+        uint64_t left = index % left_size, right = index / left_size;
+        for (uint64_t round = 0; round < HALF_ROUNDS; round += 2) {
+            left = (left + loom_random_bits(stream, right * HALF_ROUNDS + round) % left_size) % left_size;
+            right = (right + loom_random_bits(stream, left * HALF_ROUNDS + round + 1) % right_size) % right_size;
+        }
+        index = right * left_size + left;
+    } while (index >= count);
+    return index;
+}
+
 double loom_random_normal(struct loom_random stream, uint64_t index) {
     struct block x = philox(stream, index);
     double radius = sqrt(-2.0 * log1p(-unit(join(x.word[0], x.word[1]))));

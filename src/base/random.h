@@ -14,7 +14,9 @@ enum loom_purpose {
     LOOM_RANDOM_DROPOUT = 3, /* dropout masks */
     LOOM_RANDOM_SAMPLE = 4,  /* tokens drawn while generating */
     LOOM_RANDOM_TEST = 5,    /* test inputs */
-    LOOM_RANDOM_HASH = 6     /* rows of hashed n-grams */
+    LOOM_RANDOM_HASH = 6,    /* rows of hashed n-grams */
+    LOOM_RANDOM_SHUFFLE = 7, /* the order of an epoch */
+    LOOM_RANDOM_MIX = 8      /* the order of a mixture's slots */
 };
 
 /* One stream: key it once, then ask for any index. */
@@ -31,6 +33,11 @@ double loom_random_uniform(struct loom_random stream, uint64_t index);
 
 /* Uniform integer in [0, bound), without modulo bias that matters (bound < 2^40). */
 uint64_t loom_random_below(struct loom_random stream, uint64_t index, uint64_t bound);
+
+/* Where a pseudo-random permutation of 0 .. count-1 sends `index`, which is one of them; no table, and each stream has
+ * its own. count < 2^60. The generalised Feistel cipher of Black & Rogaway, "Ciphers with arbitrary finite domains"
+ * (CT-RSA 2002), with cycle walking. */
+uint64_t loom_random_permute(struct loom_random stream, uint64_t index, uint64_t count);
 
 /* Standard normal, Box-Muller on the pair of uniforms at `index`. */
 double loom_random_normal(struct loom_random stream, uint64_t index);

@@ -76,7 +76,12 @@ struct loom_tokens {
     size_t begin[LOOM_SPLITS + 1]; /* split s has the shards begin[s] .. begin[s+1]-1 */
 };
 
-/* Opens a token folder and holds it against its manifest: types, sizes, counts, the tokenizer, and loom_tokens_check.
+/* Folders of at most so many tokens are read through when they are opened, to find what is broken before work begins;
+ * larger ones would take minutes and more, and what is read of them is checked when it is read. */
+#define LOOM_TOKENS_CHECKED LOOM_SHARD_TOKENS
+
+/* Opens a token folder and holds it against its manifest: types, sizes, counts and the tokenizer; and by
+ * loom_tokens_check when it is small.
  * The hashes are recorded, not recomputed. */
 loom_status loom_tokens_open(const char *folder, struct loom_tokens **tokens, struct loom_error *error);
 void loom_tokens_free(struct loom_tokens *tokens);

@@ -24,6 +24,8 @@ struct bench {
     struct loom_setup setup;
     struct loom_tokens tokens; /* made up: one shard of random ids */
     struct loom_shard shard;
+    struct loom_corpus_folder folder;
+    struct loom_corpus corpus;
     struct loom_trainer trainer;
     uint64_t drawn; /* random numbers so far */
 };
@@ -351,6 +353,8 @@ static loom_status make_tokens(struct bench *b, struct loom_error *error) {
                                      .shards = &b->shard,
                                      .n_shards = 1,
                                      .begin = {0, 1, 1}};
+    b->folder = (struct loom_corpus_folder){"random tokens", &b->tokens, LOOM_MIX_SLOTS};
+    b->corpus = (struct loom_corpus){&b->folder, 1};
     return LOOM_OK;
 }
 
@@ -373,7 +377,7 @@ loom_status loom_bench(const struct loom_bench_options *options, loom_bench_func
     if (status == LOOM_OK)
         status = make_tokens(&b, error);
     if (status == LOOM_OK)
-        status = loom_trainer_open(&b.trainer, &b.setup, &b.tokens, options->threads, error);
+        status = loom_trainer_open(&b.trainer, &b.setup, &b.corpus, options->threads, error);
     if (status == LOOM_OK) {
         b.peak = loom_kernels_cpu_peak(options->threads, (enum loom_precision)b.setup.recipe.precision);
         status = measure_all(&b, error);

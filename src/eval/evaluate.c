@@ -12,11 +12,12 @@ enum { BATCH_TOKENS = 1024 };
 
 struct evaluation {
     const struct loom_model *model;
-    struct loom_tokens *tokens;
+    struct loom_corpus corpus;  /* of one folder */
+    struct loom_tokens *tokens; /* that folder */
     struct loom_workspace_shape shape;
     struct loom_workspace ws;
     struct loom_objective_buffers buffers;
-    int *inputs, *targets; /* (B,T) on the host */
+    struct loom_batch batch; /* (B,T) */
 };
 
 /* ---- model and data ---------------------------------------------------------------------------------------------- */
@@ -36,7 +37,7 @@ static void choose_shape(struct evaluation *e) {
     uint64_t predicted = e->tokens->counts[LOOM_SPLIT_VAL] - 1;
     size_t seq = (size_t)e->model->net.config.max_seq_len;
     seq = predicted < seq ? (size_t)predicted : seq;
-    uint64_t windows = loom_batch_validation_windows(e->tokens, seq);
+    uint64_t windows = loom_validation_windows(e->tokens, seq);
     size_t batch = seq < BATCH_TOKENS ? BATCH_TOKENS / seq : 1;
     e->shape.seq = seq;
     e->shape.batch = windows < batch ? (size_t)windows : batch;
@@ -47,11 +48,14 @@ static loom_status open_evaluation(struct evaluation *e, const struct loom_evalu
     const struct loom_model *model = e->model;
     loom_status status = loom_net_loops(&model->net, options->loops, &e->shape.loops, error);
     if (status == LOOM_OK)
-        status = loom_tokens_open(options->data, &e->tokens, error);
+        status = loom_corpus_open(&options->data, NULL, 1, &e->corpus, error);
+    if (status)
+        return status;
+    e->tokens = e->corpus.folders[0].tokens;
     if (status == LOOM_OK)
         status = check_tokenizer(model, e->tokens, options->data, error);
     if (status == LOOM_OK)
-        status = loom_batch_check(e->tokens, 1, error);
+        status = loom_batches_check(&e->corpus, 1, error);
     if (status)
         return status;
     choose_shape(e);
@@ -59,19 +63,16 @@ static loom_status open_evaluation(struct evaluation *e, const struct loom_evalu
     status = loom_workspace_open(&e->ws, &model->net, model->k, &e->shape, error);
     if (status == LOOM_OK)
         status = loom_objective_open(&e->buffers, model->k, rows, error);
-    e->inputs = calloc(rows, sizeof *e->inputs);
-    e->targets = calloc(rows, sizeof *e->targets);
-    if (status == LOOM_OK && !(e->inputs && e->targets))
-        status = loom_fail_memory(error, "batch", 2 * rows * sizeof *e->inputs);
+    if (status == LOOM_OK)
+        status = loom_batch_open(&e->batch, e->shape.batch, e->shape.seq, false, error);
     return status;
 }
 
 static void close_evaluation(struct evaluation *e) {
     loom_objective_close(&e->buffers, e->model->k);
     loom_workspace_close(&e->ws);
-    loom_tokens_free(e->tokens);
-    free(e->inputs);
-    free(e->targets);
+    loom_batch_close(&e->batch);
+    loom_corpus_close(&e->corpus);
 }
 
 /* ---- the result -------------------------------------------------------------------------------------------------- */
@@ -96,13 +97,12 @@ loom_status loom_evaluate(const struct loom_model *model, const struct loom_eval
     loom_status status = open_evaluation(&e, options, error);
     double begin = loom_clock();
     if (status == LOOM_OK) {
-        struct loom_heldout_options heldout_options = {.tokens = e.tokens,
+        struct loom_heldout_options heldout_options = {.corpus = &e.corpus,
                                                        .weights = model->weights,
                                                        .batch = e.shape.batch,
                                                        .seq = e.shape.seq,
                                                        .loops = e.shape.loops,
-                                                       .inputs = e.inputs,
-                                                       .targets = e.targets};
+                                                       .scratch = &e.batch};
         status = loom_heldout_run(&e.ws, &e.buffers, &heldout_options, &heldout, error);
     }
     if (status == LOOM_OK && !isfinite(heldout.loss))

@@ -130,7 +130,7 @@ void loom_html_settings(struct loom_text *html, const char *caption, const json_
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)object, key, value) {
-        if (json_is_object(value))
+        if (json_is_object(value) || json_is_object(json_array_get(value, 0)))
             continue;
         loom_text_append(html, "<tr><th scope=\"row\">");
         loom_html_text(html, key);

@@ -35,7 +35,8 @@ static void run_name(char name[32], int side, int seed) {
 
 static void side_options(const struct race *race, int side, struct loom_train_options *train) {
     const struct loom_race_options *o = race->options;
-    *train = (struct loom_train_options){.data = o->data,
+    *train = (struct loom_train_options){.data = &o->data,
+                                         .n_data = 1,
                                          .preset = race->presets[side],
                                          .settings = o->settings,
                                          .n_settings = o->n_settings,

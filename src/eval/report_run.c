@@ -240,7 +240,10 @@ static void put_evaluations(struct loom_text *html, const struct loom_history *h
 static void put_settings(struct loom_text *html, const struct loom_history *history) {
     loom_text_append(html, "<div class=\"columns\">\n");
     loom_html_settings(html, "Run", history->config);
-    loom_html_settings(html, "Data", json_object_get(history->config, "data"));
+    const json_t *data = json_object_get(history->config, "data"), *folders = json_object_get(data, "folders");
+    loom_html_settings(html, "Data", data);
+    for (size_t i = 0; i < json_array_size(folders); i++)
+        loom_html_settings(html, "Token folder", json_array_get(folders, i));
     loom_html_settings(html, "Model", json_object_get(history->config, "model"));
     loom_html_settings(html, "Training", json_object_get(history->config, "train"));
     loom_text_append(html, "</div>\n");

@@ -33,8 +33,12 @@ static void put_training(struct loom_text *text, const struct loom_trainer *t) {
                      p->step, t->setup.recipe.max_iters, p->tokens, p->flops, t->setup.recipe.seed);
     if (isfinite(p->val_loss))
         loom_text_append(text, "| validation loss (nats a token) | %.4f |\n", p->val_loss);
-    loom_text_append(text, "| training tokens' SHA-256 | `%s` |\n| written by | loom %s |\n\n", t->tokens->sha256,
-                     LOOM_VERSION);
+    for (size_t i = 0; i < t->corpus->n_folders; i++) {
+        const struct loom_corpus_folder *folder = &t->corpus->folders[i];
+        loom_text_append(text, "| training tokens' SHA-256, %.4g%% of the samples | `%s` |\n",
+                         100.0 * folder->slots / LOOM_MIX_SLOTS, folder->tokens->sha256);
+    }
+    loom_text_append(text, "| written by | loom %s |\n\n", LOOM_VERSION);
     loom_text_append(text, "Run it: `loom generate --model . --prompt \"...\"`\n");
 }
 

@@ -96,7 +96,7 @@ static loom_status save_files(const struct loom_trainer *t, const char *folder, 
         {LOOM_CONFIG_FILE, save_config},  {LOOM_WEIGHTS_FILE, save_weights},           {MOMENTS_FILE, save_moments},
         {PROGRESS_FILE, save_progress},   {"generation_config.json", save_generation}, {"README.md", loom_card_write},
         {LOOM_COMPLETE_FILE, save_marker}};
-    loom_status status = loom_tokenizer_save(t->tokens->tokenizer, folder, error);
+    loom_status status = loom_tokenizer_save(loom_corpus_tokenizer(t->corpus), folder, error);
     for (size_t i = 0; i < sizeof files / sizeof files[0] && status == LOOM_OK; i++) {
         char *path;
         status = with_path(folder, files[i].name, &path, error);

@@ -33,28 +33,53 @@ double loom_objective_run(struct loom_workspace *ws, const struct loom_objective
     return k->sum(k, buffers->losses, rows);
 }
 
-loom_status loom_heldout_run(struct loom_workspace *ws, const struct loom_objective_buffers *buffers,
-                             const struct loom_heldout_options *options, struct loom_heldout *result,
-                             struct loom_error *error) {
-    size_t batch = options->batch;
-    uint64_t windows = loom_batch_validation_windows(options->tokens, options->seq);
-    double sum = 0;
-    *result = (struct loom_heldout){0};
-    loom_loads_clear(&ws->loads);
-    for (uint64_t i = 0; i * batch < windows; i++) {
+/* One folder's sum of losses, over *count tokens. */
+static loom_status run_folder(struct loom_workspace *ws, const struct loom_objective_buffers *buffers,
+                              const struct loom_heldout_options *options, const struct loom_tokens *tokens, double *sum,
+                              uint64_t *count, struct loom_error *error) {
+    const struct loom_batch *batch = options->scratch;
+    uint64_t windows = loom_validation_windows(tokens, options->seq);
+    *sum = 0;
+    *count = 0;
+    for (uint64_t i = 0; i * options->batch < windows; i++) {
+        size_t size;
         if (options->stop && *options->stop)
             return loom_fail(error, LOOM_STOPPED, "stopped during validation");
-        result->tokens +=
-            loom_batch_validation(options->tokens, i, batch, options->seq, options->inputs, options->targets);
+        loom_status status = loom_validation_get(tokens, i, options->batch, options->seq, batch, &size, error);
+        if (status)
+            return status;
         struct loom_objective o = {.forward = {.weights = options->weights,
-                                               .ids = options->inputs,
-                                               .batch = batch,
+                                               .ids = batch->inputs,
+                                               .first = batch->first,
+                                               .batch = options->batch,
                                                .seq = options->seq,
                                                .loops = options->loops,
                                                .count_loads = true},
-                                   .targets = options->targets};
-        sum += loom_objective_run(ws, buffers, &o);
+                                   .targets = batch->targets};
+        *sum += loom_objective_run(ws, buffers, &o);
+        *count += size;
     }
-    result->loss = sum / (double)result->tokens;
+    return LOOM_OK;
+}
+
+loom_status loom_heldout_run(struct loom_workspace *ws, const struct loom_objective_buffers *buffers,
+                             const struct loom_heldout_options *options, struct loom_heldout *result,
+                             struct loom_error *error) {
+    const struct loom_corpus *corpus = options->corpus;
+    double all = 0;
+    *result = (struct loom_heldout){0};
+    loom_loads_clear(&ws->loads);
+    for (size_t i = 0; i < corpus->n_folders; i++) {
+        double sum;
+        uint64_t count;
+        loom_status status = run_folder(ws, buffers, options, corpus->folders[i].tokens, &sum, &count, error);
+        if (status)
+            return status;
+        if (options->folder_losses)
+            options->folder_losses[i] = sum / (double)count;
+        all += sum;
+        result->tokens += count;
+    }
+    result->loss = all / (double)result->tokens;
     return LOOM_OK;
 }

@@ -33,15 +33,16 @@ struct loom_heldout {
     uint64_t tokens;
 };
 
-/* The mean loss over every validation token, in windows of seq tokens, B at a time. Loads are counted in ws->loads,
- * which is cleared first. `inputs` and `targets` are host scratch of B*T each. Stops early, with LOOM_STOPPED, on
- * `stop`. */
+/* The mean loss over every validation token of all folders, in windows of seq tokens, B at a time. Loads are counted in
+ * ws->loads, which is cleared first. Documents are kept apart when the scratch has first keys. Stops early, with
+ * LOOM_STOPPED, on `stop`. */
 struct loom_heldout_options {
-    const struct loom_tokens *tokens;
+    const struct loom_corpus *corpus;
     const real *weights;
     size_t batch, seq;
     int loops;
-    int *inputs, *targets;
+    const struct loom_batch *scratch; /* (B,T) */
+    double *folder_losses;            /* (folders): the mean of each, NAN where nothing is predicted; or NULL */
     const volatile sig_atomic_t *stop;
 };
 

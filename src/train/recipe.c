@@ -5,6 +5,7 @@
 
 #include "model/model.h"
 
+static const char *const sampling_names[] = {"random", "shuffle", NULL};
 static const char *const decay_names[] = {"matrices", "all", NULL};
 static const char *const precision_names[] = {"float32", "bf16", "auto", NULL};
 static const char *const optimizer_names[] = {"adamw", "muon", NULL};
@@ -16,6 +17,8 @@ static const struct loom_key keys[] = {
     {"batch_size", LOOM_KEY_INT, PLACE(batch_size), 1, 1 << 20, NULL, 0},
     {"gradient_accumulation_steps", LOOM_KEY_INT, PLACE(gradient_accumulation_steps), 1, 1 << 20, NULL, 0},
     {"seq_len", LOOM_KEY_INT, PLACE(seq_len), 0, 1 << 24, NULL, 0},
+    {"sampling", LOOM_KEY_CHOICE, PLACE(sampling), 0, 0, sampling_names, 0},
+    {"document_mask", LOOM_KEY_BOOL, PLACE(document_mask), 0, 0, NULL, 0},
     {"max_iters", LOOM_KEY_UINT64, PLACE(max_iters), 1, steps_big, NULL, 0},
     {"learning_rate", LOOM_KEY_REAL, PLACE(learning_rate), 0, 1e3, NULL, 0},
     {"min_lr", LOOM_KEY_REAL, PLACE(min_lr), 0, 1e3, NULL, 0},

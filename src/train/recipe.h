@@ -3,6 +3,7 @@
 #define LOOM_TRAIN_RECIPE_H
 
 #include "kernel/kernel.h"
+#include "data/batch.h"
 #include "model/config.h"
 
 enum loom_decay {
@@ -35,6 +36,8 @@ struct loom_recipe {
     int batch_size;                  /* B, sequences in a micro-batch */
     int gradient_accumulation_steps; /* micro-batches in a step */
     int seq_len;                     /* T; 0: the model's longest */
+    int sampling;                    /* enum loom_sampling */
+    bool document_mask;              /* no attention across documents */
     uint64_t max_iters;              /* optimizer steps */
     double learning_rate, min_lr;
     uint64_t warmup_iters;

@@ -25,7 +25,7 @@ struct run {
     const char *name;
     char *config_path, *metrics_path;
     struct loom_setup setup;
-    struct loom_tokens *tokens;
+    struct loom_corpus corpus; /* without folders in a dry run without data */
     struct loom_trainer trainer;
     struct loom_metrics metrics;
     struct loom_lock lock;
@@ -116,40 +116,39 @@ static loom_status read_setup(struct run *run, json_t **json, struct loom_error 
     return status;
 }
 
-static loom_status check_same_data(struct run *run, const json_t *json, struct loom_error *error) {
-    const json_t *data = json_object_get(json, "data");
-    const char *sha256;
-    loom_status status = loom_json_string(data, "sha256", run->config_path, &sha256, error);
-    if (status == LOOM_OK && strcmp(sha256, run->tokens->sha256) != 0)
-        status = loom_fail(error, LOOM_INVALID, "%s: these are not the tokens that the run %s began with",
-                           run->options->data, run->options->out);
-    return status;
+/* A resumed run keeps its shares unless the command names others, which are then refused. */
+static loom_status open_corpus(struct run *run, const json_t *record, struct loom_error *error) {
+    const struct loom_train_options *o = run->options;
+    double recorded[LOOM_DATA_MAX];
+    const double *mix = o->mix;
+    if (o->n_data > LOOM_DATA_MAX)
+        return loom_fail(error, LOOM_INVALID, "%zu token folders are more than %d", o->n_data, LOOM_DATA_MAX);
+    if (record && !mix && loom_corpus_recorded_mix(record, o->n_data, recorded))
+        mix = recorded;
+    loom_status status = loom_corpus_open(o->data, mix, o->n_data, &run->corpus, error);
+    if (status == LOOM_OK)
+        run->setup.config.vocab_size = loom_tokenizer_vocab_size(loom_corpus_tokenizer(&run->corpus));
+    return status == LOOM_OK && record ? loom_corpus_check_record(&run->corpus, record, o->out, error) : status;
 }
 
-static loom_status set_vocabulary(struct run *run, struct loom_error *error) {
-    int *vocab = &run->setup.config.vocab_size;
-    if (!run->options->data && *vocab == 0)
+static loom_status set_data(struct run *run, const json_t *json, struct loom_error *error) {
+    if (run->options->n_data > 0)
+        return open_corpus(run, json_object_get(json, "data"), error);
+    if (run->setup.config.vocab_size == 0)
         return loom_fail(error, LOOM_INVALID, "the preset %s takes its vocabulary from the data: name a token folder",
                          run->setup.preset);
-    if (!run->options->data)
-        return LOOM_OK;
-    loom_status status = loom_tokens_open(run->options->data, &run->tokens, error);
-    if (status == LOOM_OK)
-        *vocab = loom_tokenizer_vocab_size(run->tokens->tokenizer);
-    return status;
+    return LOOM_OK;
 }
 
 static loom_status prepare_setup(struct run *run, struct loom_error *error) {
     json_t *json = NULL;
     loom_status status = run->options->resume ? read_setup(run, &json, error) : make_setup(run, error);
     if (status == LOOM_OK)
-        status = set_vocabulary(run, error);
-    if (status == LOOM_OK && json)
-        status = check_same_data(run, json, error);
+        status = set_data(run, json, error);
     if (status == LOOM_OK)
         status = loom_setup_check(&run->setup, error);
-    if (status == LOOM_OK && run->tokens) /* now, before the folder is made; the trainer asks again */
-        status = loom_batch_check(run->tokens, (size_t)run->setup.recipe.seq_len, error);
+    if (status == LOOM_OK && run->corpus.n_folders) /* now, before the folder is made; the trainer asks again */
+        status = loom_batches_check(&run->corpus, (size_t)run->setup.recipe.seq_len, error);
     json_decref(json);
     return status;
 }
@@ -157,24 +156,19 @@ static loom_status prepare_setup(struct run *run, struct loom_error *error) {
 /* ---- the folder -------------------------------------------------------------------------------------------------- */
 
 static loom_status write_config(struct run *run, const struct loom_train_result *sizes, struct loom_error *error) {
-    const struct loom_tokens *tokens = run->tokens;
     json_t *json =
         json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:i,s:s,s:I,s:I}", "loom_version", LOOM_VERSION, "git_commit", LOOM_COMMIT,
                   "name", run->name, "preset", run->setup.preset, "architecture",
                   loom_architecture_name(run->setup.config.architecture), "seed", (json_int_t)run->setup.recipe.seed,
                   "threads", run->options->threads, "machine", run->trainer.model.k->name, "parameters",
                   (json_int_t)sizes->parameters, "active_parameters", (json_int_t)sizes->active_parameters);
-    json_t *data = json_pack("{s:s,s:i,s:I,s:I,s:s}", "path", run->options->data, "vocab_size",
-                             loom_tokenizer_vocab_size(tokens->tokenizer), "train_tokens",
-                             (json_int_t)tokens->counts[LOOM_SPLIT_TRAIN], "val_tokens",
-                             (json_int_t)tokens->counts[LOOM_SPLIT_VAL], "sha256", tokens->sha256);
     loom_status status = LOOM_OK;
     if (!json || json_object_set_new(json, "model", loom_config_json(&run->setup.config)) ||
-        json_object_set_new(json, "train", loom_recipe_json(&run->setup.recipe)) || json_object_set(json, "data", data))
+        json_object_set_new(json, "train", loom_recipe_json(&run->setup.recipe)) ||
+        json_object_set_new(json, "data", loom_corpus_record(&run->corpus)))
         status = loom_fail_memory(error, run->config_path, sizeof *run);
     if (status == LOOM_OK)
         status = loom_json_write(run->config_path, json, error);
-    json_decref(data);
     json_decref(json);
     return status;
 }
@@ -243,7 +237,7 @@ static loom_status open_run(struct run *run, const struct loom_train_result *siz
     if (status)
         return status;
     tell_sizes(run, sizes);
-    status = loom_trainer_open(&run->trainer, &run->setup, run->tokens, run->options->threads, error);
+    status = loom_trainer_open(&run->trainer, &run->setup, &run->corpus, run->options->threads, error);
     if (status == LOOM_OK)
         status = rewind_run(run, error);
     if (status == LOOM_OK)
@@ -257,7 +251,7 @@ static loom_status open_run(struct run *run, const struct loom_train_result *siz
 static void close_run(struct run *run) {
     loom_metrics_close(&run->metrics);
     loom_trainer_close(&run->trainer);
-    loom_tokens_free(run->tokens);
+    loom_corpus_close(&run->corpus);
     if (run->locked)
         loom_lock_release(&run->lock);
     free(run->config_path);
@@ -290,6 +284,19 @@ static loom_status step(struct run *run, struct loom_error *error) {
     return status;
 }
 
+/* The validation loss of each folder of a mixture; false when memory is short. */
+static bool put_folder_losses(json_t *line, const struct loom_trainer *t) {
+    if (t->corpus->n_folders == 1)
+        return true;
+    json_t *losses = json_array();
+    for (size_t i = 0; losses && i < t->corpus->n_folders; i++)
+        if (json_array_append_new(losses, loom_metrics_number(t->val_losses[i]))) {
+            json_decref(losses);
+            return false;
+        }
+    return json_object_set_new(line, "val_losses", losses) == 0;
+}
+
 static loom_status evaluate(struct run *run, struct loom_error *error) {
     struct loom_trainer *t = &run->trainer;
     const struct loom_progress *p = &t->progress;
@@ -299,7 +306,7 @@ static loom_status evaluate(struct run *run, struct loom_error *error) {
     json_t *line = json_pack("{s:s,s:I,s:I,s:f,s:f,s:o}", "event", "eval", "step", (json_int_t)p->step, "tokens",
                              (json_int_t)p->tokens, "seconds", p->seconds, "flops", p->flops, "val_loss",
                              loom_metrics_number(p->val_loss));
-    if (line && !loom_metrics_loads(line, &t->ws.loads)) {
+    if (line && !(put_folder_losses(line, t) && loom_metrics_loads(line, &t->ws.loads))) {
         json_decref(line);
         line = NULL;
     }
@@ -405,7 +412,7 @@ loom_status loom_train(const struct loom_train_options *options, struct loom_tra
                        struct loom_error *error) {
     struct run run = {.options = options};
     *result = (struct loom_train_result){.val_loss = (double)NAN, .best_val_loss = (double)NAN};
-    if (!options->dry_run && (!options->data || !options->out))
+    if (!options->dry_run && (options->n_data == 0 || !options->out))
         return loom_fail(error, LOOM_INVALID, "training needs a token folder and a run folder");
     loom_status status = options->out ? name_paths(&run, error) : LOOM_OK;
     if (status == LOOM_OK)

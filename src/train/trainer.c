@@ -79,7 +79,8 @@ static loom_status open_parts(struct loom_trainer *t, int threads, struct loom_e
     size_t bytes = t->model.net.tensors.elements * sizeof *t->gradients;
     loom_counter_init(&t->counter, t->model.k);
     const struct loom_kernels *k = &t->counter.kernels;
-    t->model.tokenizer = t->tokens->tokenizer; /* borrowed, for samples; given back before the model closes */
+    /* Borrowed, for samples; given back before the model closes. */
+    t->model.tokenizer = loom_corpus_tokenizer(t->corpus);
     status = loom_optimizer_open(&t->optimizer, k, &t->model.net.tensors, recipe, error);
     if (status == LOOM_OK && !(t->gradients = k->alloc(k, bytes)))
         status = loom_fail_memory(error, "gradients", bytes);
@@ -87,19 +88,23 @@ static loom_status open_parts(struct loom_trainer *t, int threads, struct loom_e
         status = loom_workspace_open(&t->ws, &t->model.net, k, &shape, error);
     if (status == LOOM_OK)
         status = loom_objective_open(&t->buffers, k, rows, error);
-    t->inputs = calloc(rows, sizeof *t->inputs);
-    t->targets = calloc(rows, sizeof *t->targets);
+    if (status == LOOM_OK)
+        status = loom_batch_open(&t->batch, shape.batch, shape.seq, recipe->document_mask, error);
+    t->val_losses = calloc(t->corpus->n_folders, sizeof *t->val_losses);
     t->bias = calloc((size_t)t->setup.config.n_experts + 1, sizeof *t->bias);
-    if (status == LOOM_OK && !(t->inputs && t->targets && t->bias))
-        status = loom_fail_memory(error, "batch", 2 * rows * sizeof *t->inputs);
+    if (status == LOOM_OK && !(t->val_losses && t->bias))
+        status = loom_fail_memory(error, "training", sizeof *t);
     return status ? status : init_weights(t, error);
 }
 
-loom_status loom_trainer_open(struct loom_trainer *trainer, const struct loom_setup *setup, struct loom_tokens *tokens,
-                              int threads, struct loom_error *error) {
+loom_status loom_trainer_open(struct loom_trainer *trainer, const struct loom_setup *setup,
+                              const struct loom_corpus *corpus, int threads, struct loom_error *error) {
+    const struct loom_recipe *recipe = &setup->recipe;
     *trainer = (struct loom_trainer){
-        .setup = *setup, .tokens = tokens, .progress = {.val_loss = (double)NAN, .best_val_loss = (double)NAN}};
-    loom_status status = loom_batch_check(tokens, (size_t)setup->recipe.seq_len, error);
+        .setup = *setup, .corpus = corpus, .progress = {.val_loss = (double)NAN, .best_val_loss = (double)NAN}};
+    loom_status status = loom_batches_check(corpus, (size_t)recipe->seq_len, error);
+    if (status == LOOM_OK)
+        loom_batches_init(&trainer->batches, corpus, (size_t)recipe->seq_len, recipe->sampling, recipe->seed);
     if (status == LOOM_OK)
         status = open_parts(trainer, threads, error);
     if (status)
@@ -117,16 +122,16 @@ void loom_trainer_close(struct loom_trainer *trainer) {
     loom_workspace_close(&t->ws);
     t->model.tokenizer = NULL;
     loom_model_close(&t->model);
-    free(t->inputs);
-    free(t->targets);
+    loom_batch_close(&t->batch);
+    free(t->val_losses);
     free(t->bias);
     *t = (struct loom_trainer){0};
 }
 
 /* ---- one step ---------------------------------------------------------------------------------------------------- */
 
-/* Adds the gradients of all micro-batches; returns the mean loss. */
-static double accumulate(struct loom_trainer *t) {
+/* Adds the gradients of all micro-batches; *loss is the mean. */
+static loom_status accumulate(struct loom_trainer *t, double *loss, struct loom_error *error) {
     const struct loom_recipe *recipe = &t->setup.recipe;
     const struct loom_kernels *k = t->ws.k;
     size_t batch = (size_t)recipe->batch_size, seq = (size_t)recipe->seq_len;
@@ -137,21 +142,25 @@ static double accumulate(struct loom_trainer *t) {
     for (uint64_t i = 0; i < parts; i++) {
         uint64_t micro = t->progress.step * parts + i;
         struct loom_random dropout = {recipe->seed, LOOM_RANDOM_DROPOUT};
-        loom_batch_draw(t->tokens, recipe->seed, micro, batch, seq, t->inputs, t->targets);
+        loom_status status = loom_batches_draw(&t->batches, micro * batch, batch, &t->batch, error);
+        if (status)
+            return status;
         struct loom_objective o = {.forward = {.weights = t->model.weights,
-                                               .ids = t->inputs,
+                                               .ids = t->batch.inputs,
+                                               .first = t->batch.first,
                                                .batch = batch,
                                                .seq = seq,
                                                .loops = t->setup.config.max_loop_iters,
                                                .keep = true,
                                                .dropout_seed = loom_random_bits(dropout, micro),
                                                .count_loads = true},
-                                   .targets = t->targets,
+                                   .targets = t->batch.targets,
                                    .scale = (real)(1 / tokens),
                                    .gradients = t->gradients};
         sum += loom_objective_run(&t->ws, &t->buffers, &o);
     }
-    return sum / tokens;
+    *loss = sum / tokens;
+    return LOOM_OK;
 }
 
 /* Moves each expert's selection bias a fixed step towards an even load over the loops. DeepSeek-V3, arXiv 2412.19437.
@@ -193,9 +202,11 @@ loom_status loom_trainer_step(struct loom_trainer *trainer, struct loom_step *st
     double begin = loom_clock();
     t->counter.flops = 0;
     *step = (struct loom_step){.learning_rate = loom_learning_rate(recipe, t->progress.step)};
-    step->loss = accumulate(t);
+    loom_status status = accumulate(t, &step->loss, error);
+    if (status)
+        return status;
     step->gradient_norm = loom_gradient_norm(t->ws.k, t->gradients, t->model.net.tensors.elements, 1);
-    loom_status status = check_finite(t, step, error);
+    status = check_finite(t, step, error);
     if (status)
         return status;
     double factor = loom_clip_factor(step->gradient_norm, recipe->grad_clip);
@@ -219,13 +230,13 @@ loom_status loom_trainer_evaluate(struct loom_trainer *trainer, const volatile s
                                   struct loom_error *error) {
     struct loom_trainer *t = trainer;
     struct loom_heldout heldout;
-    struct loom_heldout_options options = {.tokens = t->tokens,
+    struct loom_heldout_options options = {.corpus = t->corpus,
                                            .weights = t->model.weights,
                                            .batch = (size_t)t->setup.recipe.batch_size,
                                            .seq = (size_t)t->setup.recipe.seq_len,
                                            .loops = t->setup.config.max_loop_iters,
-                                           .inputs = t->inputs,
-                                           .targets = t->targets,
+                                           .scratch = &t->batch,
+                                           .folder_losses = t->val_losses,
                                            .stop = stop};
     loom_status status = loom_heldout_run(&t->ws, &t->buffers, &options, &heldout, error);
     if (status)

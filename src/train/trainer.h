@@ -25,14 +25,16 @@ struct loom_step {
 struct loom_trainer {
     struct loom_setup setup;
     struct loom_model model;
-    struct loom_tokens *tokens;  /* borrowed */
+    const struct loom_corpus *corpus; /* borrowed */
+    struct loom_batches batches;
     struct loom_counter counter; /* the model's machine, counted */
     struct loom_workspace ws;
     struct loom_objective_buffers buffers;
     struct loom_optimizer optimizer;
     real *gradients;
-    int *inputs, *targets; /* (B*T) on the host */
-    real *bias;            /* (E) on the host: a router's selection bias while it is moved */
+    struct loom_batch batch; /* (B,T) */
+    double *val_losses;      /* (folders): of the last evaluation */
+    real *bias;              /* (E) on the host: a router's selection bias while it is moved */
     struct loom_progress progress;
 };
 
@@ -40,10 +42,10 @@ struct loom_trainer {
 loom_status loom_trainer_measure(const struct loom_setup *setup, struct loom_train_result *result,
                                  struct loom_error *error);
 
-/* A checked setup whose vocabulary is that of the tokens; weights are fresh from the seed. The trainer must not move.
+/* A checked setup whose vocabulary is that of the corpus; weights are fresh from the seed. The trainer must not move.
  */
-loom_status loom_trainer_open(struct loom_trainer *trainer, const struct loom_setup *setup, struct loom_tokens *tokens,
-                              int threads, struct loom_error *error);
+loom_status loom_trainer_open(struct loom_trainer *trainer, const struct loom_setup *setup,
+                              const struct loom_corpus *corpus, int threads, struct loom_error *error);
 void loom_trainer_close(struct loom_trainer *trainer);
 
 /* One optimizer step. LOOM_FAILED, with weights and optimizer untouched, when loss or gradient is not finite. */
