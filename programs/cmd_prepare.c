@@ -1,91 +1,222 @@
-/* cmd_prepare.c - loom prepare: text files to a token folder. */
+/* cmd_prepare.c - loom prepare: text to a token folder. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "args.h"
 #include "commands.h"
+#include "progress.h"
+#include "stop.h"
 
 static const char help[] =
-    "Usage: loom prepare --tokenizer byte|char|FILE --out DIR [--val-fraction P] [--json] INPUT...\n"
+    "Usage: loom prepare --tokenizer T --out DIR [OPTION]... INPUT...\n"
     "Turns text into a folder of tokens for training and validation.\n"
     "\n"
-    "  --tokenizer T       byte: one token a byte; char: one for each distinct character of the text;\n"
-    "                      otherwise a tokenizer.json, or a folder that has one\n"
+    "  --tokenizer T       byte: one token a byte; char: one for each distinct character of the text; otherwise a\n"
+    "                      tokenizer.json, a folder that has one, or another tokenizer's file (loom help tokenizer)\n"
     "  --out DIR           the folder to write; it must not exist or be empty\n"
-    "  --val-fraction P    the last share of the text becomes validation (default 0.1)\n"
+    "  INPUT               a file of plain text, .jsonl or .parquet, also as .gz or .zst; a folder of such files, "
+    "taken\n"
+    "                      with those below it, sorted by name; a pattern in quotes; - for standard input; an address\n"
+    "                      of Parquet files such as hf://datasets/NAME/*.parquet\n"
+    "  --format F          of all inputs: text, jsonl or parquet (default: by their names)\n"
+    "  --column NAME       the column, or JSON key, that holds the text (default text)\n"
+    "  --filter COND       take only rows that meet NAME OP VALUE, like \"int_score >= 3\"; may be given again\n"
+    "  --split S           document: each document goes by its own hash, so that added data moves none; tail: the end\n"
+    "                      of all text becomes validation (default: document for rows, tail for plain text)\n"
+    "  --val-fraction P    the share of validation (default 0.1)\n"
+    "  --remove-duplicates of equal documents, keep only the first\n"
+    "  --on-error E        stop: a broken row, file or page ends the work (default); skip: it is counted and left out\n"
+    "  --no-end-of-text    do not end each document with the tokenizer's <|endoftext|>\n"
+    "  --shard-tokens N    tokens in one file, at most and by default 268435456\n"
+    "  --checkpoint-seconds S  how often unfinished work is made safe (default 10)\n"
+    "  --threads N         (default: one for each processor)\n"
     "  --json              print the result as one JSON object\n"
-    "  INPUT               a text file, or a folder: its .txt files, sorted by name\n";
+    "\n"
+    "A plain text is one document; each line of a .jsonl and each row of a Parquet file is one. Work that was "
+    "stopped,\n"
+    "by Ctrl-C or otherwise, goes on with the same command, and the result is the same to the byte.\n"
+    "Parquet is read by DuckDB's program (pip install duckdb-cli), found in PATH or named by LOOM_DUCKDB.\n";
 
-enum { OPTION_TOKENIZER = 1, OPTION_OUT, OPTION_FRACTION, OPTION_JSON, OPTION_HELP };
+enum {
+    OPTION_TOKENIZER = 1,
+    OPTION_OUT,
+    OPTION_FORMAT,
+    OPTION_COLUMN,
+    OPTION_FILTER,
+    OPTION_SPLIT,
+    OPTION_FRACTION,
+    OPTION_DUPLICATES,
+    OPTION_ON_ERROR,
+    OPTION_NO_END,
+    OPTION_SHARD,
+    OPTION_CHECKPOINT,
+    OPTION_THREADS,
+    OPTION_JSON,
+    OPTION_HELP
+};
 
 static const struct option long_options[] = {{"tokenizer", required_argument, NULL, OPTION_TOKENIZER},
                                              {"out", required_argument, NULL, OPTION_OUT},
+                                             {"format", required_argument, NULL, OPTION_FORMAT},
+                                             {"column", required_argument, NULL, OPTION_COLUMN},
+                                             {"filter", required_argument, NULL, OPTION_FILTER},
+                                             {"split", required_argument, NULL, OPTION_SPLIT},
                                              {"val-fraction", required_argument, NULL, OPTION_FRACTION},
+                                             {"remove-duplicates", no_argument, NULL, OPTION_DUPLICATES},
+                                             {"on-error", required_argument, NULL, OPTION_ON_ERROR},
+                                             {"no-end-of-text", no_argument, NULL, OPTION_NO_END},
+                                             {"shard-tokens", required_argument, NULL, OPTION_SHARD},
+                                             {"checkpoint-seconds", required_argument, NULL, OPTION_CHECKPOINT},
+                                             {"threads", required_argument, NULL, OPTION_THREADS},
                                              {"json", no_argument, NULL, OPTION_JSON},
                                              {"help", no_argument, NULL, OPTION_HELP},
                                              {NULL, 0, NULL, 0}};
 
-static void print_result(const struct loom_prepare_options *options, const struct loom_prepare_result *result,
-                         bool json) {
-    if (!json) {
-        printf("%s: %" PRIu64 " training and %" PRIu64 " validation tokens of a vocabulary of %d, from %" PRIu64
-               " bytes\n",
-               options->out, result->train_tokens, result->val_tokens, result->vocab_size, result->bytes);
-        return;
-    }
-    printf("{\"out\":");
-    print_json_string(stdout, options->out, strlen(options->out));
-    printf(",\"vocab_size\":%d,\"train_tokens\":%" PRIu64 ",\"val_tokens\":%" PRIu64 ",\"bytes\":%" PRIu64 "}\n",
-           result->vocab_size, result->train_tokens, result->val_tokens, result->bytes);
+/* The command line: the library's options, and where its lists lie. */
+struct command {
+    struct loom_prepare_options options;
+    const char **filters;
+    bool json;
+};
+
+/* What was left out, in words: ", 3 filtered, 1 skipped". */
+static void print_left_out(const struct loom_prepare_result *result) {
+    const struct {
+        uint64_t count;
+        const char *what;
+    } rows[] = {{result->filtered, "filtered"},
+                {result->duplicates, "duplicates"},
+                {result->empty, "empty"},
+                {result->skipped, "broken and skipped"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].count > 0)
+            printf(", %" PRIu64 " %s", rows[i].count, rows[i].what);
 }
 
-static int prepare(const struct loom_prepare_options *options, bool json) {
+static void print_result(const struct loom_prepare_options *options, const struct loom_prepare_result *result) {
+    printf("%s: %" PRIu64 " training and %" PRIu64 " validation tokens of a vocabulary of %d, from %" PRIu64
+           " bytes in %" PRIu64 " document%s",
+           options->out, result->train_tokens, result->val_tokens, result->vocab_size, result->bytes, result->documents,
+           result->documents == 1 ? "" : "s");
+    print_left_out(result);
+    printf("\n");
+}
+
+static void print_json(const struct loom_prepare_options *options, const struct loom_prepare_result *result) {
+    printf("{\"out\":");
+    print_json_string(stdout, options->out, strlen(options->out));
+    printf(",\"vocab_size\":%d,\"train_tokens\":%" PRIu64 ",\"val_tokens\":%" PRIu64 ",\"bytes\":%" PRIu64
+           ",\"documents\":%" PRIu64 ",\"filtered\":%" PRIu64 ",\"empty\":%" PRIu64 ",\"duplicates\":%" PRIu64
+           ",\"skipped\":%" PRIu64 ",\"resumed\":%s}\n",
+           result->vocab_size, result->train_tokens, result->val_tokens, result->bytes, result->documents,
+           result->filtered, result->empty, result->duplicates, result->skipped, result->resumed ? "true" : "false");
+}
+
+static int prepare(struct command *command) {
+    struct loom_prepare_options *options = &command->options;
     struct loom_prepare_result result;
     struct loom_error error;
+    struct progress progress;
     if (!options->tokenizer)
-        return report_usage("prepare", "--tokenizer is missing: byte, char, or a tokenizer.json");
+        return report_usage("prepare", "--tokenizer is missing: byte, char, or a tokenizer's file");
     if (!options->out)
         return report_usage("prepare", "--out is missing: the folder to write");
     if (options->n_inputs == 0)
-        return report_usage("prepare", "no input was given: name a text file or a folder of .txt files");
+        return report_usage("prepare", "no input was given: name files or folders of text, .jsonl or .parquet, or -");
+    progress_open(&progress);
+    options->stop = stop_listen();
+    options->on_progress = progress_prepare;
+    options->user = &progress;
     loom_status status = loom_prepare(options, &result, &error);
+    progress_close(&progress);
     if (status != LOOM_OK)
         return report_failure(status, &error);
-    print_result(options, &result, json);
+    if (command->json)
+        print_json(options, &result);
+    else
+        print_result(options, &result);
     return finish_output();
 }
 
-int cmd_prepare(int argc, char **argv) {
-    struct loom_prepare_options options = {.tokenizer = NULL};
-    bool json = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        switch (option) {
-        case OPTION_TOKENIZER:
-            options.tokenizer = optarg;
-            break;
-        case OPTION_OUT:
-            options.out = optarg;
-            break;
-        case OPTION_FRACTION:
-            if (!parse_double("--val-fraction", optarg, 0, 1, &options.val_fraction))
-                return EXIT_USAGE;
-            if (options.val_fraction == 0) /* which in the struct means the default */
-                return report_usage("prepare", "--val-fraction must be above 0: training needs a validation split");
-            break;
-        case OPTION_JSON:
-            json = true;
-            break;
-        case OPTION_HELP:
+/* One option's argument; EXIT_USAGE after a printed sentence. */
+static int take_option(struct command *command, int option) {
+    struct loom_prepare_options *options = &command->options;
+    switch (option) {
+    case OPTION_TOKENIZER:
+        options->tokenizer = optarg;
+        return EXIT_DONE;
+    case OPTION_OUT:
+        options->out = optarg;
+        return EXIT_DONE;
+    case OPTION_FORMAT:
+        options->format = optarg;
+        return EXIT_DONE;
+    case OPTION_COLUMN:
+        options->column = optarg;
+        return EXIT_DONE;
+    case OPTION_FILTER:
+        command->filters[options->n_filters++] = optarg;
+        return EXIT_DONE;
+    case OPTION_SPLIT:
+        options->split = optarg;
+        return EXIT_DONE;
+    case OPTION_FRACTION:
+        if (!parse_double("--val-fraction", optarg, 0, 1, &options->val_fraction))
+            return EXIT_USAGE;
+        if (options->val_fraction == 0) /* which in the struct means the default */
+            return report_usage("prepare", "--val-fraction must be above 0: training needs a validation split");
+        return EXIT_DONE;
+    case OPTION_DUPLICATES:
+        options->remove_duplicates = true;
+        return EXIT_DONE;
+    case OPTION_ON_ERROR:
+        options->skip_broken = strcmp(optarg, "skip") == 0;
+        if (!options->skip_broken && strcmp(optarg, "stop") != 0)
+            return report_usage("prepare", "--on-error is stop or skip, not \"%s\"", optarg);
+        return EXIT_DONE;
+    case OPTION_NO_END:
+        options->no_end_of_text = true;
+        return EXIT_DONE;
+    case OPTION_SHARD:
+        return parse_uint64("--shard-tokens", optarg, 1, UINT64_MAX, &options->shard_tokens) ? EXIT_DONE : EXIT_USAGE;
+    case OPTION_CHECKPOINT:
+        return parse_double("--checkpoint-seconds", optarg, 1e-9, 1e9, &options->checkpoint_seconds) ? EXIT_DONE
+                                                                                                     : EXIT_USAGE;
+    case OPTION_THREADS:
+        return parse_int("--threads", optarg, 1, 1024, &options->threads) ? EXIT_DONE : EXIT_USAGE;
+    case OPTION_JSON:
+        command->json = true;
+        return EXIT_DONE;
+    default:
+        return EXIT_USAGE; /* getopt has said why */
+    }
+}
+
+static int run(struct command *command, int argc, char **argv) {
+    int option, code = EXIT_DONE;
+    while (code == EXIT_DONE && (option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        if (option == OPTION_HELP) {
             fputs(help, stdout);
             return finish_output();
-        default:
-            return EXIT_USAGE; /* getopt has said why */
         }
+        code = take_option(command, option);
     }
-    options.inputs = (const char *const *)argv + optind;
-    options.n_inputs = (size_t)(argc - optind);
-    return prepare(&options, json);
+    if (code != EXIT_DONE)
+        return code;
+    command->options.filters = command->filters;
+    command->options.inputs = (const char *const *)argv + optind;
+    command->options.n_inputs = (size_t)(argc - optind);
+    return prepare(command);
+}
+
+int cmd_prepare(int argc, char **argv) {
+    struct command command = {.filters = calloc((size_t)argc, sizeof *command.filters)};
+    if (!command.filters)
+        return report_usage("prepare", "no memory for %d arguments", argc);
+    int code = run(&command, argc, argv);
+    free(command.filters);
+    return code;
 }

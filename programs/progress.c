@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "units.h"
+
 enum { BAR_COLUMNS = 16, NAME_COLUMNS = 24, PLAIN_COLUMNS = 400 };
 
 static const double live_pause = 0.1, plain_pause = 5; /* seconds between two step lines */
@@ -94,8 +96,7 @@ static void line_add_name(struct line *line, const char *name) {
 
 /* ---- fields ------------------------------------------------------------------------------------------------------ */
 
-static void line_add_bar(struct line *line, const struct loom_event *event, bool color) {
-    const double share = event->steps ? fmin(1, (double)event->step / (double)event->steps) : 0;
+static void line_add_bar(struct line *line, double share, bool color) {
     const int width = line->limit < 100 ? BAR_COLUMNS / 2 : BAR_COLUMNS;
     const int done = (int)(share * width), columns = width + 9; /* with gap, brackets and percent */
     if (line->columns + columns > line->limit)
@@ -167,14 +168,18 @@ static void erase_live(struct progress *progress) {
     progress->live = false;
 }
 
+static void show_live(struct progress *progress, const struct line *line) {
+    fprintf(stderr, "\r%s\033[K", line->text);
+    progress->live = true;
+}
+
 static void draw_live(struct progress *progress, const struct loom_event *event) {
     struct line line = {.limit = terminal_columns()};
     line_add_name(&line, event->run);
-    line_add_bar(&line, event, progress->color);
+    line_add_bar(&line, event->steps ? fmin(1, (double)event->step / (double)event->steps) : 0, progress->color);
     line_add_step(&line, event);
     line_add_numbers(&line, event);
-    fprintf(stderr, "\r%s\033[K", line.text);
-    progress->live = true;
+    show_live(progress, &line);
 }
 
 static void print_line(const struct line *line) {
@@ -272,13 +277,20 @@ void progress_open(struct progress *progress) {
         (struct progress){.terminal = terminal, .color = terminal && !(plain && *plain), .drawn = -(double)INFINITY};
 }
 
+/* Whether it is time to show a step; then the next pause begins. */
+static bool is_due(struct progress *progress) {
+    const double time = now();
+    const bool due = time - progress->drawn >= (progress->terminal ? live_pause : plain_pause);
+    if (due)
+        progress->drawn = time;
+    return due;
+}
+
 void progress_event(void *user, const struct loom_event *event) {
     struct progress *progress = user;
     if (event->kind == LOOM_EVENT_STEP) {
-        const double time = now();
-        if (time - progress->drawn < (progress->terminal ? live_pause : plain_pause))
+        if (!is_due(progress))
             return;
-        progress->drawn = time;
     } else {
         erase_live(progress);
         print_event(progress, event);
@@ -287,6 +299,33 @@ void progress_event(void *user, const struct loom_event *event) {
         draw_live(progress, event);
     else if (event->kind == LOOM_EVENT_STEP)
         print_step(event);
+    fflush(stderr);
+}
+
+static void line_add_prepared(struct line *line, const struct loom_prepare_progress *done) {
+    const double rate = done->seconds > 0 ? (double)done->bytes / done->seconds : 0;
+    line_add(line, "%s documents", show_count((double)done->documents).text);
+    line_add(line, "%s", show_bytes((double)done->bytes).text);
+    line_add(line, "%s tokens", show_count((double)done->tokens).text);
+    if (rate > 0)
+        line_add(line, "%s/s", show_bytes(rate).text);
+    line_add_time(line, done->seconds_left, " left");
+    if (done->source && done->sources > 1)
+        line_add(line, "file %zu/%zu", done->source_index + 1, done->sources);
+}
+
+void progress_prepare(void *user, const struct loom_prepare_progress *done) {
+    struct progress *progress = user;
+    struct line line = {.limit = progress->terminal ? terminal_columns() : PLAIN_COLUMNS};
+    if ((!progress->terminal && done->seconds < plain_pause) || !is_due(progress)) /* short work needs no lines */
+        return;
+    if (isfinite(done->share))
+        line_add_bar(&line, done->share, progress->color);
+    line_add_prepared(&line, done);
+    if (progress->terminal)
+        show_live(progress, &line);
+    else
+        print_line(&line);
     fflush(stderr);
 }
 

@@ -22,6 +22,9 @@ void progress_open(struct progress *progress);
 /* A loom_event_function; `user` is the struct progress. */
 void progress_event(void *user, const struct loom_event *event);
 
+/* The same for a preparation; `user` is the struct progress. */
+void progress_prepare(void *user, const struct loom_prepare_progress *done);
+
 /* Takes the live line off the screen, so that what is printed next starts on an empty line. */
 void progress_close(struct progress *progress);
 

@@ -12,7 +12,8 @@
 
 static loom_status prepare(const char *tokenizer, const char *out, double fraction, const char *const *inputs,
                            size_t n_inputs, struct loom_prepare_result *result, struct loom_error *error) {
-    const struct loom_prepare_options options = {tokenizer, out, inputs, n_inputs, fraction};
+    const struct loom_prepare_options options = {
+        .tokenizer = tokenizer, .out = out, .inputs = inputs, .n_inputs = n_inputs, .val_fraction = fraction};
     return loom_prepare(&options, result, error);
 }
 
@@ -185,13 +186,13 @@ static void test_input_errors(void **state) {
     char *out = scratch_path(*state, "out"), *missing = scratch_path(*state, "missing");
     char *empty = scratch_write(*state, "empty.txt", "", 0), *bad = scratch_write(*state, "bad.txt", "ab\xFFz", 4);
     char *cut = scratch_write(*state, "cut.txt", "ab\xC3", 3), *one = scratch_write(*state, "one.txt", "a", 1);
-    char *packed = scratch_write(*state, "x.gz", "abc", 3), *folder = scratch_path(*state, "folder");
+    char *packed = scratch_write(*state, "x.xz", "abc", 3), *folder = scratch_path(*state, "folder");
     assert_int_equal(loom_folder_create(folder, NULL), LOOM_OK);
     const char *inputs[] = {bad};
     expect(prepare_one("byte", out, missing, &error), LOOM_IO, &error, missing);
     expect(prepare_one("byte", out, empty, &error), LOOM_INVALID, &error, "empty.txt is empty");
-    expect(prepare_one("byte", out, packed, &error), LOOM_INVALID, &error, ".gz files are not supported yet");
-    expect(prepare_one("byte", out, folder, &error), LOOM_INVALID, &error, "no .txt file among its 0 entries");
+    expect(prepare_one("byte", out, packed, &error), LOOM_INVALID, &error, ".xz files are not supported");
+    expect(prepare_one("byte", out, folder, &error), LOOM_INVALID, &error, "has no .txt, .jsonl or .parquet file");
     expect(prepare_one("byte", out, one, &error), LOOM_INVALID, &error, "1 tokens");
     expect(prepare_one("char", out, bad, &error), LOOM_FAILED, &error, "bad.txt is not UTF-8: byte 0xFF at offset 2");
     expect(prepare_one("char", out, cut, &error), LOOM_FAILED, &error, "cut.txt is not UTF-8: byte 0xC3 at offset 2");
@@ -240,19 +241,16 @@ static void test_out(void **state) {
 /* Two writers of one folder; and a tokenizer read from an earlier folder. */
 static void test_two_writers(void **state) {
     struct loom_error error;
-    struct loom_tokenizer *byte;
     struct loom_tokens_writer *writer;
     char *input = scratch_write(*state, "in", "0123456789", 10), *out = scratch_path(*state, "out");
     char *second = scratch_path(*state, "second");
-    assert_int_equal(loom_tokenizer_byte(&byte, NULL), LOOM_OK);
-    assert_int_equal(loom_tokens_create(out, byte, 5, 100, &writer, NULL), LOOM_OK);
+    assert_int_equal(loom_tokens_create(out, 100, &writer, NULL), LOOM_OK);
     expect(prepare_one("byte", out, input, &error), LOOM_FAILED, &error, "is locked");
     loom_tokens_close(writer); /* unfinished: all it wrote goes */
     assert_int_equal(scratch_count(*state), 1);
     assert_int_equal(prepare_one("byte", out, input, NULL), LOOM_OK);
     assert_int_equal(prepare_one(out, second, input, NULL), LOOM_OK);
     loom_tokens_free(open_tokens(second));
-    loom_tokenizer_free(byte);
     free(second);
     free(out);
     free(input);
@@ -284,8 +282,9 @@ static void test_kill(void **state) {
         struct loom_tokenizer *byte;
         struct loom_tokens_writer *writer;
         loom_tokenizer_byte(&byte, NULL);
-        loom_tokens_create(out, byte, 2, 100, &writer, NULL);
-        loom_tokens_put(writer, tokens, 3, NULL);
+        loom_tokens_create(out, 100, &writer, NULL);
+        loom_tokens_set_tokenizer(writer, byte, NULL);
+        loom_tokens_put(writer, LOOM_SPLIT_TRAIN, tokens, 3, 3, NULL);
         raise(SIGKILL);
     }
     assert_int_equal(waitpid(child, NULL, 0), child);
@@ -300,21 +299,32 @@ static void test_kill(void **state) {
 
 /* ---- shards ------------------------------------------------------------------------------------------------------ */
 
-/* Puts random tokens in uneven pieces with shards of `shard` tokens; reads all windows back across shard ends. */
+/* Puts random tokens in uneven pieces, each a document, with shards of `shard` tokens, and makes the last ones the
+ * validation split; reads all windows and documents back across shard ends. */
 static void check_shards(void *scratch, const struct loom_tokenizer *tokenizer, size_t shard) {
     enum { TOTAL = 101, TRAIN = 67 };
-    const struct loom_documents sources = {NULL, 0};
+    json_t *about = json_object();
+    int begun[TOTAL] = {0}, first[TOTAL]; /* where each token's document begins */
+    size_t width;                         /* bytes of text of every token */
+    assert_non_null(loom_tokenizer_token(tokenizer, 0, &width));
     const struct loom_random stream = {shard, LOOM_RANDOM_TEST};
     struct loom_tokens_writer *writer;
     char *out = scratch_path(scratch, "out");
     int tokens[TOTAL], got[TOTAL];
     for (uint64_t i = 0; i < TOTAL; i++)
         tokens[i] = (int)loom_random_below(stream, i, (uint64_t)loom_tokenizer_vocab_size(tokenizer));
-    assert_int_equal(loom_tokens_create(out, tokenizer, TRAIN, shard, &writer, NULL), LOOM_OK);
-    for (size_t at = 0, step = 1; at < TOTAL; at += step, step = (step * 2 < TOTAL - at) ? step * 2 : TOTAL - at)
-        assert_int_equal(loom_tokens_put(writer, tokens + at, step, NULL), LOOM_OK);
-    assert_int_equal(loom_tokens_finish(writer, &sources, NULL), LOOM_OK);
+    assert_int_equal(loom_tokens_create(out, shard, &writer, NULL), LOOM_OK);
+    assert_int_equal(loom_tokens_set_tokenizer(writer, tokenizer, NULL), LOOM_OK);
+    for (size_t at = 0, step = 1; at < TOTAL; at += step, step = (step * 2 < TOTAL - at) ? step * 2 : TOTAL - at) {
+        assert_int_equal(loom_tokens_begin(writer, LOOM_SPLIT_TRAIN, NULL), LOOM_OK);
+        assert_int_equal(loom_tokens_put(writer, LOOM_SPLIT_TRAIN, tokens + at, step, step * width, NULL), LOOM_OK);
+        for (size_t i = at; i < at + step; i++)
+            begun[i] = (int)at;
+    }
+    assert_int_equal(loom_tokens_move_tail(writer, TOTAL - TRAIN, NULL), LOOM_OK);
+    assert_int_equal(loom_tokens_finish(writer, about, NULL), LOOM_OK);
     loom_tokens_close(writer);
+    json_decref(about);
     struct loom_tokens *back = open_tokens(out);
     assert_int_equal(back->n_shards, (TRAIN + shard - 1) / shard + (TOTAL - TRAIN + shard - 1) / shard);
     for (size_t at = 0; at < TRAIN; at++) {
@@ -323,6 +333,11 @@ static void check_shards(void *scratch, const struct loom_tokenizer *tokenizer, 
     }
     assert_int_equal(loom_tokens_get(back, LOOM_SPLIT_VAL, 0, TOTAL - TRAIN, got, NULL), LOOM_OK);
     assert_memory_equal(got, tokens + TRAIN, (TOTAL - TRAIN) * sizeof *got);
+    loom_tokens_first(back, LOOM_SPLIT_TRAIN, 0, TRAIN, first);
+    assert_memory_equal(first, begun, TRAIN * sizeof *first);
+    loom_tokens_first(back, LOOM_SPLIT_VAL, 0, TOTAL - TRAIN, first);
+    for (size_t i = TRAIN; i < TOTAL; i++)
+        assert_int_equal(first[i - TRAIN], begun[i] < TRAIN ? 0 : begun[i] - TRAIN);
     loom_tokens_free(back);
     assert_int_equal(loom_folder_remove(out, NULL), LOOM_OK);
     free(out);

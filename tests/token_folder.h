@@ -86,11 +86,12 @@ static inline char *token_folder_write(void *scratch, const char *name, const st
                 json_array_append_new(shards, token_shard_write(folder, text, split ? "val" : "train", width, index,
                                                                 first, left < shard ? left : shard));
         }
-    crypto_hash_sha256_state state;
-    crypto_hash_sha256_init(&state);
-    crypto_hash_sha256_update(&state, (const unsigned char *)train->ids, train->count * sizeof *train->ids);
-    crypto_hash_sha256_update(&state, (const unsigned char *)val->ids, val->count * sizeof *val->ids);
-    loom_sha256_text(&state, hash);
+    struct loom_digest digest;
+    assert_int_equal(loom_digest_open(&digest, NULL), LOOM_OK);
+    loom_digest_put(&digest, train->ids, train->count * sizeof *train->ids);
+    loom_digest_put(&digest, val->ids, val->count * sizeof *val->ids);
+    loom_digest_text(&digest, hash);
+    loom_digest_close(&digest);
     json_t *manifest = json_pack("{s:s,s:i,s:s,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:[],s:s}", "format", "loom-tokens",
                                  "version", 2, "dtype", width == 2 ? "uint16" : "uint32", "vocab_size", vocab,
                                  "train_tokens", (json_int_t)train->count, "val_tokens", (json_int_t)val->count,

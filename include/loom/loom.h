@@ -94,18 +94,51 @@ LOOM_API loom_status loom_decoder_put(struct loom_decoder *decoder, int id, cons
  */
 LOOM_API void loom_decoder_end(struct loom_decoder *decoder, const char **text, size_t *size);
 
+/* What a preparation has done so far. */
+struct loom_prepare_progress {
+    uint64_t documents, bytes, tokens; /* written; bytes of text */
+    double seconds;                    /* of this run */
+    double share;                      /* of all stored bytes that is read; NAN where their number is not known */
+    double seconds_left;               /* NAN where it is not known */
+    const char *source;                /* the file that is read; NULL at the end */
+    size_t source_index, sources;
+};
+
 struct loom_prepare_options {
-    const char *tokenizer; /* "byte", "char", or a tokenizer.json */
-    const char *out;       /* the token folder to write; must not exist or be empty */
-    const char *const
-        *inputs; /* text files, or folders of .txt files, taken in the order given, folders sorted by name */
+    const char *tokenizer; /* "byte", "char", or a tokenizer's file */
+    /* The token folder to write; must not exist or be empty. The work is done in OUT.partial; when that holds the
+     * unfinished work of the same options and inputs, it goes on, and the result is equal byte for byte. */
+    const char *out;
+    /* Files of plain text, .jsonl or .parquet, each also as .gz or .zst; folders of them; patterns; "-" for standard
+     * input; addresses of Parquet such as hf://... A plain text is one document, of others each row. */
+    const char *const *inputs;
     size_t n_inputs;
-    double val_fraction; /* the last fraction of the text becomes validation; 0 means 0.1 */
+    const char *format;         /* of all inputs: "text", "jsonl", "parquet"; NULL or "auto": by their names */
+    const char *column;         /* that holds a row's text; NULL: "text" */
+    const char *const *filters; /* conditions such as "int_score >= 3" that a row must meet, all of them */
+    size_t n_filters;
+    double val_fraction; /* 0 means 0.1 */
+    /* "document": a document is of the validation split by the hash of its first 4 KiB, whatever else there is; "tail":
+     * the last fraction of all tokens is; NULL or "auto": "document" where there are rows, else "tail". */
+    const char *split;
+    bool skip_broken;                  /* a broken row, file or page is counted and left out; else it stops the work */
+    bool remove_duplicates;            /* of equal documents only the first is taken */
+    bool no_end_of_text;               /* else the tokenizer's <|endoftext|>, where it has one, ends each document */
+    uint64_t shard_tokens;             /* 0: 2^28 */
+    double checkpoint_seconds;         /* 0: 10 */
+    int threads;                       /* 0: one for each processor */
+    const volatile sig_atomic_t *stop; /* when it becomes non-zero: save, and return LOOM_STOPPED */
+    void (*on_progress)(void *user, const struct loom_prepare_progress *progress); /* some times a second */
+    void *user;
 };
 
 struct loom_prepare_result {
-    uint64_t bytes, train_tokens, val_tokens;
+    uint64_t bytes; /* of text */
+    uint64_t train_tokens, val_tokens;
+    uint64_t documents;                            /* written */
+    uint64_t filtered, empty, duplicates, skipped; /* left out; the manifest names the first that were skipped */
     int vocab_size;
+    bool resumed; /* it went on from a checkpoint */
 };
 
 LOOM_API loom_status loom_prepare(const struct loom_prepare_options *options, struct loom_prepare_result *result,

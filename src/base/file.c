@@ -207,6 +207,61 @@ loom_status loom_file_replace(const char *path, const void *data, size_t size, s
     return status == LOOM_OK ? loom_writer_commit(&writer, error) : status;
 }
 
+/* ---- growing ----------------------------------------------------------------------------------------------------- */
+
+enum { APPEND_BUFFER = 256 << 10 };
+
+static loom_status set_length(const struct loom_append *file, uint64_t length, struct loom_error *error) {
+    struct stat about;
+    if (fstat(fileno(file->stream), &about) != 0)
+        return loom_fail_system(error, "cannot open", file->path);
+    if ((uint64_t)about.st_size < length)
+        return loom_fail(error, LOOM_FAILED, "%s has %lld bytes, fewer than the %llu that were written to it",
+                         file->path, (long long)about.st_size, (unsigned long long)length);
+    if (ftruncate(fileno(file->stream), (off_t)length) != 0 || fseeko(file->stream, (off_t)length, SEEK_SET) != 0)
+        return loom_fail_system(error, "cannot cut", file->path);
+    return LOOM_OK;
+}
+
+loom_status loom_append_open(struct loom_append *file, const char *path, uint64_t length, struct loom_error *error) {
+    *file = (struct loom_append){NULL, strdup(path)};
+    if (!file->path)
+        return loom_fail_memory(error, path, strlen(path));
+    int descriptor = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+    file->stream = descriptor >= 0 ? fdopen(descriptor, "r+b") : NULL;
+    loom_status status = LOOM_OK;
+    if (!file->stream) {
+        status = loom_fail_system(error, "cannot create", path);
+        if (descriptor >= 0)
+            close(descriptor);
+    } else {
+        setvbuf(file->stream, NULL, _IOFBF, APPEND_BUFFER);
+        status = set_length(file, length, error);
+    }
+    if (status != LOOM_OK)
+        loom_append_close(file);
+    return status;
+}
+
+loom_status loom_append_put(struct loom_append *file, const void *data, size_t size, struct loom_error *error) {
+    if (size == 0 || fwrite(data, 1, size, file->stream) == size)
+        return LOOM_OK;
+    return loom_fail_system(error, "cannot write", file->path);
+}
+
+loom_status loom_append_sync(struct loom_append *file, struct loom_error *error) {
+    if (fflush(file->stream) == 0 && fsync(fileno(file->stream)) == 0)
+        return LOOM_OK;
+    return loom_fail_system(error, "cannot write", file->path);
+}
+
+void loom_append_close(struct loom_append *file) {
+    if (file->stream)
+        fclose(file->stream);
+    free(file->path);
+    *file = (struct loom_append){NULL, NULL};
+}
+
 /* ---- folders ----------------------------------------------------------------------------------------------------- */
 
 bool loom_path_exists(const char *path) {
@@ -352,8 +407,8 @@ loom_status loom_folder_rename(const char *from, const char *to, struct loom_err
 
 /* ---- locks ------------------------------------------------------------------------------------------------------- */
 
-loom_status loom_lock_take(struct loom_lock *lock, const char *path, struct loom_error *error) {
-    lock->descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+/* Locks what is open; closes it when that fails. */
+static loom_status lock_open(struct loom_lock *lock, const char *path, struct loom_error *error) {
     if (lock->descriptor < 0)
         return loom_fail_system(error, "cannot open the lock", path);
     if (flock(lock->descriptor, LOCK_EX | LOCK_NB) == 0)
@@ -363,6 +418,25 @@ loom_status loom_lock_take(struct loom_lock *lock, const char *path, struct loom
                              : loom_fail_system(error, "cannot lock", path);
     loom_lock_release(lock);
     return status;
+}
+
+loom_status loom_lock_take(struct loom_lock *lock, const char *path, struct loom_error *error) {
+    lock->descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    return lock_open(lock, path, error);
+}
+
+/* Between opening and locking, who held the folder may have renamed it: then the path is another folder, or none. */
+loom_status loom_lock_take_folder(struct loom_lock *lock, const char *path, struct loom_error *error) {
+    struct stat held, there;
+    lock->descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    loom_status status = lock_open(lock, path, error);
+    if (status != LOOM_OK)
+        return status;
+    if (fstat(lock->descriptor, &held) == 0 && stat(path, &there) == 0 && held.st_ino == there.st_ino &&
+        held.st_dev == there.st_dev)
+        return LOOM_OK;
+    loom_lock_release(lock);
+    return loom_fail(error, LOOM_FAILED, "%s was renamed meanwhile: another process was at work there", path);
 }
 
 void loom_lock_release(struct loom_lock *lock) {

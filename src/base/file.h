@@ -37,6 +37,19 @@ loom_status loom_writer_put(struct loom_writer *writer, const void *data, size_t
 loom_status loom_writer_commit(struct loom_writer *writer, struct loom_error *error);
 void loom_writer_abandon(struct loom_writer *writer);
 
+/* A file that grows, and that a later run can set back to a length that was durable. */
+struct loom_append {
+    FILE *stream;
+    char *path;
+};
+
+/* Opens or creates the file and cuts it to `length` bytes, which it must have; appending goes on there. */
+loom_status loom_append_open(struct loom_append *file, const char *path, uint64_t length, struct loom_error *error);
+loom_status loom_append_put(struct loom_append *file, const void *data, size_t size, struct loom_error *error);
+/* Flushes all that was put to the disk. */
+loom_status loom_append_sync(struct loom_append *file, struct loom_error *error);
+void loom_append_close(struct loom_append *file);
+
 /* mkdir -p. */
 loom_status loom_folder_create(const char *path, struct loom_error *error);
 /* rm -r; a path that is not there is fine. Never follows symbolic links. */
@@ -62,6 +75,8 @@ struct loom_lock {
 };
 
 loom_status loom_lock_take(struct loom_lock *lock, const char *path, struct loom_error *error);
+/* The same on a folder itself, which may be renamed while it is held: nothing is left in it. */
+loom_status loom_lock_take_folder(struct loom_lock *lock, const char *path, struct loom_error *error);
 void loom_lock_release(struct loom_lock *lock);
 
 #endif

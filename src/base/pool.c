@@ -4,6 +4,7 @@
  * inside before it looks whether a job is open, and the caller closes the job before it looks who is inside; so either
  * the thread sees a closed job, or the caller sees the thread and waits for its task. Only then are the fields written
  * again. */
+#define _GNU_SOURCE /* sched_getaffinity */
 #include "base/pool.h"
 
 #include <pthread.h>
@@ -89,6 +90,13 @@ static void *live(void *argument) {
         join_job(pool, worker->index);
     }
     return NULL;
+}
+
+int loom_threads(int wanted) {
+    cpu_set_t set;
+    if (wanted > 0)
+        return wanted;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
 struct loom_pool *loom_pool_open(int threads) {

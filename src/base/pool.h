@@ -19,6 +19,9 @@ typedef void (*loom_task)(void *job, size_t task, int worker);
 struct loom_pool *loom_pool_open(int threads);
 void loom_pool_close(struct loom_pool *pool);
 
+/* `wanted`, or where that is 0 one for each processor that the process may use. */
+int loom_threads(int wanted);
+
 int loom_pool_threads(const struct loom_pool *pool);
 
 /* Runs task(job, 0) .. task(job, tasks-1) in any order and returns when all are done. One job at a time; not from

@@ -1,36 +1,21 @@
-/* document.h - the text that goes into a token folder: which files, in which order, read in pieces.
+/* document.h - documents out of sources, piece by piece.
  *
- * Pieces, so that a corpus larger than memory passes through; and read, not mapped, so that a file that shrinks
- * meanwhile is an error and not a signal. */
+ * A plain text is one document, however long; each line of a .jsonl and each row of a Parquet file is one. A reader
+ * walks over all sources in order and hands over records: a stretch of a plain text, or a row as it lies in the source.
+ * What takes time, reading a row's JSON, is a function of the record alone, so that threads can share it.
+ *
+ * Memory is bounded whatever the sources' size: no record is longer than LOOM_RECORD_MAX, and one that would be is
+ * handed over as a fault. */
 #ifndef LOOM_DATA_DOCUMENT_H
 #define LOOM_DATA_DOCUMENT_H
 
-#include <sodium.h>
-#include <stdio.h>
+#include "base/text.h"
+#include "data/filter.h"
+#include "data/source.h"
 
-#include "base/status.h"
+enum { LOOM_RECORD_MAX = 32 << 20 };
 
-enum { LOOM_SHA256_TEXT = 2 * crypto_hash_sha256_BYTES + 1 }; /* in hexadecimal, with the final NUL */
-
-struct loom_document {
-    char *path;
-    uint64_t bytes;
-    char sha256[LOOM_SHA256_TEXT]; /* filled when a reader has passed its end */
-};
-
-struct loom_documents {
-    struct loom_document *items;
-    size_t count;
-};
-
-/* Collects text files in the order given; a folder stands for its .txt files sorted by name. Fails with LOOM_INVALID on
- * an empty file, a folder without .txt files and a kind of file that is not plain text; with LOOM_IO on a path that
- * is missing or may not be read. */
-loom_status loom_documents_open(const char *const *inputs, size_t n_inputs, struct loom_documents *documents,
-                                struct loom_error *error);
-void loom_documents_free(struct loom_documents *documents);
-
-/* A piece of one document. `name` and `offset` are for sentences about it. */
+/* A piece of one document's text. `name` and `offset` are for sentences about it. */
 struct loom_piece {
     const char *data;
     size_t size;
@@ -38,25 +23,54 @@ struct loom_piece {
     uint64_t offset; /* of data[0] in the document, in bytes */
 };
 
-/* Walks all documents from the first byte to the last. */
-struct loom_reader {
-    struct loom_documents *documents;
-    size_t index; /* the document that is read */
-    FILE *stream; /* NULL between documents */
-    char *buffer;
-    size_t used, held; /* bytes of the buffer that were the last piece; bytes behind them that begin the next */
-    uint64_t offset;
-    crypto_hash_sha256_state hash;
+enum loom_fault { LOOM_FAULT_NONE, LOOM_FAULT_LONG, LOOM_FAULT_NULL };
+
+struct loom_record {
+    size_t source;      /* index among the sources */
+    uint64_t row;       /* in the source, from 1; a plain text's is 1 */
+    uint64_t offset;    /* of the first byte in its document */
+    size_t start, size; /* where its bytes lie in the buffer that the reader appended to */
+    bool begins, ends;  /* a document */
+    bool is_json;
+    uint64_t filtered;     /* rows before this one that DuckDB's filter left out */
+    bool is_end;           /* not a row: only `filtered` tells something */
+    enum loom_fault fault; /* without bytes then */
 };
 
-loom_status loom_reader_open(struct loom_reader *reader, struct loom_documents *documents, struct loom_error *error);
+struct loom_read_options {
+    const char *column;               /* that holds the text; NULL: "text" */
+    const struct loom_filter *filter; /* for rows; not NULL */
+    /* Where a plain text may be cut, as loom_tokenizer_cut says; NULL: between any two characters. */
+    size_t (*cut)(const void *context, const char *data, size_t size);
+    const void *context;
+};
 
-/* The next piece, valid until the next call; at the end its size is 0. A piece never ends inside a valid UTF-8
- * character. Fails when a document's size is no longer what loom_documents_open found. */
-loom_status loom_reader_next(struct loom_reader *reader, struct loom_piece *piece, struct loom_error *error);
-void loom_reader_close(struct loom_reader *reader);
+/* How far a reader has come: `row` rows of the source are done and, of the plain text in work, `offset` bytes. */
+struct loom_cursor {
+    size_t source;
+    uint64_t row, offset;
+};
 
-/* Writes a finished hash in hexadecimal. */
-void loom_sha256_text(crypto_hash_sha256_state *hash, char text[LOOM_SHA256_TEXT]);
+struct loom_reader;
+
+/* Starts at `from`; what lies before it in its source is read past. The options and sources must outlive the reader. */
+loom_status loom_reader_open(struct loom_sources *sources, const struct loom_read_options *options,
+                             const struct loom_cursor *from, struct loom_reader **reader, struct loom_error *error);
+/* Appends the next record's bytes to `buffer` and describes them; *done at the end of all. After a failure, which names
+ * the source, the reader can go on behind that source. */
+loom_status loom_reader_next(struct loom_reader *reader, struct loom_text *buffer, struct loom_record *record,
+                             bool *done, struct loom_error *error);
+/* The source that is read, and how many of its stored bytes have been: 0 where that is not known. */
+size_t loom_reader_source(const struct loom_reader *reader, uint64_t *bytes);
+/* Leaves the source that is read: the next record comes from the one behind it. */
+void loom_reader_skip(struct loom_reader *reader);
+void loom_reader_free(struct loom_reader *reader);
+
+/* The text of a record whose bytes lie at `data`: the bytes themselves, or the column of a line of JSON, which is put
+ * into `scratch`. *taken is false when the filter does not hold. Fails with LOOM_FAILED, naming source and row, on what
+ * is not a row with such a column. */
+loom_status loom_record_text(const struct loom_read_options *options, const struct loom_sources *sources,
+                             const struct loom_record *record, const char *data, struct loom_text *scratch,
+                             struct loom_piece *piece, bool *taken, struct loom_error *error);
 
 #endif

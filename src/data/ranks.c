@@ -1,7 +1,9 @@
 /* ranks.c - see ranks.h. */
 #include "data/ranks.h"
 
-#include <sodium.h>
+#include <ctype.h>
+#include <limits.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +38,19 @@ static bool read_rank(const char *digits, size_t size, int *rank) {
     return size > 0;
 }
 
+/* Strict: whole groups of four, "=" only at the end, no space. Room for `size` bytes is enough. */
+static bool read_base64(const char *text, size_t size, char *out, size_t *bytes) {
+    size_t padding = size > 1 && text[size - 1] == '=' ? 1 + (text[size - 2] == '=') : 0;
+    if (size == 0 || size % 4 != 0 || size > INT_MAX)
+        return false;
+    for (size_t i = 0; i < size - padding; i++)
+        if (!isalnum((unsigned char)text[i]) && text[i] != '+' && text[i] != '/')
+            return false;
+    int got = EVP_DecodeBlock((unsigned char *)out, (const unsigned char *)text, (int)size);
+    *bytes = got > 0 ? (size_t)got - padding : 0;
+    return got > 0;
+}
+
 static loom_status read_rank_line(struct reading *reading, const char *line, size_t size, int number,
                                   struct loom_error *error) {
     struct loom_token token = {.bytes = reading->bytes + reading->used, .line = number};
@@ -44,8 +59,7 @@ static loom_status read_rank_line(struct reading *reading, const char *line, siz
     if (!space || !read_rank(space + 1, size - text - 1, &token.id))
         return loom_fail(error, LOOM_FAILED, "%s, line %d: not a token in base64, a space and its rank: \"%.*s\"",
                          reading->parts.name, number, size < 64 ? (int)size : 64, line);
-    if (text == 0 || sodium_base642bin((unsigned char *)reading->bytes + reading->used, text, line, text, NULL, &bytes,
-                                       NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
+    if (!read_base64(line, text, reading->bytes + reading->used, &bytes))
         return loom_fail(error, LOOM_FAILED, "%s, line %d: \"%.*s\" is not base64", reading->parts.name, number,
                          text < 64 ? (int)text : 64, line);
     token.size = (uint32_t)bytes;

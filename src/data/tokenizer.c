@@ -35,6 +35,10 @@ int loom_tokenizer_end_of_text(const struct loom_tokenizer *tokenizer) {
     return tokenizer->end_of_text;
 }
 
+bool loom_tokenizer_takes_bytes(const struct loom_tokenizer *tokenizer) {
+    return tokenizer->kind == LOOM_TOKENIZER_BYTE;
+}
+
 int loom_tokenizer_vocab_size(const struct loom_tokenizer *tokenizer) {
     return tokenizer->table.count;
 }

@@ -9,6 +9,7 @@
 #define LOOM_DATA_TOKENIZER_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "data/document.h"
 #include "base/utf8.h"
@@ -61,6 +62,9 @@ loom_status loom_encoder_put(struct loom_encoder *encoder, const struct loom_pie
 /* The length of the longest prefix of data[0..size) at whose end the text may be cut and both parts encoded apart with
  * an equal result, whatever comes before and behind; 0 when there is none. */
 size_t loom_tokenizer_cut(const struct loom_tokenizer *tokenizer, const char *data, size_t size);
+
+/* Whether any bytes can be encoded; else the text must be UTF-8. */
+bool loom_tokenizer_takes_bytes(const struct loom_tokenizer *tokenizer);
 
 /* The id of <|endoftext|> or the like, which ends a document; -1: there is none. */
 int loom_tokenizer_end_of_text(const struct loom_tokenizer *tokenizer);

@@ -1,12 +1,13 @@
 /* tokens.h - the token folder: text as arrays of token ids, ready to be drawn from.
  *
  *   train-00000.bin ...   token ids, uint16 little-endian when the vocabulary fits, else uint32; at most 2^28 a shard
- *   train-00000.doc ...   beside each shard: uint64 little-endian offsets of the tokens in it at which a document
- * begins, ascending; a document that goes on from the shard before has no entry val-00000.bin ...     the validation
- * split, and its .doc files tokenizer.json        what the ids mean manifest.json         counts, bytes, sources and
- * SHA-256 hashes; written last
+ *   train-00000.doc ...   beside each shard: the offsets of the tokens in it at which a document begins, as uint64
+ *                         little-endian, ascending; a document that goes on from the shard before has no entry
+ *   val-00000.bin ...     the validation split, and its .doc files
+ *   tokenizer.json        what the ids mean
+ *   manifest.json         counts, bytes, sources and SHA-256 hashes; written last
  *
- * The folder is written under a temporary name beside its place and renamed when whole. */
+ * The folder is written under a temporary name beside its place, OUT.partial, and renamed when whole. */
 #ifndef LOOM_DATA_TOKENS_H
 #define LOOM_DATA_TOKENS_H
 
@@ -36,19 +37,31 @@ struct loom_tokens_writer;
 
 /* LOOM_INVALID when `out` is a file or a folder that holds something: for a caller to learn before long work. */
 loom_status loom_tokens_check_free(const char *out, struct loom_error *error);
-/* Starts the folder `out`, which loom_tokens_check_free must find free. The first train_tokens tokens that are put
- * become the training split, all others the validation split; a shard holds at most shard_tokens (at least 1). */
-loom_status loom_tokens_create(const char *out, const struct loom_tokenizer *tokenizer, uint64_t train_tokens,
-                               uint64_t shard_tokens, struct loom_tokens_writer **writer, struct loom_error *error);
-/* The next token that is put begins a document. */
-void loom_tokens_begin(struct loom_tokens_writer *writer);
-/* Appends ids, each of the tokenizer's vocabulary. */
-loom_status loom_tokens_put(struct loom_tokens_writer *writer, const int *tokens, size_t count,
-                            struct loom_error *error);
-/* Writes the manifest, naming the documents the tokens came from, and gives the folder its name. */
-loom_status loom_tokens_finish(struct loom_tokens_writer *writer, const struct loom_documents *sources,
+/* Starts the folder `out`, which loom_tokens_check_free must find free, or goes on where the last checkpoint of an
+ * earlier writer stands. A shard holds at most shard_tokens (at least 1). */
+loom_status loom_tokens_create(const char *out, uint64_t shard_tokens, struct loom_tokens_writer **writer,
                                struct loom_error *error);
-/* Frees the writer; removes what was written unless loom_tokens_finish succeeded. */
+/* What the last checkpoint was given, borrowed until the next; NULL when there is none. */
+const json_t *loom_tokens_progress(const struct loom_tokens_writer *writer);
+/* Where the work is done until it is published: for files that belong to it. */
+const char *loom_tokens_folder(const struct loom_tokens_writer *writer);
+/* The tokenizer that the ids are of, which must outlive the writer; saved in the folder. Before the first token. */
+loom_status loom_tokens_set_tokenizer(struct loom_tokens_writer *writer, const struct loom_tokenizer *tokenizer,
+                                      struct loom_error *error);
+/* The next tokens of this split begin a document. */
+loom_status loom_tokens_begin(struct loom_tokens_writer *writer, enum loom_split split, struct loom_error *error);
+/* Appends ids, each of the tokenizer's vocabulary, which stand for `bytes` of text. */
+loom_status loom_tokens_put(struct loom_tokens_writer *writer, enum loom_split split, const int *tokens, size_t count,
+                            uint64_t bytes, struct loom_error *error);
+uint64_t loom_tokens_written(const struct loom_tokens_writer *writer, enum loom_split split);
+/* Makes what was put durable and remembers `progress`, stealing the reference: a later loom_tokens_create goes on from
+ * here. */
+loom_status loom_tokens_checkpoint(struct loom_tokens_writer *writer, json_t *progress, struct loom_error *error);
+/* When all is put: makes the training split's last `count` tokens the validation split, which must be empty. */
+loom_status loom_tokens_move_tail(struct loom_tokens_writer *writer, uint64_t count, struct loom_error *error);
+/* Writes the manifest, its own keys and those of `about`, and gives the folder its name. */
+loom_status loom_tokens_finish(struct loom_tokens_writer *writer, json_t *about, struct loom_error *error);
+/* Frees the writer. What was written is removed unless loom_tokens_finish succeeded or there is a checkpoint. */
 void loom_tokens_close(struct loom_tokens_writer *writer);
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */

@@ -1,8 +1,7 @@
 /* open.c - the machine "cpu": which instruction set this processor has, its table, its threads' scratch, its memory. */
-#define _GNU_SOURCE /* sched_getaffinity, MADV_HUGEPAGE */
+#define _GNU_SOURCE /* MADV_HUGEPAGE */
 #include "kernel/cpu/cpu.h"
 
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -120,14 +119,6 @@ static void cpu_release(const struct loom_kernels *k, void *memory) {
 
 /* ---- threads ----------------------------------------------------------------------------------------------------- */
 
-/* One for each processor the process may use, where the system tells. */
-static int threads_of(int threads) {
-    cpu_set_t set;
-    if (threads > 0)
-        return threads;
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-}
-
 size_t loom_cpu_threads(const struct loom_kernels *k, size_t work) {
     const struct loom_cpu *cpu = k->self;
     return work < LOOM_CPU_SMALL ? 1 : (size_t)loom_pool_threads(cpu->pool);
@@ -177,7 +168,7 @@ struct loom_kernels *loom_kernels_cpu_open_at(enum loom_cpu_level level, int thr
     cpu->table.alloc = cpu_alloc;
     cpu->table.release = cpu_release;
     fill_table(&cpu->table, level);
-    cpu->pool = loom_pool_open(threads_of(threads));
+    cpu->pool = loom_pool_open(loom_threads(threads));
     if (cpu->pool != NULL)
         cpu->scratch = cpu_alloc(&cpu->table, (size_t)loom_pool_threads(cpu->pool) * LOOM_CPU_SCRATCH * sizeof(float));
     if (cpu->scratch == NULL) {
@@ -256,7 +247,7 @@ static double burn_rate(struct loom_pool *pool, bool bf16, double *flops) {
 /* The best of several short windows: other programs on the machine only ever take away. */
 double loom_kernels_cpu_peak(int threads, enum loom_precision precision) {
     enum { WINDOWS = 10 };
-    struct loom_pool *pool = loom_pool_open(threads_of(threads));
+    struct loom_pool *pool = loom_pool_open(loom_threads(threads));
     double *flops = pool != NULL ? calloc((size_t)loom_pool_threads(pool), sizeof *flops) : NULL;
     double best = 0;
     for (int i = 0; flops != NULL && i < WINDOWS; i++) {
