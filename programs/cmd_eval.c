@@ -1,4 +1,5 @@
-/* cmd_eval.c - loom eval: what a model's loss is on held-out text, at one or more numbers of loops. */
+/* cmd_eval.c - loom eval: what a model's loss is on held-out text, or what share of a task's problems it answers right,
+ * at one or more numbers of loops. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,25 +8,66 @@
 
 #include "args.h"
 #include "commands.h"
+#include "task.h"
 #include "units.h"
 
 static const char help[] =
     "Usage: loom eval --model DIR --data DIR [OPTION]...\n"
-    "Measures the loss over the whole validation split of a token folder, in windows of the model's context.\n"
+    "       loom eval --task NAME --data FILE (--model DIR | --predictions FILE) [OPTION]...\n"
+    "Measures the loss over the whole validation split of a token folder, in windows of the model's context; or the\n"
+    "share of a task's problems that are answered right, with 95 % intervals.\n"
     "\n"
-    "  --model DIR     a model folder, or a run folder: its best checkpoint\n"
-    "  --data DIR      a token folder with the model's vocabulary\n"
-    "  --loops LIST    numbers of loops, one line for each: 1,2,4,8 (default: as trained)\n"
-    "  --task NAME     a task with answers to check; there is none yet\n"
-    "  --threads N     default: one for each processor\n"
-    "  --json          print one JSON object a line\n";
+    "  --model DIR         a model folder, or a run folder: its best checkpoint\n"
+    "  --data DIR          a token folder with the model's vocabulary; for a task its rows, a file or a folder\n"
+    "  --loops LIST        numbers of loops, one line for each: 1,2,4,8 (default: as trained)\n"
+    "  --task NAME         a task with answers to check, from the list below\n"
+    "  --indices FILE      a JSON array of the row numbers that are taken, counted from 0\n"
+    "  --predictions FILE  score recorded responses: a JSON object a line with id (or task_id, doc_id) and response\n"
+    "  --save FILE         write every response and verdict, a JSON object a line\n"
+    "  --limit N           only the first N problems\n"
+    "  --samples N         responses to each problem, for pass@k (default: 1)\n"
+    "  --temperature X     default: 0, the likeliest token\n"
+    "  --max-tokens N      of a response (default: the task's)\n"
+    "  --seconds S         for running one response's program in the sandbox (default: 10)\n"
+    "  --seed N            default: 0\n"
+    "  --report FILE       write the task's figures as an HTML page\n"
+    "  --threads N         default: one for each processor\n"
+    "  --json              print one JSON object a line\n";
 
-enum { OPTION_MODEL = 1, OPTION_DATA, OPTION_LOOPS, OPTION_TASK, OPTION_THREADS, OPTION_JSON, OPTION_HELP };
+enum {
+    OPTION_MODEL = 1,
+    OPTION_DATA,
+    OPTION_LOOPS,
+    OPTION_TASK,
+    OPTION_INDICES,
+    OPTION_PREDICTIONS,
+    OPTION_SAVE,
+    OPTION_LIMIT,
+    OPTION_SAMPLES,
+    OPTION_TEMPERATURE,
+    OPTION_MAX_TOKENS,
+    OPTION_SECONDS,
+    OPTION_SEED,
+    OPTION_REPORT,
+    OPTION_THREADS,
+    OPTION_JSON,
+    OPTION_HELP
+};
 
 static const struct option long_options[] = {{"model", required_argument, NULL, OPTION_MODEL},
                                              {"data", required_argument, NULL, OPTION_DATA},
                                              {"loops", required_argument, NULL, OPTION_LOOPS},
                                              {"task", required_argument, NULL, OPTION_TASK},
+                                             {"indices", required_argument, NULL, OPTION_INDICES},
+                                             {"predictions", required_argument, NULL, OPTION_PREDICTIONS},
+                                             {"save", required_argument, NULL, OPTION_SAVE},
+                                             {"limit", required_argument, NULL, OPTION_LIMIT},
+                                             {"samples", required_argument, NULL, OPTION_SAMPLES},
+                                             {"temperature", required_argument, NULL, OPTION_TEMPERATURE},
+                                             {"max-tokens", required_argument, NULL, OPTION_MAX_TOKENS},
+                                             {"seconds", required_argument, NULL, OPTION_SECONDS},
+                                             {"seed", required_argument, NULL, OPTION_SEED},
+                                             {"report", required_argument, NULL, OPTION_REPORT},
                                              {"threads", required_argument, NULL, OPTION_THREADS},
                                              {"json", no_argument, NULL, OPTION_JSON},
                                              {"help", no_argument, NULL, OPTION_HELP},
@@ -35,10 +77,11 @@ enum { LOOP_COUNTS_MAX = 64, LOOPS_MAX = 4096 };
 
 /* What the command line asks for. */
 struct request {
-    const char *model, *data, *task;
+    const char *model, *data;
     int loops[LOOP_COUNTS_MAX], n_loops; /* none: as trained */
     int threads;
     bool json, help;
+    struct task_request task; /* with a task's name: that is what is asked for */
 };
 
 /* ---- results ----------------------------------------------------------------------------------------------------- */
@@ -99,19 +142,38 @@ static int evaluate(const struct request *request, const struct loom_model *mode
     return finish_output();
 }
 
-static int open_and_evaluate(const struct request *request) {
-    struct loom_model *model;
-    struct loom_error error;
-    if (request->task)
-        return report_usage("eval", "there is no task \"%s\": tasks are not there yet, only --data", request->task);
-    if (!request->model)
+static int check_request(const struct request *request) {
+    const struct loom_task_options *task = &request->task.options;
+    if (!task->task && (task->predictions || task->indices || task->save || task->samples || request->task.report))
+        return report_usage("eval", "--task is missing: the name of a task");
+    if (!request->model && !task->predictions)
         return report_usage("eval", "--model is missing: a model folder or a run folder");
+    if (!request->data && task->task)
+        return report_usage("eval", "--data is missing: the file or folder of the task's rows");
     if (!request->data)
         return report_usage("eval", "--data is missing: a token folder that loom prepare wrote");
-    loom_status status = loom_model_open(request->model, request->threads, &model, &error);
+    if (request->model && task->predictions)
+        return report_usage("eval", "either --model or --predictions is needed, not both");
+    return EXIT_DONE;
+}
+
+static int open_and_evaluate(struct request *request) {
+    struct loom_model *model = NULL;
+    struct loom_error error;
+    int code = check_request(request);
+    if (code)
+        return code;
+    loom_status status = request->model ? loom_model_open(request->model, request->threads, &model, &error) : LOOM_OK;
     if (status)
         return report_failure(status, &error);
-    int code = evaluate(request, model);
+    if (request->task.options.task) {
+        request->task.options.data = request->data;
+        request->task.loops = request->loops;
+        request->task.n_loops = request->n_loops;
+        request->task.json = request->json;
+        code = evaluate_task(model, &request->task);
+    } else
+        code = evaluate(request, model);
     loom_model_free(model);
     return code;
 }
@@ -129,6 +191,45 @@ static bool parse_loops(struct request *request, char *list) {
     return true;
 }
 
+/* The options of tasks alone. */
+static bool parse_task_option(struct task_request *task, int option) {
+    uint64_t limit;
+    switch (option) {
+    case OPTION_TASK:
+        task->options.task = optarg;
+        return true;
+    case OPTION_INDICES:
+        task->options.indices = optarg;
+        return true;
+    case OPTION_PREDICTIONS:
+        task->options.predictions = optarg;
+        return true;
+    case OPTION_SAVE:
+        task->options.save = optarg;
+        return true;
+    case OPTION_REPORT:
+        task->report = optarg;
+        return true;
+    case OPTION_LIMIT:
+        if (!parse_uint64("--limit", optarg, 1, 1000000000, &limit))
+            return false;
+        task->options.limit = (size_t)limit;
+        return true;
+    case OPTION_SAMPLES:
+        return parse_int("--samples", optarg, 1, 65536, &task->options.samples);
+    case OPTION_TEMPERATURE:
+        return parse_double("--temperature", optarg, 0, 100, &task->options.temperature);
+    case OPTION_MAX_TOKENS:
+        return parse_int("--max-tokens", optarg, 1, 1 << 20, &task->options.max_tokens);
+    case OPTION_SECONDS:
+        return parse_double("--seconds", optarg, 0.1, 3600, &task->options.seconds);
+    case OPTION_SEED:
+        return parse_uint64("--seed", optarg, 0, UINT64_MAX, &task->options.seed);
+    default:
+        return false; /* getopt has said why */
+    }
+}
+
 static bool parse_option(struct request *request, int option) {
     switch (option) {
     case OPTION_MODEL:
@@ -139,9 +240,6 @@ static bool parse_option(struct request *request, int option) {
         return true;
     case OPTION_LOOPS:
         return parse_loops(request, optarg);
-    case OPTION_TASK:
-        request->task = optarg;
-        return true;
     case OPTION_THREADS:
         return parse_int("--threads", optarg, 1, 1024, &request->threads);
     case OPTION_JSON:
@@ -149,7 +247,7 @@ static bool parse_option(struct request *request, int option) {
     case OPTION_HELP:
         return request->help = true;
     default:
-        return false; /* getopt has said why */
+        return parse_task_option(&request->task, option);
     }
 }
 
@@ -161,6 +259,7 @@ int cmd_eval(int argc, char **argv) {
             return EXIT_USAGE;
     if (request.help) {
         fputs(help, stdout);
+        print_tasks();
         return finish_output();
     }
     if (optind < argc)

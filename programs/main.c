@@ -18,7 +18,7 @@ static const struct command commands[] = {
     {"prepare", "loom prepare", "turn text into a folder of tokens", cmd_prepare},
     {"train", "loom train", "train a model, or go on with a run", cmd_train},
     {"race", "loom race", "train a baseline and a looped model on the same stream", cmd_race},
-    {"eval", "loom eval", "loss of a model on held-out text, at any number of loops", cmd_eval},
+    {"eval", "loom eval", "loss on held-out text, or a task's share of right answers", cmd_eval},
     {"generate", "loom generate", "write text with a model", cmd_generate},
     {"inspect", "loom inspect", "sizes, FLOPs and memory of a model", cmd_inspect},
     {"report", "loom report", "draw a run or a race as one page", cmd_report},

@@ -302,6 +302,65 @@ struct loom_evaluate_result {
 LOOM_API loom_status loom_evaluate(const struct loom_model *model, const struct loom_evaluate_options *options,
                                    struct loom_evaluate_result *result, struct loom_error *error);
 
+/* ---- tasks with answers to check --------------------------------------------------------------------------------- */
+
+/* The tasks' names by index, NULL beyond the last, and one line about each. */
+LOOM_API const char *loom_task_name(size_t index);
+LOOM_API const char *loom_task_summary(size_t index);
+
+struct loom_task_options {
+    const char *task;        /* a name of the list */
+    const char *data;        /* a file of rows, or a folder of such files */
+    const char *indices;     /* NULL, or a JSON array of the row numbers that are taken */
+    const char *predictions; /* NULL: the model answers; else recorded responses, a JSON object with an id a line */
+    const char *save;        /* NULL, or the file to write every response and verdict to, a JSON object a line */
+    size_t limit;            /* only the first problems; 0: all */
+    int samples;             /* responses to each problem; 0: 1 */
+    double temperature;      /* 0: the likeliest token, always */
+    int loops;               /* 0: as trained */
+    int max_tokens;          /* of a response; 0: the task's own */
+    double seconds;          /* for running one response's program; 0: 10 */
+    uint64_t seed;
+    const volatile sig_atomic_t *stop;
+    void (*on_progress)(void *user, size_t done, size_t all);
+    void *user;
+};
+
+/* One figure: the share that is right among all problems (group ""), or among those of a group, with its 95 %
+ * confidence interval: Wilson's score interval for one response each, the normal one over problems for several. */
+struct loom_task_row {
+    const char *group, *metric; /* "exact_match", "pass@1", ... */
+    double value, low, high;
+    size_t problems;
+};
+
+struct loom_task_result {
+    size_t problems, responses;
+    size_t unreadable;   /* prompts with characters that the vocabulary lacks: counted as wrong */
+    size_t long_prompts; /* longer than the context: only their end was seen */
+    uint64_t tokens;     /* that the model wrote */
+    double seconds;
+    int loops; /* 0 for recorded responses */
+};
+
+/* Scores a model, or with `predictions` recorded responses (then `model` may be NULL). A program that a response holds
+ * is run in a sandbox; where the system refuses one, LOOM_FAILED says so and nothing was run. */
+LOOM_API loom_status loom_evaluate_task(const struct loom_model *model, const struct loom_task_options *options,
+                                        void (*on_row)(void *user, const struct loom_task_row *row), void *user,
+                                        struct loom_task_result *result, struct loom_error *error);
+
+/* A row kept for a page. */
+struct loom_task_figure {
+    char group[64], metric[32];
+    int loops; /* 0: recorded responses */
+    double value, low, high;
+    size_t problems;
+};
+
+/* Writes figures as one HTML page that opens offline. `subject` says whose they are. */
+LOOM_API loom_status loom_task_page(const char *path, const char *task, const char *subject,
+                                    const struct loom_task_figure *figures, size_t count, struct loom_error *error);
+
 /* ---- generation -------------------------------------------------------------------------------------------------- */
 
 /* One mutable sequence over a model: tokens so far, their key/value cache (one per loop), the last logits. Callers hand

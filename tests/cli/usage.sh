@@ -41,7 +41,9 @@ expect 2 '--data is missing' "$loom" race --out race
 expect 2 '--seeds needs a whole number' "$loom" race --data data --out race --seeds 0
 expect 2 '--model is missing' "$loom" eval --data data
 expect 2 '--data is missing' "$loom" eval --model run
-expect 2 'tasks are not there yet' "$loom" eval --model run --task gsm8k
+expect 2 '--data is missing: the file' "$loom" eval --model run --task gsm8k
+expect 2 'either --model or --predictions' "$loom" eval --model run --predictions p --task gsm8k --data d
+expect 2 '--task is missing' "$loom" eval --data data --predictions p
 expect 2 '--loops needs a whole number' "$loom" eval --model run --data data --loops 1,x
 expect 2 '--loops needs a whole number' "$loom" eval --model run --data data --loops 1,,2
 expect 2 '--model is missing' "$loom" generate
