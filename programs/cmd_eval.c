@@ -20,6 +20,7 @@ static const char help[] =
     "  --model DIR         a model folder, or a run folder: its best checkpoint\n"
     "  --data DIR          a token folder with the model's vocabulary; for a task its rows, a file or a folder\n"
     "  --loops LIST        numbers of loops, one line for each: 1,2,4,8 (default: as trained)\n"
+    "  --document-mask     no attention across documents, for a model that was trained so\n"
     "  --task NAME         a task with answers to check, from the list below\n"
     "  --indices FILE      a JSON array of the row numbers that are taken, counted from 0\n"
     "  --predictions FILE  score recorded responses: a JSON object a line with id (or task_id, doc_id) and response\n"
@@ -38,6 +39,7 @@ enum {
     OPTION_MODEL = 1,
     OPTION_DATA,
     OPTION_LOOPS,
+    OPTION_DOCUMENT_MASK,
     OPTION_TASK,
     OPTION_INDICES,
     OPTION_PREDICTIONS,
@@ -57,6 +59,7 @@ enum {
 static const struct option long_options[] = {{"model", required_argument, NULL, OPTION_MODEL},
                                              {"data", required_argument, NULL, OPTION_DATA},
                                              {"loops", required_argument, NULL, OPTION_LOOPS},
+                                             {"document-mask", no_argument, NULL, OPTION_DOCUMENT_MASK},
                                              {"task", required_argument, NULL, OPTION_TASK},
                                              {"indices", required_argument, NULL, OPTION_INDICES},
                                              {"predictions", required_argument, NULL, OPTION_PREDICTIONS},
@@ -80,7 +83,7 @@ struct request {
     const char *model, *data;
     int loops[LOOP_COUNTS_MAX], n_loops; /* none: as trained */
     int threads;
-    bool json, help;
+    bool document_mask, json, help;
     struct task_request task; /* with a task's name: that is what is asked for */
 };
 
@@ -125,7 +128,8 @@ static void print_json_row(const struct loom_evaluate_result *r) {
 static int evaluate(const struct request *request, const struct loom_model *model) {
     int rounds = request->n_loops ? request->n_loops : 1;
     for (int i = 0; i < rounds; i++) {
-        struct loom_evaluate_options options = {.data = request->data, .loops = request->loops[i]};
+        struct loom_evaluate_options options = {
+            .data = request->data, .loops = request->loops[i], .document_mask = request->document_mask};
         struct loom_evaluate_result result;
         struct loom_error error;
         loom_status status = loom_evaluate(model, &options, &result, &error);
@@ -240,6 +244,8 @@ static bool parse_option(struct request *request, int option) {
         return true;
     case OPTION_LOOPS:
         return parse_loops(request, optarg);
+    case OPTION_DOCUMENT_MASK:
+        return request->document_mask = true;
     case OPTION_THREADS:
         return parse_int("--threads", optarg, 1, 1024, &request->threads);
     case OPTION_JSON:

@@ -284,8 +284,9 @@ struct loom_model_info {
 LOOM_API void loom_model_info(const struct loom_model *model, struct loom_model_info *info);
 
 struct loom_evaluate_options {
-    const char *data; /* token folder: its validation split, whole */
-    int loops;        /* 0: as trained */
+    const char *data;   /* token folder: its validation split, whole */
+    int loops;          /* 0: as trained */
+    bool document_mask; /* no attention across documents, for a model that was trained so */
 };
 
 enum { LOOM_LOOPS_SHOWN = 64, LOOM_EXPERTS_SHOWN = 256 };

@@ -103,6 +103,22 @@ void loom_map_close(struct loom_map *map) {
     *map = (struct loom_map){NULL, 0};
 }
 
+/* A wish: where it is not met, reading is slower and nothing else. */
+static void advise(const struct loom_map *map, size_t offset, size_t size, int advice) {
+    if (map->data && size > 0)
+        madvise((void *)(uintptr_t)(map->data + offset), size, advice);
+}
+
+void loom_map_expect(const struct loom_map *map, enum loom_map_order order) {
+    static const int advice[] = {MADV_NORMAL, MADV_SEQUENTIAL, MADV_RANDOM};
+    advise(map, 0, map->size, advice[order]);
+}
+
+void loom_map_fetch(const struct loom_map *map, size_t offset, size_t size) {
+    size_t before = offset % (size_t)sysconf(_SC_PAGESIZE);
+    advise(map, offset - before, before + size, MADV_WILLNEED);
+}
+
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* The folder that holds `path`: "." for a bare name; freed with free(). */

@@ -25,6 +25,12 @@ struct loom_map {
 loom_status loom_map_open(const char *path, struct loom_map *map, struct loom_error *error);
 void loom_map_close(struct loom_map *map);
 
+/* How a map is going to be read: the system then reads ahead, or does not read what nobody asked for. */
+enum loom_map_order { LOOM_MAP_ANY, LOOM_MAP_SEQUENTIAL, LOOM_MAP_RANDOM };
+void loom_map_expect(const struct loom_map *map, enum loom_map_order order);
+/* Starts reading these bytes, which must lie within the map, and does not wait for them. */
+void loom_map_fetch(const struct loom_map *map, size_t offset, size_t size);
+
 /* A file under construction: open, put any number of times, then commit; or abandon, which removes the temporary file.
  * After a failed put or commit the writer has been abandoned. */
 struct loom_writer {

@@ -101,25 +101,43 @@ static uint64_t window_start(const struct loom_batches *batches, size_t folder, 
     return (origin + loom_random_permute(stream, index % windows, windows) * T) % ring;
 }
 
-static loom_status draw_row(const struct loom_batches *batches, uint64_t sample, struct loom_batch row,
-                            struct loom_error *error) {
-    size_t slot = (size_t)(sample % LOOM_MIX_SLOTS), folder = batches->folder[slot];
+/* A sample's window: `count` tokens from `start`, of which `head` lie before the ring's seam and the others behind. */
+struct window {
+    const struct loom_tokens *tokens;
+    uint64_t start;
+    size_t head, count;
+};
+
+static struct window window_of(const struct loom_batches *batches, uint64_t sample) {
+    size_t slot = (size_t)(sample % LOOM_MIX_SLOTS), folder = batches->folder[slot], T = batches->seq_len;
     const struct loom_corpus_folder *from = &batches->corpus->folders[folder];
     uint64_t index = sample / LOOM_MIX_SLOTS * (uint64_t)from->slots + batches->turn[slot];
     uint64_t ring = from->tokens->counts[LOOM_SPLIT_TRAIN] - 1;
     uint64_t start = window_start(batches, folder, index, ring), left = ring - start;
-    size_t T = batches->seq_len, head = left < T ? (size_t)left : T;
-    loom_status status = fill_row(from->tokens, LOOM_SPLIT_TRAIN, start, 0, head, row, error);
-    if (status == LOOM_OK && head < T)
-        status = fill_row(from->tokens, LOOM_SPLIT_TRAIN, 0, head, T - head, row, error);
+    return (struct window){from->tokens, start, left < T ? (size_t)left : T, T};
+}
+
+static loom_status draw_row(struct window w, struct loom_batch row, struct loom_error *error) {
+    loom_status status = fill_row(w.tokens, LOOM_SPLIT_TRAIN, w.start, 0, w.head, row, error);
+    if (status == LOOM_OK && w.head < w.count)
+        status = fill_row(w.tokens, LOOM_SPLIT_TRAIN, 0, w.head, w.count - w.head, row, error);
     return status;
+}
+
+void loom_batches_fetch(const struct loom_batches *batches, uint64_t sample, size_t rows) {
+    for (size_t row = 0; row < rows; row++) {
+        struct window w = window_of(batches, sample + row);
+        if (w.tokens->large) /* what lies behind the seam is not worth a call */
+            loom_tokens_fetch(w.tokens, LOOM_SPLIT_TRAIN, w.start, w.head + 1);
+    }
 }
 
 loom_status loom_batches_draw(const struct loom_batches *batches, uint64_t sample, size_t rows,
                               const struct loom_batch *batch, struct loom_error *error) {
     loom_status status = LOOM_OK;
+    loom_batches_fetch(batches, sample, rows);
     for (size_t row = 0; status == LOOM_OK && row < rows; row++)
-        status = draw_row(batches, sample + row, row_of(batch, row, batches->seq_len), error);
+        status = draw_row(window_of(batches, sample + row), row_of(batch, row, batches->seq_len), error);
     return status;
 }
 

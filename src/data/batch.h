@@ -53,6 +53,9 @@ void loom_batches_init(struct loom_batches *batches, const struct loom_corpus *c
 loom_status loom_batches_draw(const struct loom_batches *batches, uint64_t sample, size_t rows,
                               const struct loom_batch *batch, struct loom_error *error);
 
+/* Starts reading samples that are going to be drawn from the disk and does not wait for them. */
+void loom_batches_fetch(const struct loom_batches *batches, uint64_t sample, size_t rows);
+
 /* The rows of a step's batch of `rows` that are one rank's of `world`: contiguous, and as even as they can be. */
 struct loom_rows {
     size_t first, count;

@@ -81,6 +81,7 @@ struct loom_tokens {
     uint64_t bytes[LOOM_SPLITS];     /* of source text */
     uint64_t documents[LOOM_SPLITS]; /* that begin in the split */
     size_t width;                    /* bytes of one token: 2 or 4 */
+    bool large;                      /* more than LOOM_TOKENS_CHECKED: not read through when opened */
     uint32_t vocab_size;
     struct loom_tokenizer *tokenizer;
     char sha256[LOOM_SHA256_TEXT]; /* of the token data, from the manifest */
@@ -107,6 +108,9 @@ loom_status loom_tokens_check(const struct loom_tokens *tokens, struct loom_erro
 loom_status loom_tokens_check_tokenizer(const struct loom_tokens *tokens, const char *name,
                                         const struct loom_tokenizer *tokenizer, const char *whose,
                                         struct loom_error *error);
+
+/* Starts reading these tokens of a large folder from the disk and does not wait, so that many windows come at once. */
+void loom_tokens_fetch(const struct loom_tokens *tokens, enum loom_split split, uint64_t position, size_t count);
 
 /* Copies tokens [position, position + count) of a split, which must lie within it, to out (count). LOOM_FAILED names an
  * id that is outside the vocabulary; then out holds nothing of use. */

@@ -232,6 +232,13 @@ static loom_status open_shards(struct loom_tokens *tokens, const char *folder, c
     return status;
 }
 
+/* How the training shards are going to be read. What a window drawn at random needs are a page or two; the system would
+ * read dozens. */
+static void expect_order(const struct loom_tokens *tokens, enum loom_map_order order) {
+    for (size_t i = tokens->begin[LOOM_SPLIT_TRAIN]; i < tokens->begin[LOOM_SPLIT_TRAIN + 1]; i++)
+        loom_map_expect(&tokens->shards[i].map, order);
+}
+
 /* ---- the folder -------------------------------------------------------------------------------------------------- */
 
 /* The manifest is read first: without it a folder is no token folder, and the error should say so. */
@@ -246,8 +253,11 @@ static loom_status open_folder(struct loom_tokens *tokens, const char *folder, c
         status = read_numbers(tokens, manifest, manifest_path, error);
     if (status == LOOM_OK)
         status = open_shards(tokens, folder, manifest, manifest_path, error);
-    if (status == LOOM_OK && tokens->counts[LOOM_SPLIT_TRAIN] + tokens->counts[LOOM_SPLIT_VAL] <= LOOM_TOKENS_CHECKED)
+    tokens->large = tokens->counts[LOOM_SPLIT_TRAIN] + tokens->counts[LOOM_SPLIT_VAL] > LOOM_TOKENS_CHECKED;
+    if (status == LOOM_OK && !tokens->large)
         status = loom_tokens_check(tokens, error);
+    else if (status == LOOM_OK)
+        expect_order(tokens, LOOM_MAP_RANDOM);
     json_decref(manifest);
     return status;
 }
@@ -318,11 +328,13 @@ static loom_status check_documents(const struct loom_shard *shard, struct loom_e
 
 loom_status loom_tokens_check(const struct loom_tokens *tokens, struct loom_error *error) {
     loom_status status = LOOM_OK;
+    expect_order(tokens, LOOM_MAP_SEQUENTIAL);
     for (size_t i = 0; status == LOOM_OK && i < tokens->n_shards; i++) {
         status = check_ids(tokens, &tokens->shards[i], error);
         if (status == LOOM_OK)
             status = check_documents(&tokens->shards[i], error);
     }
+    expect_order(tokens, tokens->large ? LOOM_MAP_RANDOM : LOOM_MAP_ANY);
     return status;
 }
 
@@ -360,6 +372,16 @@ static const struct loom_shard *find_shard(const struct loom_tokens *tokens, enu
 
 static size_t least(size_t count, uint64_t room) {
     return room < count ? (size_t)room : count;
+}
+
+void loom_tokens_fetch(const struct loom_tokens *tokens, enum loom_split split, uint64_t position, size_t count) {
+    for (const struct loom_shard *shard = find_shard(tokens, split, position); count > 0; shard++) {
+        uint64_t at = position - shard->first;
+        size_t take = least(count, shard->tokens - at);
+        loom_map_fetch(&shard->map, at * tokens->width, take * tokens->width);
+        position += take;
+        count -= take;
+    }
 }
 
 loom_status loom_tokens_get(const struct loom_tokens *tokens, enum loom_split split, uint64_t position, size_t count,

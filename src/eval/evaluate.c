@@ -64,7 +64,7 @@ static loom_status open_evaluation(struct evaluation *e, const struct loom_evalu
     if (status == LOOM_OK)
         status = loom_objective_open(&e->buffers, model->k, rows, error);
     if (status == LOOM_OK)
-        status = loom_batch_open(&e->batch, e->shape.batch, e->shape.seq, false, error);
+        status = loom_batch_open(&e->batch, e->shape.batch, e->shape.seq, options->document_mask, error);
     return status;
 }
 

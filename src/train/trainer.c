@@ -145,6 +145,7 @@ static loom_status accumulate(struct loom_trainer *t, double *loss, struct loom_
         loom_status status = loom_batches_draw(&t->batches, micro * batch, batch, &t->batch, error);
         if (status)
             return status;
+        loom_batches_fetch(&t->batches, (micro + 1) * batch, batch); /* comes while this one is computed */
         struct loom_objective o = {.forward = {.weights = t->model.weights,
                                                .ids = t->batch.inputs,
                                                .first = t->batch.first,

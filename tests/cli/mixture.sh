@@ -23,9 +23,21 @@ grep -q '"sampling": "shuffle"' straight/config.json || fail "the sampling is no
 grep -q 'Token folder' straight/report.html || fail "the folders are not in the report"
 grep -q '30% of the samples' "$(newest straight)/README.md" || fail "the folders are not in the card"
 
+# What the run's validation said is what eval says, when it keeps documents apart as the run did.
+head -c 3000 one.txt >a.txt
+tail -c 2000 one.txt >b.txt
+quietly "$loom" prepare --tokenizer byte --val-fraction 0.5 --out several a.txt b.txt a.txt b.txt
+quietly "$loom" train "${tiny[@]}" --set document_mask=true --set precision=float32 \
+    --data several --out masked --steps 200 --set eval_interval=200
+want=$(grep '"eval"' masked/metrics.jsonl | tail -n 1 | sed -E 's/.*"val_loss": ?([0-9.]{7}).*/\1/')
+json "$loom" eval --model masked --data several --document-mask --json
+has "\"loss\":$want"
+json "$loom" eval --model masked --data several --json
+! grep -q "\"loss\":$want" stdout || fail "eval does not know the mask"
+
 # Another folder, share or order is another run; a mask and a sampling are settings.
 quietly "${train[@]}" --out by-tokens --steps 10
-cmp -s "$(newest by-tokens)/model.safetensors" "$(dirname "$(newest by-tokens)")/../../straight/checkpoints/step-00000010/model.safetensors" &&
+cmp -s "$(newest by-tokens)/model.safetensors" straight/checkpoints/step-00000010/model.safetensors &&
     fail "the mix made no difference"
 expect 2 'share of the run straight is 0.699951, not 0.5' "${train[@]}" --mix 1,1 --out straight --resume
 expect 2 'began with 2 token folders, not 1' "$loom" train --data one --out straight --resume
