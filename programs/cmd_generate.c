@@ -104,7 +104,7 @@ static void on_token(void *user, int token, const char *bytes, size_t size) {
         put_bytes(output, bytes, size);
         return;
     }
-    int digits = snprintf(number, sizeof number, "%s%d", output->tokens.size ? "," : "", token);
+    int digits = token < 0 ? 0 : snprintf(number, sizeof number, "%s%d", output->tokens.size ? "," : "", token);
     if (output->failed || !text_put(&output->text, bytes, size) || !text_put(&output->tokens, number, (size_t)digits))
         output->failed = true;
 }

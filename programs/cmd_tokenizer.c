@@ -1,43 +1,95 @@
-/* cmd_tokenizer.c - loom tokenizer: text on standard input to token ids on standard output, and back. */
+/* cmd_tokenizer.c - loom tokenizer: text on standard input to token ids on standard output, and back; and the training
+ * of a vocabulary. */
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "args.h"
 #include "commands.h"
+#include "progress.h"
+#include "stop.h"
 #include "text.h"
 
 static const char help[] =
-    "Usage: loom tokenizer encode|decode --tokenizer FILE|byte [--json]\n"
-    "Turns text on standard input into token ids on standard output, or ids back into text.\n"
+    "Usage: loom tokenizer encode|decode --tokenizer T [OPTION]...\n"
+    "       loom tokenizer train --vocab-size N [--out FILE] [OPTION]... INPUT...\n"
+    "Turns text on standard input into token ids on standard output, or ids back into text; or trains byte-level BPE.\n"
     "\n"
-    "  encode           reads text; prints the ids with spaces between; with --json {\"tokens\":[...]}\n"
-    "  decode           reads ids with spaces or newlines between; prints the text; with --json {\"text\":\"...\"}\n"
-    "  --tokenizer T    a tokenizer.json, or a folder that has one (a token or model folder); or byte\n"
-    "  --json           print one JSON object\n";
+    "  encode              reads text; prints the ids with spaces between; with --json {\"tokens\":[...]}\n"
+    "  decode              reads ids with spaces or newlines between; prints the text; with --json {\"text\":\"...\"}\n"
+    "  train               writes a tokenizer.json that Hugging Face's tokenizers loads and encodes equally with\n"
+    "  --tokenizer T       a tokenizer.json, or a folder that has one (a token or model folder); a tiktoken rank file\n"
+    "                      *.tiktoken, as FILE#NAME where its size does not tell the encoding (o200k_harmony,\n"
+    "                      p50k_edit); vocab.bpe or merges.txt, with encoder.json or vocab.json beside it; or byte\n"
+    "  --allow-special S   encode: all, or names with commas between: special tokens that the text may hold; without\n"
+    "                      it they are plain text\n"
+    "  --bytes             decode: the tokens' bytes as they are; without it, bytes that are no character are U+FFFD\n"
+    "  --vocab-size N      train: tokens in all: 256 bytes, <|endoftext|>, other special ones, the rest by merges\n"
+    "  --out FILE          train: the file, or a folder for it (default tokenizer.json)\n"
+    "  --special NAME      train: one more special token; may be given again\n"
+    "  --format F, --column NAME  train: of the inputs, which are what loom prepare takes\n"
+    "  --threads N         (default: one for each processor)\n"
+    "  --json              print one JSON object\n";
 
-enum { OPTION_TOKENIZER = 1, OPTION_JSON, OPTION_HELP };
+enum {
+    OPTION_TOKENIZER = 1,
+    OPTION_ALLOW,
+    OPTION_BYTES,
+    OPTION_VOCAB,
+    OPTION_OUT,
+    OPTION_SPECIAL,
+    OPTION_FORMAT,
+    OPTION_COLUMN,
+    OPTION_THREADS,
+    OPTION_JSON,
+    OPTION_HELP
+};
 
 static const struct option long_options[] = {{"tokenizer", required_argument, NULL, OPTION_TOKENIZER},
+                                             {"allow-special", required_argument, NULL, OPTION_ALLOW},
+                                             {"bytes", no_argument, NULL, OPTION_BYTES},
+                                             {"vocab-size", required_argument, NULL, OPTION_VOCAB},
+                                             {"out", required_argument, NULL, OPTION_OUT},
+                                             {"special", required_argument, NULL, OPTION_SPECIAL},
+                                             {"format", required_argument, NULL, OPTION_FORMAT},
+                                             {"column", required_argument, NULL, OPTION_COLUMN},
+                                             {"threads", required_argument, NULL, OPTION_THREADS},
                                              {"json", no_argument, NULL, OPTION_JSON},
                                              {"help", no_argument, NULL, OPTION_HELP},
                                              {NULL, 0, NULL, 0}};
 
-static int encode(const struct loom_tokenizer *tokenizer, const struct text *input, bool json) {
+/* The command line. */
+struct command {
+    const char *tokenizer;
+    struct loom_encode_options encode;
+    struct loom_tokenizer_train_options train;
+    const char **names; /* of special tokens, for both */
+    size_t n_names;
+    int threads;
+    bool bytes, json, help;
+};
+
+/* ---- encode ------------------------------------------------------------------------------------------------------ */
+
+static int encode(const struct command *command, const struct loom_tokenizer *tokenizer, const struct text *input) {
     int *tokens;
     size_t count;
     struct loom_error error;
-    loom_status status = loom_tokenizer_encode(tokenizer, input->data, input->size, &tokens, &count, &error);
+    loom_status status =
+        loom_tokenizer_encode_with(tokenizer, input->data, input->size, &command->encode, &tokens, &count, &error);
     if (status != LOOM_OK)
         return report_failure(status, &error);
-    fputs(json ? "{\"tokens\":[" : "", stdout);
+    fputs(command->json ? "{\"tokens\":[" : "", stdout);
     for (size_t i = 0; i < count; i++)
-        printf("%s%d", i == 0 ? "" : json ? "," : " ", tokens[i]);
-    fputs(json ? "]}\n" : "\n", stdout);
+        printf("%s%d", i == 0 ? "" : command->json ? "," : " ", tokens[i]);
+    fputs(command->json ? "]}\n" : "\n", stdout);
     free(tokens);
     return finish_output();
 }
+
+/* ---- decode ------------------------------------------------------------------------------------------------------ */
 
 /* Reads one id at *at and moves behind it; false after a printed sentence when there is none. */
 static bool next_id(const char **at, int vocab_size, int *id) {
@@ -50,80 +102,199 @@ static bool next_id(const char **at, int vocab_size, int *id) {
     return parse_int("each token", word, 0, vocab_size - 1, id);
 }
 
+/* Appends what one id stands for; false after a printed sentence. */
+static bool decode_id(const struct loom_tokenizer *tokenizer, struct loom_decoder *decoder, bool bytes, int id,
+                      struct text *output) {
+    struct loom_error error;
+    size_t size;
+    const char *text = loom_tokenizer_token(tokenizer, id, &size);
+    if (size == 0) {
+        fprintf(stderr, "loom: the vocabulary has no token %d\n", id);
+        return false;
+    }
+    if (!bytes && loom_decoder_put(decoder, id, &text, &size, &error) != LOOM_OK) {
+        fprintf(stderr, "loom: %s\n", error.text);
+        return false;
+    }
+    return text_put(output, text, size);
+}
+
 /* Appends the text of all ids; false after a printed sentence. */
-static bool decode_ids(const struct loom_tokenizer *tokenizer, const struct text *input, struct text *output) {
+static bool decode_ids(const struct command *command, const struct loom_tokenizer *tokenizer,
+                       struct loom_decoder *decoder, const struct text *input, struct text *output) {
     int vocab_size = loom_tokenizer_vocab_size(tokenizer), id = 0;
-    const char *at = input->data;
-    for (at += strspn(at, " \t\r\n"); *at; at += strspn(at, " \t\r\n")) {
-        size_t size = 0;
-        if (!next_id(&at, vocab_size, &id))
+    const char *at = input->data, *rest;
+    size_t size;
+    for (at += strspn(at, " \t\r\n"); *at; at += strspn(at, " \t\r\n"))
+        if (!next_id(&at, vocab_size, &id) || !decode_id(tokenizer, decoder, command->bytes, id, output))
             return false;
-        const char *bytes = loom_tokenizer_token(tokenizer, id, &size);
-        if (!text_put(output, bytes, size))
-            return false;
-    }
-    return true;
+    loom_decoder_end(decoder, &rest, &size);
+    return text_put(output, rest, size);
 }
 
-static int decode(const struct loom_tokenizer *tokenizer, const struct text *input, bool json) {
+static void print_text(const struct command *command, const struct text *output) {
+    if (!command->json) {
+        fwrite(output->data, 1, output->size, stdout);
+        return;
+    }
+    fputs("{\"text\":", stdout);
+    print_json_string(stdout, output->data, output->size);
+    fputs("}\n", stdout);
+}
+
+static int decode(const struct command *command, const struct loom_tokenizer *tokenizer, const struct text *input) {
     struct text output = {NULL, 0, 0};
-    if (!text_reserve(&output, 0) || !decode_ids(tokenizer, input, &output)) {
-        free(output.data);
-        return EXIT_FAILED;
-    }
-    if (json) {
-        fputs("{\"text\":", stdout);
-        print_json_string(stdout, output.data, output.size);
-        fputs("}\n", stdout);
-    } else
-        fwrite(output.data, 1, output.size, stdout);
+    struct loom_decoder *decoder;
+    struct loom_error error;
+    loom_status status = loom_decoder_open(tokenizer, &decoder, &error);
+    if (status != LOOM_OK)
+        return report_failure(status, &error);
+    bool done = text_reserve(&output, 0) && decode_ids(command, tokenizer, decoder, input, &output);
+    if (done)
+        print_text(command, &output);
+    loom_decoder_free(decoder);
     free(output.data);
-    return finish_output();
+    return done ? finish_output() : EXIT_FAILED;
 }
 
-static int run(const char *action, const char *path, bool json) {
-    bool encodes = strcmp(action, "encode") == 0;
-    if (strcmp(action, "train") == 0)
-        return report_usage("tokenizer", "training a tokenizer is not there yet; loom prepare --tokenizer char makes "
-                                         "one from its text");
-    if (!encodes && strcmp(action, "decode") != 0)
-        return report_usage("tokenizer", "\"%s\" is neither encode nor decode", action);
-    if (!path)
-        return report_usage("tokenizer", "--tokenizer is missing: a tokenizer.json, or byte");
+static int convert(const struct command *command, bool encodes) {
     struct loom_tokenizer *tokenizer;
     struct loom_error error;
-    loom_status status = loom_tokenizer_open(path, &tokenizer, &error);
+    if (!command->tokenizer)
+        return report_usage("tokenizer", "--tokenizer is missing: a tokenizer's file, or byte");
+    loom_status status = loom_tokenizer_open(command->tokenizer, &tokenizer, &error);
     if (status != LOOM_OK)
         return report_failure(status, &error);
     struct text input = {NULL, 0, 0};
     int code = EXIT_FAILED;
     if (text_read_input(&input))
-        code = encodes ? encode(tokenizer, &input, json) : decode(tokenizer, &input, json);
+        code = encodes ? encode(command, tokenizer, &input) : decode(command, tokenizer, &input);
     free(input.data);
     loom_tokenizer_free(tokenizer);
     return code;
 }
 
-int cmd_tokenizer(int argc, char **argv) {
-    const char *path = NULL;
-    bool json = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        switch (option) {
-        case OPTION_TOKENIZER:
-            path = optarg;
-            break;
-        case OPTION_JSON:
-            json = true;
-            break;
-        case OPTION_HELP:
-            fputs(help, stdout);
-            return finish_output();
-        default:
-            return EXIT_USAGE; /* getopt has said why */
-        }
+/* ---- train ------------------------------------------------------------------------------------------------------- */
+
+static int train(struct command *command, char **inputs, int n_inputs) {
+    struct loom_tokenizer_train_options *o = &command->train;
+    struct loom_tokenizer_train_result r;
+    struct loom_error error;
+    struct progress progress;
+    if (o->vocab_size == 0)
+        return report_usage("tokenizer", "--vocab-size is missing: how many tokens to train");
+    if (n_inputs == 0)
+        return report_usage("tokenizer", "no input was given: name files or folders of text, .jsonl or .parquet, or -");
+    o->inputs = (const char *const *)inputs;
+    o->n_inputs = (size_t)n_inputs;
+    o->out = o->out ? o->out : command->tokenizer ? command->tokenizer : "tokenizer.json";
+    o->special = command->names;
+    o->n_special = command->n_names;
+    o->threads = command->threads;
+    progress_open(&progress);
+    o->stop = stop_listen();
+    o->on_progress = progress_tokenizer;
+    o->user = &progress;
+    loom_status status = loom_tokenizer_train(o, &r, &error);
+    progress_close(&progress);
+    if (status != LOOM_OK)
+        return report_failure(status, &error);
+    if (command->json) {
+        fputs("{\"out\":", stdout);
+        print_json_string(stdout, o->out, strlen(o->out));
+        printf(",\"vocab_size\":%d,\"merges\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"documents\":%" PRIu64
+               ",\"words\":%" PRIu64 ",\"seconds\":%.3f}\n",
+               r.vocab_size, r.merges, r.bytes, r.documents, r.words, r.seconds);
+    } else
+        printf("%s: %d tokens, from %" PRIu64 " distinct words of %" PRIu64 " bytes in %" PRIu64 " document%s\n",
+               o->out, r.vocab_size, r.words, r.bytes, r.documents, r.documents == 1 ? "" : "s");
+    if (r.vocab_size < o->vocab_size)
+        fprintf(stderr, "the text has no more than %d tokens: each of its words is one\n", r.vocab_size);
+    return finish_output();
+}
+
+/* ---- the command line -------------------------------------------------------------------------------------------- */
+
+static bool add_name(struct command *command, const char *name) {
+    const char **grown = realloc(command->names, (command->n_names + 1) * sizeof *grown);
+    if (!grown) {
+        fprintf(stderr, "loom: no memory for special token %zu\n", command->n_names + 1);
+        return false;
     }
-    if (argc - optind != 1)
-        return report_usage("tokenizer", "one action is needed, encode or decode, not %d", argc - optind);
-    return run(argv[optind], path, json);
+    command->names = grown;
+    command->names[command->n_names++] = name;
+    return true;
+}
+
+/* "all", or names with commas between, which become NULs. */
+static bool allow(struct command *command, char *names) {
+    if (strcmp(names, "all") == 0)
+        return command->encode.all_special = true;
+    for (char *name = strtok(names, ","); name; name = strtok(NULL, ","))
+        if (!add_name(command, name))
+            return false;
+    return true;
+}
+
+static bool parse_option(struct command *command, int option) {
+    switch (option) {
+    case OPTION_TOKENIZER:
+        command->tokenizer = optarg;
+        return true;
+    case OPTION_ALLOW:
+        return allow(command, optarg);
+    case OPTION_BYTES:
+        return command->bytes = true;
+    case OPTION_VOCAB:
+        return parse_int("--vocab-size", optarg, 257, 1 << 22, &command->train.vocab_size);
+    case OPTION_OUT:
+        command->train.out = optarg;
+        return true;
+    case OPTION_SPECIAL:
+        return add_name(command, optarg);
+    case OPTION_FORMAT:
+        command->train.format = optarg;
+        return true;
+    case OPTION_COLUMN:
+        command->train.column = optarg;
+        return true;
+    case OPTION_THREADS:
+        return parse_int("--threads", optarg, 1, 1024, &command->threads);
+    case OPTION_JSON:
+        return command->json = true;
+    case OPTION_HELP:
+        return command->help = true;
+    default:
+        return false; /* getopt has said why */
+    }
+}
+
+static int run(struct command *command, char **arguments, int count) {
+    const char *action = count > 0 ? arguments[0] : "";
+    bool encodes = strcmp(action, "encode") == 0;
+    if (strcmp(action, "train") == 0)
+        return train(command, arguments + 1, count - 1);
+    if (!encodes && strcmp(action, "decode") != 0)
+        return report_usage("tokenizer", "one action is needed, encode, decode or train, not \"%s\"", action);
+    if (count > 1)
+        return report_usage("tokenizer", "\"%s\" belongs to no option; %s reads standard input", arguments[1], action);
+    command->encode.special = command->names;
+    command->encode.n_special = command->n_names;
+    command->encode.threads = command->threads;
+    return convert(command, encodes);
+}
+
+int cmd_tokenizer(int argc, char **argv) {
+    struct command command = {.tokenizer = NULL};
+    int option, code = EXIT_USAGE;
+    bool parsed = true;
+    while (parsed && (option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+        parsed = parse_option(&command, option);
+    if (parsed && command.help) {
+        fputs(help, stdout);
+        code = finish_output();
+    } else if (parsed)
+        code = run(&command, argv + optind, argc - optind);
+    free(command.names);
+    return code;
 }

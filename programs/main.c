@@ -25,7 +25,7 @@ static const struct command commands[] = {
     {"verify", "loom verify", "hold a model against a reference, tensor by tensor", cmd_verify},
     {"bench", "loom bench", "measure this machine: kernels, training, decoding", cmd_bench},
     {"privacy", "loom privacy", "epsilon of a private training, or the noise for an epsilon", cmd_privacy},
-    {"tokenizer", "loom tokenizer", "text to token ids and back", cmd_tokenizer},
+    {"tokenizer", "loom tokenizer", "text to token ids and back; train a vocabulary", cmd_tokenizer},
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0], NAME_LIMIT = 32 };

@@ -314,19 +314,43 @@ static void line_add_prepared(struct line *line, const struct loom_prepare_progr
         line_add(line, "file %zu/%zu", done->source_index + 1, done->sources);
 }
 
+/* Whether it is time for a line about work that has taken so long; short work needs none. */
+static bool begin_line(struct progress *progress, double seconds, struct line *line) {
+    *line = (struct line){.limit = progress->terminal ? terminal_columns() : PLAIN_COLUMNS};
+    return (progress->terminal || seconds >= plain_pause) && is_due(progress);
+}
+
+static void end_line(struct progress *progress, struct line *line) {
+    if (progress->terminal)
+        show_live(progress, line);
+    else
+        print_line(line);
+    fflush(stderr);
+}
+
 void progress_prepare(void *user, const struct loom_prepare_progress *done) {
     struct progress *progress = user;
-    struct line line = {.limit = progress->terminal ? terminal_columns() : PLAIN_COLUMNS};
-    if ((!progress->terminal && done->seconds < plain_pause) || !is_due(progress)) /* short work needs no lines */
+    struct line line;
+    if (!begin_line(progress, done->seconds, &line))
         return;
     if (isfinite(done->share))
         line_add_bar(&line, done->share, progress->color);
     line_add_prepared(&line, done);
-    if (progress->terminal)
-        show_live(progress, &line);
-    else
-        print_line(&line);
-    fflush(stderr);
+    end_line(progress, &line);
+}
+
+void progress_tokenizer(void *user, const struct loom_tokenizer_train_progress *done) {
+    struct progress *progress = user;
+    struct line line;
+    if (!begin_line(progress, done->seconds, &line))
+        return;
+    if (done->merges_wanted > 0)
+        line_add_bar(&line, (double)done->merges / (double)done->merges_wanted, progress->color);
+    line_add(&line, "%s documents", show_count((double)done->documents).text);
+    line_add(&line, "%s", show_bytes((double)done->bytes).text);
+    if (done->merges_wanted > 0)
+        line_add(&line, "%s merges", show_count((double)done->merges).text);
+    end_line(progress, &line);
 }
 
 void progress_close(struct progress *progress) {

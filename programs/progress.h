@@ -25,6 +25,9 @@ void progress_event(void *user, const struct loom_event *event);
 /* The same for a preparation; `user` is the struct progress. */
 void progress_prepare(void *user, const struct loom_prepare_progress *done);
 
+/* And for the training of a tokenizer. */
+void progress_tokenizer(void *user, const struct loom_tokenizer_train_progress *done);
+
 /* Takes the live line off the screen, so that what is printed next starts on an empty line. */
 void progress_close(struct progress *progress);
 

@@ -280,10 +280,11 @@ struct heard {
 
 static void hear(void *user, int token, const char *bytes, size_t size) {
     struct heard *heard = user;
-    assert_int_equal(size, 1); /* a byte tokenizer's */
-    assert_int_equal((unsigned char)bytes[0], token);
+    assert_true(loom_utf8_check(bytes, size, NULL)); /* though a byte model writes any bytes */
+    if (token < 0)
+        return;
     assert_true(heard->size < sizeof heard->text);
-    heard->text[heard->size++] = bytes[0];
+    heard->text[heard->size++] = (char)token; /* of a byte tokenizer */
     heard->stop = heard->size == heard->stop_after;
 }
 

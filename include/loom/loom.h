@@ -94,6 +94,40 @@ LOOM_API loom_status loom_decoder_put(struct loom_decoder *decoder, int id, cons
  */
 LOOM_API void loom_decoder_end(struct loom_decoder *decoder, const char **text, size_t *size);
 
+/* How far the training of a tokenizer is: first words are counted, then merges are found. */
+struct loom_tokenizer_train_progress {
+    uint64_t bytes, documents;      /* of text, read */
+    uint64_t merges, merges_wanted; /* 0 while words are counted */
+    double seconds;
+};
+
+struct loom_tokenizer_train_options {
+    const char *const *inputs; /* as loom_prepare takes them */
+    size_t n_inputs;
+    const char *format;         /* as loom_prepare takes it */
+    const char *column;         /* that holds a row's text; NULL: "text" */
+    const char *out;            /* the tokenizer.json to write, or a folder to write it into */
+    int vocab_size;             /* 256 bytes, the special tokens, and what merges make */
+    const char *const *special; /* special tokens besides <|endoftext|> */
+    size_t n_special;
+    int threads;                       /* 0: one for each processor. The result does not depend on it */
+    const volatile sig_atomic_t *stop; /* when it becomes non-zero: return LOOM_STOPPED, with nothing written */
+    void (*on_progress)(void *user, const struct loom_tokenizer_train_progress *progress); /* some times a second */
+    void *user;
+};
+
+struct loom_tokenizer_train_result {
+    int vocab_size; /* less than was asked for when each word of the text has become one token */
+    uint64_t merges, bytes, documents, words; /* words: distinct ones */
+    double seconds;
+};
+
+/* Trains byte-level BPE with GPT-4's split pattern and writes it as a tokenizer.json that Hugging Face's tokenizers
+ * library loads and encodes equally with. Of pairs as frequent as each other the one with the lesser ids is merged
+ * first, so that the result is a function of the text. Fails with LOOM_FAILED on text that is not UTF-8. */
+LOOM_API loom_status loom_tokenizer_train(const struct loom_tokenizer_train_options *options,
+                                          struct loom_tokenizer_train_result *result, struct loom_error *error);
+
 /* What a preparation has done so far. */
 struct loom_prepare_progress {
     uint64_t documents, bytes, tokens; /* written; bytes of text */
@@ -388,8 +422,9 @@ struct loom_generate_options {
     double top_p; /* 0: 1 */
     uint64_t seed;
     const volatile sig_atomic_t *stop;
-    /* Called for each token as it is drawn, with its bytes. */
-    void (*on_token)(void *user, int token, const char *bytes, size_t size);
+    /* Called for each token as it is drawn, with the text that it completes: whole characters of UTF-8, or none yet. At
+     * the end token -1 brings U+FFFD for a character that was begun and never completed, if there is one. */
+    void (*on_token)(void *user, int token, const char *text, size_t size);
     void *user;
 };
 

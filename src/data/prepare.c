@@ -32,15 +32,6 @@ static loom_status choose_split(struct loom_preparation *p, struct loom_error *e
     return loom_fail(error, LOOM_INVALID, "the split must be auto, tail or document, not \"%s\"", split);
 }
 
-static loom_status find_format(const char *name, enum loom_format *format, struct loom_error *error) {
-    for (*format = LOOM_FORMAT_AUTO; name && loom_format_names[*format]; (*format)++)
-        if (strcmp(name, loom_format_names[*format]) == 0)
-            return LOOM_OK;
-    if (!name)
-        return LOOM_OK;
-    return loom_fail(error, LOOM_INVALID, "the format must be auto, text, jsonl or parquet, not \"%s\"", name);
-}
-
 static loom_status check_options(struct loom_preparation *p, struct loom_error *error) {
     const struct loom_prepare_options *options = p->options;
     p->fraction = options->val_fraction == 0 ? 0.1 : options->val_fraction;
@@ -298,7 +289,7 @@ static loom_status finish(struct loom_preparation *p, struct loom_error *error) 
 
 static loom_status open_inputs(struct loom_preparation *p, struct loom_error *error) {
     enum loom_format format;
-    loom_status status = find_format(p->options->format, &format, error);
+    loom_status status = loom_format_find(p->options->format, &format, error);
     if (status == LOOM_OK)
         status = loom_filter_open(p->options->filters, p->options->n_filters, &p->filter, error);
     if (status == LOOM_OK)

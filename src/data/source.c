@@ -14,6 +14,15 @@ enum { DEPTH_MAX = 32 }; /* of folders in folders */
 
 const char *const loom_format_names[] = {"auto", "text", "jsonl", "parquet", NULL};
 
+loom_status loom_format_find(const char *name, enum loom_format *format, struct loom_error *error) {
+    for (*format = LOOM_FORMAT_AUTO; name && loom_format_names[*format]; (*format)++)
+        if (strcmp(name, loom_format_names[*format]) == 0)
+            return LOOM_OK;
+    if (!name)
+        return LOOM_OK;
+    return loom_fail(error, LOOM_INVALID, "the format must be auto, text, jsonl or parquet, not \"%s\"", name);
+}
+
 /* ---- what a name tells ------------------------------------------------------------------------------------------- */
 
 struct ending {

@@ -12,6 +12,9 @@ enum loom_format { LOOM_FORMAT_AUTO, LOOM_FORMAT_TEXT, LOOM_FORMAT_JSONL, LOOM_F
 /* "auto", "text", "jsonl", "parquet", NULL */
 extern const char *const loom_format_names[];
 
+/* By its name; NULL is "auto". Fails with LOOM_INVALID on another. */
+loom_status loom_format_find(const char *name, enum loom_format *format, struct loom_error *error);
+
 struct loom_source {
     char *path; /* "-" is standard input */
     enum loom_format format;

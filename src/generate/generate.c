@@ -49,8 +49,28 @@ static size_t window_start(size_t count, size_t context, size_t start) {
     return count - start <= context ? start : count - (context + 1) / 2;
 }
 
-static loom_status run(const struct loom_model *model, const struct loom_generate_options *o,
-                       struct loom_session *session, const struct loom_sampler *sampler, struct text *text,
+/* Hands the caller a token with the text that it completes. */
+static loom_status tell(struct loom_decoder *decoder, const struct loom_generate_options *o, int token,
+                        struct loom_error *error) {
+    const char *text;
+    size_t size;
+    loom_status status = loom_decoder_put(decoder, token, &text, &size, error);
+    if (status == LOOM_OK && o->on_token)
+        o->on_token(o->user, token, text, size);
+    return status;
+}
+
+/* What the last tokens began and never completed. */
+static void tell_rest(struct loom_decoder *decoder, const struct loom_generate_options *o) {
+    const char *text;
+    size_t size;
+    loom_decoder_end(decoder, &text, &size);
+    if (size > 0 && o->on_token)
+        o->on_token(o->user, -1, text, size);
+}
+
+static loom_status run(const struct loom_generate_options *o, struct loom_session *session,
+                       const struct loom_sampler *sampler, struct loom_decoder *decoder, struct text *text,
                        struct loom_generate_result *result, struct loom_error *error) {
     int max_tokens = o->max_tokens ? o->max_tokens : 256;
     size_t start = 0;
@@ -68,10 +88,9 @@ static loom_status run(const struct loom_model *model, const struct loom_generat
         if (status)
             return status;
         result->completion_tokens++;
-        size_t size;
-        const char *bytes = loom_tokenizer_token(model->tokenizer, token, &size);
-        if (o->on_token)
-            o->on_token(o->user, token, bytes, size);
+        status = tell(decoder, o, token, error);
+        if (status)
+            return status;
     }
     return LOOM_OK;
 }
@@ -79,6 +98,7 @@ static loom_status run(const struct loom_model *model, const struct loom_generat
 loom_status loom_generate(const struct loom_model *model, const struct loom_generate_options *options,
                           struct loom_generate_result *result, struct loom_error *error) {
     struct loom_session *session = NULL;
+    struct loom_decoder *decoder = NULL;
     struct text text = {0};
     struct loom_sampler sampler = {.temperature = options->has_temperature ? options->temperature : 1,
                                    .top_k = options->top_k,
@@ -93,11 +113,16 @@ loom_status loom_generate(const struct loom_model *model, const struct loom_gene
         status = encode_prompt(model, options, &text, error);
     if (status == LOOM_OK)
         status = loom_session_open(model, options->loops, &session, error);
+    if (status == LOOM_OK)
+        status = loom_decoder_open(model->tokenizer, &decoder, error);
     result->prompt_tokens = text.count;
     double begin = loom_clock();
     if (status == LOOM_OK)
-        status = run(model, options, session, &sampler, &text, result, error);
+        status = run(options, session, &sampler, decoder, &text, result, error);
     result->seconds = loom_clock() - begin;
+    if (decoder)
+        tell_rest(decoder, options);
+    loom_decoder_free(decoder);
     loom_session_free(session);
     loom_sampler_close(&sampler);
     free(text.tokens);
