@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""peer.py - training speed of the same two models in PyTorch and in Loom, in turn, in one run.
+"""peer.py - training speed of the same models in PyTorch and in Loom, in turn, in one run.
 
-    bench/peer.py [--loom build/loom] [--rounds 5] [--seconds 8] [--threads 2]
+    bench/peer.py [--loom build/loom] [--rounds 5] [--seconds 4] [--threads 2] [--precision bf16|float32] [--work WORD]
 
 Needs PyTorch (Debian: python3-torch; preload BLIS, libblis4-openmp, where that is faster than the default BLAS). The
 models are written here from the equations of docs/design.md's references, as a PyTorch user would write them: forward,
-backward, AdamW, float32. Prints tokens/s of each round, the medians, and Loom's median over PyTorch's.
+backward, AdamW, with autocast in bf16. Every token runs every loop on both sides: the learning rate is 0. Prints
+tokens/s of each round, the medians, Loom's median over PyTorch's and over it in each round.
 """
 import argparse
 import json
@@ -57,6 +58,7 @@ class RmsNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(dim))
 
     def forward(self, x):
+        x = x.float()
         return x * (x.pow(2).mean(-1, keepdim=True) + 1e-6).rsqrt() * self.weight
 
 
@@ -86,7 +88,7 @@ class Experts(nn.Module):
         gates, out = scores / scores.sum(-1, keepdim=True), self.shared(flat)
         for e, expert in enumerate(self.routed):
             rows, place = (ids == e).nonzero(as_tuple=True)
-            out = out.index_add(0, rows, expert(flat[rows]) * gates[rows, place].unsqueeze(-1))
+            out = out.index_add(0, rows, (expert(flat[rows]) * gates[rows, place].unsqueeze(-1)).to(out.dtype))
         return out.view_as(x)
 
 
@@ -99,8 +101,8 @@ class Block(nn.Module):
         self.k, self.v = (nn.Linear(dim, kv_heads * width, bias=False) for _ in range(2))
 
     def rotate(self, x, turns):
-        pairs = torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2))
-        return torch.view_as_real(pairs * turns[: x.shape[1], None]).flatten(-2)
+        pairs = torch.view_as_complex(x.float().reshape(*x.shape[:-1], -1, 2))
+        return torch.view_as_real(pairs * turns[: x.shape[1], None]).flatten(-2).to(x.dtype)
 
     def forward(self, x, mask, turns):
         b, t, c = x.shape
@@ -113,18 +115,48 @@ class Block(nn.Module):
         return x + self.feed(self.norm_2(x))
 
 
+class LatentBlock(Block):
+    """The same block with latent attention."""
+
+    def __init__(self, dim, heads, feed, rank=128, q_rank=192, rope=32, nope=32, value=64):
+        super().__init__(dim, heads, heads, feed)
+        del self.q, self.k, self.v
+        self.rank, self.rope, self.nope, self.value = rank, rope, nope, value
+        self.q_down, self.q_norm = nn.Linear(dim, q_rank, bias=False), RmsNorm(q_rank)
+        self.q_nope = nn.Linear(q_rank, heads * nope, bias=False)
+        self.q_rope = nn.Linear(q_rank, heads * rope, bias=False)
+        self.kv_down, self.kv_norm = nn.Linear(dim, rank + rope, bias=False), RmsNorm(rank)
+        self.kv_up = nn.Linear(rank, heads * (nope + value), bias=False)
+        self.out = nn.Linear(heads * value, dim, bias=False)
+
+    def forward(self, x, mask, turns):
+        b, t, c = x.shape
+        y = self.norm_1(x)
+        latent = self.q_norm(self.q_down(y))
+        q = torch.cat([self.q_nope(latent).view(b, t, self.heads, -1),
+                       self.rotate(self.q_rope(latent).view(b, t, self.heads, -1), turns)], dim=-1)
+        low, rope = self.kv_down(y).split([self.rank, self.rope], dim=-1)
+        rope = self.rotate(rope.reshape(b, t, 1, -1), turns).expand(b, t, self.heads, self.rope)
+        nope, v = self.kv_up(self.kv_norm(low)).view(b, t, self.heads, -1).split([self.nope, self.value], dim=-1)
+        k = torch.cat([nope, rope], dim=-1)
+        q, k, v = (z.transpose(1, 2) for z in (q, k, v))
+        x = x + self.out(attend(q, k, v, mask).transpose(1, 2).reshape(b, t, -1))
+        return x + self.feed(self.norm_2(x))
+
+
 class Looped(nn.Module):
-    def __init__(self, vocab=256, dim=384, heads=6, kv_heads=2, loops=4, experts=8, chosen=2, width=256, rank=16):
+    def __init__(self, vocab=256, dim=384, heads=6, kv_heads=2, loops=4, experts=8, chosen=2, width=256, rank=16,
+                 latent=False):
         super().__init__()
         self.tokens, self.loops, self.dim = nn.Embedding(vocab, dim), loops, dim
-        self.prelude, self.coda = (Block(dim, heads, kv_heads, Swiglu(dim, dim * 4 // 3)) for _ in range(2))
-        self.core, self.norm_in, self.norm = (Block(dim, heads, kv_heads, Experts(dim, experts, chosen, width)),
-                                              RmsNorm(dim), RmsNorm(dim))
+        block = (lambda feed: LatentBlock(dim, heads, feed)) if latent else (lambda feed: Block(dim, heads, kv_heads, feed))
+        self.prelude, self.coda = (block(Swiglu(dim, dim * 4 // 3)) for _ in range(2))
+        self.core, self.norm_in, self.norm = block(Experts(dim, experts, chosen, width)), RmsNorm(dim), RmsNorm(dim)
         self.low, self.high = nn.Linear(dim, rank, bias=False), nn.Parameter(torch.randn(rank, dim) * 0.02)
         self.scale = nn.Parameter(torch.randn(loops, rank) * 0.02)
         self.log_a, self.log_dt = nn.Parameter(torch.zeros(dim)), nn.Parameter(torch.zeros(1))
         self.b, self.halt = nn.Parameter(torch.full((dim,), 0.1)), nn.Linear(dim, 1)
-        half = dim // heads // 2
+        half = (32 if latent else dim // heads) // 2
         angles = torch.outer(torch.arange(4096.0), 500000.0 ** (-torch.arange(half) / half))
         self.register_buffer("turns", torch.polar(torch.ones_like(angles), angles), persistent=False)
 
@@ -140,20 +172,22 @@ class Looped(nn.Module):
         for t in range(self.loops):
             y = self.core(self.norm_in(h + self.index(t) + e), mask, self.turns)
             y = y + (self.low(y) * self.scale[t]) @ self.high
-            h = a * h + self.b * e + y
+            h = a * h + self.b * e + y.float()
             p, running = torch.sigmoid(self.halt(h)).squeeze(-1), cum < 0.99
             w = torch.where(cum + p >= 0.99, (1 - cum).clamp(min=0), p) * running
             out, cum = out + w.unsqueeze(-1) * h, cum + p * running
         return self.norm(self.coda(out, mask, self.turns)) @ self.tokens.weight.T
 
 
-def torch_rate(model, vocab, batch, context, seconds):
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+def torch_rate(model, vocab, batch, context, seconds, bf16):
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0)
     mask = torch.triu(torch.ones(context, context, dtype=torch.bool), diagonal=1)
     ids = torch.randint(vocab, (batch, context + 1))
 
     def step():
-        loss = F.cross_entropy(model(ids[:, :-1], mask).reshape(-1, vocab), ids[:, 1:].reshape(-1))
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+            logits = model(ids[:, :-1], mask)
+        loss = F.cross_entropy(logits.float().reshape(-1, vocab), ids[:, 1:].reshape(-1))
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -168,9 +202,11 @@ def torch_rate(model, vocab, batch, context, seconds):
     return steps * batch * context / (time.perf_counter() - begin)
 
 
-def loom_rate(loom, preset, vocab, seconds, threads):
-    command = [loom, "bench", "--json", "--preset", preset, "--set", f"vocab_size={vocab}", "--seconds", str(seconds),
-               "--threads", str(threads)]
+def loom_rate(options, preset, settings):
+    command = [options.loom, "bench", "--json", "--preset", preset, "--seconds", str(options.seconds), "--threads",
+               str(options.threads)]
+    for setting in settings + ["learning_rate=0", "min_lr=0", f"precision={options.precision}"]:
+        command += ["--set", setting]
     rows = [json.loads(line) for line in subprocess.run(command, check=True, capture_output=True,
                                                         text=True).stdout.splitlines()]
     return next(row["per_second"] for row in rows if row["name"] == "train")
@@ -182,18 +218,26 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", choices=["bf16", "float32"], default="bf16")
+    parser.add_argument("--work", default="", help="small, large, gqa or mla; all of them by default")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    work = [("gpt, 4 layers, width 128, 12x64", "nanogpt-small", Gpt(), 65, 12, 64),
-            ("looped, width 384, 4 loops, 8 experts, 8x256", "gqa-bench", Looped(), 256, 8, 256)]
-    for name, preset, model, vocab, batch, context in work:
+    work = [("small: gpt, 4 layers, width 128, 12x64", "nanogpt-small", [], Gpt(), 65, 12, 64),
+            ("large: gpt, 6 layers, width 384, 12x256", "nanogpt-shakespeare", ["batch_size=12", "dropout=0"],
+             Gpt(65, 384, 6, 6, 256), 65, 12, 256),
+            ("gqa: looped, width 384, 4 loops, 8 experts, 8x256", "gqa-bench", ["vocab_size=256"], Looped(), 256, 8, 256),
+            ("mla: the same with latent attention", "mla-bench", ["vocab_size=256"], Looped(latent=True), 256, 8, 256)]
+    for name, preset, settings, model, vocab, batch, context in work:
+        if not name.startswith(options.work):
+            continue
         ours, theirs = [], []
         for _ in range(options.rounds):
-            theirs.append(torch_rate(model, vocab, batch, context, options.seconds))
-            ours.append(loom_rate(options.loom, preset, vocab, options.seconds, options.threads))
-        print(f"{name}: PyTorch {[round(x) for x in theirs]}, Loom {[round(x) for x in ours]}")
+            theirs.append(torch_rate(model, vocab, batch, context, options.seconds, options.precision == "bf16"))
+            ours.append(loom_rate(options, preset, settings))
+        print(f"{name}, {options.precision}: PyTorch {[round(x) for x in theirs]}, Loom {[round(x) for x in ours]}")
         a, b = statistics.median(theirs), statistics.median(ours)
-        print(f"  medians {a:.0f} and {b:.0f} tokens/s: {b / a:.2f} times", flush=True)
+        pairs = statistics.median(y / x for x, y in zip(theirs, ours))
+        print(f"  medians {a:.0f} and {b:.0f} tokens/s: {b / a:.2f} times; of each round's ratio {pairs:.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -597,6 +597,50 @@ static void precision_is_chosen(void **state) {
     }
 }
 
+/* Products with held weights are the same to the bit, also after the weights have changed and been held again; with
+ * weights of other sizes and with weights outside they are as ever. */
+static void held_weights_change_nothing(void **state) {
+    (void)state;
+    enum { ROWS = 70, IN = 48, OUT = 80, GROUPS = 2, WEIGHTS = IN * OUT, ODD = 7, ALL = ODD + (GROUPS + 1) * WEIGHTS };
+    static float weights[ALL], x[ROWS * OUT], y[ROWS * OUT], expected[ROWS * OUT];
+    const int offset[GROUPS + 1] = {0, 30, ROWS};
+    const struct loom_linear one = {.rows = ROWS, .n_in = IN, .n_out = OUT, .groups = 1};
+    struct loom_linear grouped = one;
+    grouped.groups = GROUPS;
+    grouped.offset = offset;
+    for (int i = 0; i < ROWS * OUT; i++)
+        x[i] = (float)(i % 101) / 50 - 1;
+    struct loom_kernels *k = loom_kernels_cpu_open(2), *plain = loom_kernels_cpu_open(2);
+    assert_true(k && plain);
+    const bool bf16 = k->set_precision(k, LOOM_PRECISION_BF16) && plain->set_precision(plain, LOOM_PRECISION_BF16);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < ALL; i++)
+            weights[i] = (float)((i * 7 + round * 13) % 97) / 40 - 1;
+        assert_true(k->hold(k, weights, ALL));
+        for (int again = 0; again < 2; again++) {
+            k->linear(k, &one, y, x, weights + ODD, false);
+            plain->linear(plain, &one, expected, x, weights + ODD, false);
+            assert_memory_equal(y, expected, sizeof y);
+            k->linear(k, &grouped, y, x, weights + ODD + WEIGHTS, false);
+            plain->linear(plain, &grouped, expected, x, weights + ODD + WEIGHTS, false);
+            assert_memory_equal(y, expected, sizeof y);
+            k->linear_input(k, &grouped, y, x, weights + ODD + WEIGHTS, false);
+            plain->linear_input(plain, &grouped, expected, x, weights + ODD + WEIGHTS, false);
+            assert_memory_equal(y, expected, ROWS * IN * sizeof *y);
+        }
+        /* What is held does not change before it is held again: a held copy is used. */
+        weights[ODD] += 100;
+        k->linear(k, &one, y, x, weights + ODD, false);
+        plain->linear(plain, &one, expected, x, weights + ODD, false);
+        assert_int_equal(memcmp(y, expected, sizeof y) != 0, bf16);
+    }
+    assert_true(k->hold(k, NULL, 0));
+    k->linear(k, &one, y, x, weights + ODD, false);
+    assert_memory_equal(y, expected, sizeof y);
+    loom_kernels_cpu_close(k);
+    loom_kernels_cpu_close(plain);
+}
+
 static void peak_is_plausible(void **state) {
     (void)state;
     const double peak = loom_kernels_cpu_peak(1, LOOM_PRECISION_FLOAT32);
@@ -639,15 +683,16 @@ int main(void) {
         {"attention in bf16", run_attention, 18, 8e-3},
     };
     enum { CASES = sizeof cases / sizeof *cases, ROUNDED = sizeof rounded / sizeof *rounded };
-    struct CMUnitTest tests[CASES + ROUNDED + 4] = {
+    struct CMUnitTest tests[CASES + ROUNDED + 5] = {
         {"memory_is_zeroed_and_aligned", memory_is_zeroed_and_aligned, NULL, NULL, NULL},
         {"nan_stays_nan", nan_stays_nan, NULL, NULL, NULL},
         {"precision_is_chosen", precision_is_chosen, NULL, NULL, NULL},
+        {"held_weights_change_nothing", held_weights_change_nothing, NULL, NULL, NULL},
         {"peak_is_plausible", peak_is_plausible, NULL, NULL, NULL},
     };
     for (size_t i = 0; i < CASES; i++)
-        tests[4 + i] = (struct CMUnitTest){cases[i].name, check, NULL, NULL, &cases[i]};
+        tests[5 + i] = (struct CMUnitTest){cases[i].name, check, NULL, NULL, &cases[i]};
     for (size_t i = 0; i < ROUNDED; i++)
-        tests[4 + CASES + i] = (struct CMUnitTest){rounded[i].name, check_bf16, NULL, NULL, &rounded[i]};
+        tests[5 + CASES + i] = (struct CMUnitTest){rounded[i].name, check_bf16, NULL, NULL, &rounded[i]};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

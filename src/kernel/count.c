@@ -51,6 +51,11 @@ static void count_download(const struct loom_kernels *k, void *host, const void 
         inner->download(inner, host, from, bytes);
 }
 
+static bool count_hold(const struct loom_kernels *k, const real *weights, size_t count) {
+    const struct loom_kernels *inner = charge(k, 0);
+    return inner == NULL || inner->hold(inner, weights, count);
+}
+
 /* ---- plain arrays ------------------------------------------------------------------------------------------------ */
 
 static void count_fill(const struct loom_kernels *k, real *y, real value, size_t n) {
@@ -444,6 +449,7 @@ void loom_counter_init(struct loom_counter *counter, const struct loom_kernels *
         .release = count_release,
         .upload = count_upload,
         .download = count_download,
+        .hold = count_hold,
         .fill = count_fill,
         .copy = count_copy,
         .add = count_add,

@@ -98,6 +98,11 @@ struct loom_kernels {
     void (*upload)(const struct loom_kernels *k, void *to, const void *host, size_t bytes);
     void (*download)(const struct loom_kernels *k, void *host, const void *from, size_t bytes);
 
+    /* From now on the `count` elements at `weights` stay as they are until hold is called again, which it must be after
+     * every change: the machine may keep copies of them in the form it multiplies best. NULL: no longer. False when it
+     * had no memory for copies; then everything works as before. Results may not depend on it. */
+    bool (*hold)(const struct loom_kernels *k, const real *weights, size_t count);
+
     /* ---- plain arrays of n elements ------------------------------------------------------------------------------ */
     void (*fill)(const struct loom_kernels *k, real *y, real value, size_t n);
     void (*copy)(const struct loom_kernels *k, real *y, const real *x, size_t n);

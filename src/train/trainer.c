@@ -130,6 +130,11 @@ void loom_trainer_close(struct loom_trainer *trainer) {
 
 /* ---- one step ---------------------------------------------------------------------------------------------------- */
 
+/* The weights have changed, and many passes will use them as they are. Without memory for copies it is only slower. */
+static void hold_weights(struct loom_trainer *t) {
+    (void)t->ws.k->hold(t->ws.k, t->model.weights, t->model.net.tensors.elements);
+}
+
 /* Adds the gradients of all micro-batches; *loss is the mean. */
 static loom_status accumulate(struct loom_trainer *t, double *loss, struct loom_error *error) {
     const struct loom_recipe *recipe = &t->setup.recipe;
@@ -138,6 +143,7 @@ static loom_status accumulate(struct loom_trainer *t, double *loss, struct loom_
     uint64_t parts = (uint64_t)recipe->gradient_accumulation_steps;
     double tokens = (double)(parts * batch * seq), sum = 0;
     k->fill(k, t->gradients, 0, t->model.net.tensors.elements);
+    hold_weights(t);
     loom_loads_clear(&t->ws.loads);
     for (uint64_t i = 0; i < parts; i++) {
         uint64_t micro = t->progress.step * parts + i;
@@ -212,6 +218,7 @@ loom_status loom_trainer_step(struct loom_trainer *trainer, struct loom_step *st
         return status;
     double factor = loom_clip_factor(step->gradient_norm, recipe->grad_clip);
     loom_optimizer_update(&t->optimizer, recipe, step->learning_rate, factor, t->model.weights, t->gradients);
+    hold_weights(t);
     if (t->ws.loads.choices) {
         balance(t);
         step->mean_loops = loom_loads_mean_loops(&t->ws.loads);

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/pool.h"
 #include "kernel/kernel.h"
@@ -18,12 +19,25 @@ enum { LOOM_CPU_SCRATCH = 1 << 18 };
  * so many: some 10 microseconds, against the one that handing it out may take. */
 enum { LOOM_CPU_SMALL = 1 << 14 };
 
+/* The two factors that a weight matrix can be: of y = x W^T and of dx = dy W. */
+enum loom_cpu_side { LOOM_CPU_FORWARD, LOOM_CPU_INPUT, LOOM_CPU_SIDES };
+
+/* Packed bf16 copies of a block of weights; hold.c. */
+struct loom_cpu_held {
+    const float *weights; /* NULL: none */
+    size_t capacity;
+    uint32_t now; /* how often the weights have changed */
+    uint32_t *words[LOOM_CPU_SIDES];
+    uint32_t *mark[LOOM_CPU_SIDES]; /* at each matrix's start, when it was packed */
+};
+
 struct loom_cpu {
     struct loom_kernels table;
     struct loom_pool *pool;
     enum loom_cpu_level level;
     bool bf16;      /* the precision of products */
     float *scratch; /* (threads, LOOM_CPU_SCRATCH) */
+    struct loom_cpu_held held;
 };
 
 /* Items first .. end-1 of a kernel's work, and scratch that nobody else uses meanwhile. */
@@ -46,6 +60,13 @@ static inline bool loom_cpu_bf16(const struct loom_kernels *k) {
 
 /* How many threads will share so much work. */
 size_t loom_cpu_threads(const struct loom_kernels *k, size_t work);
+
+/* hold.c: `hold` of kernel.h; what it took, given back; and where a matrix's copy is, NULL when it has none. When the
+ * copy is stale the caller packs all of it. */
+bool loom_cpu_hold(const struct loom_kernels *k, const real *weights, size_t count);
+void loom_cpu_let_go(const struct loom_kernels *k);
+uint32_t *loom_cpu_held_copy(const struct loom_kernels *k, enum loom_cpu_side side, const struct loom_linear *s,
+                             const real *w, bool *stale);
 
 /* Whether this processor runs code of that level, and this build has it. */
 bool loom_cpu_supports(enum loom_cpu_level level);

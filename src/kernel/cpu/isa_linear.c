@@ -10,14 +10,15 @@
 #include "kernel/cpu/isa_fill.h"
 #include "kernel/cpu/isa_tile.h"
 
-/* A packed block is at most DEPTH x COLUMNS: 384 KiB, within a small level-2 cache. In bf16 more of the depth fits. */
-enum { DEPTH = 512, DEPTH_BF16 = 768, COLUMNS = 192 };
+/* A packed block is at most DEPTH x COLUMNS: 384 KiB, within a small level-2 cache. In bf16 the result's way to memory
+ * and back weighs twice as much, so blocks are deeper, 576 KiB; and wider where they are less than half as deep. */
+enum { DEPTH = 512, DEPTH_BF16 = 1536, COLUMNS = 192 };
 
 /* Up to so many rows are dot products; so are up to so many columns left over beyond whole vectors. */
 enum { DOT_ROWS_LIMIT = 6, DOT_COLUMNS_LIMIT = LANES / 4 };
 
 /* What a task costs to hand out against what a processor multiplies meanwhile; and how finely to cut. */
-enum { CHUNK_ROWS = 4 * TILE_ROWS, TASKS_PER_THREAD = 4 };
+enum { CHUNK_ROWS = 4 * TILE_ROWS, TASKS_PER_THREAD = 4, PACKING_TASKS_PER_THREAD = 2 };
 
 /* c (rows, columns) = a (rows, depth) b (depth, columns), or +=. */
 struct product {
@@ -25,6 +26,7 @@ struct product {
     struct loom_matrix a, b;
     size_t rows, columns, depth;
     bool bf16;
+    const uint32_t *held; /* b's packed copy, or NULL */
 };
 
 enum kind { FORWARD, INPUT, WEIGHT };
@@ -37,6 +39,7 @@ struct call {
     float *c;
     const float *a, *b;
     bool accumulate;
+    const uint32_t *held; /* packed copies of all groups' weights, or NULL */
 };
 
 /* The first row of group g, which is also the row behind group g-1. */
@@ -48,6 +51,7 @@ static struct product product_of(const struct call *call, size_t g) {
     const struct loom_linear *s = call->shape;
     const size_t start = group_start(s, g), rows = group_start(s, g + 1) - start;
     const size_t n_in = s->n_in, n_out = s->n_out, matrix = g * n_in * n_out;
+    const uint32_t *held = call->held != NULL ? call->held + matrix / 2 : NULL;
     switch (call->kind) {
     case FORWARD:
         return (struct product){{call->c + start * n_out, n_out, call->accumulate},
@@ -56,7 +60,8 @@ static struct product product_of(const struct call *call, size_t g) {
                                 rows,
                                 n_out,
                                 n_in,
-                                call->bf16};
+                                call->bf16,
+                                held};
     case INPUT:
         return (struct product){{call->c + start * n_in, n_in, call->accumulate},
                                 {call->a + start * n_out, n_out, 1},
@@ -64,7 +69,8 @@ static struct product product_of(const struct call *call, size_t g) {
                                 rows,
                                 n_in,
                                 n_out,
-                                call->bf16};
+                                call->bf16,
+                                held};
     default:
         return (struct product){{call->c + matrix, n_in, true},
                                 {call->a + start * n_out, 1, n_out},
@@ -72,15 +78,17 @@ static struct product product_of(const struct call *call, size_t g) {
                                 n_out,
                                 n_in,
                                 rows,
-                                call->bf16};
+                                call->bf16,
+                                NULL};
     }
 }
 
-/* The product of some rows and columns of p. */
+/* The product of some rows and columns of p; columns are cut between panels. */
 static struct product part_of(struct product p, size_t row, size_t rows, size_t column, size_t columns) {
     p.c.data += row * p.c.row + column;
     p.a.data += row * p.a.row;
     p.b.data += column * p.b.column;
+    p.held += p.held != NULL ? column * (p.depth / 2) : 0;
     p.rows = rows;
     p.columns = columns;
     return p;
@@ -97,15 +105,22 @@ static void multiply_dots_transposed(struct product p) {
     loom_cpu_dots(c, p.c.row, (struct loom_matrix){p.b.data, p.b.column, 1}, p.a, p.columns, p.rows, p.depth);
 }
 
-/* The depth is cut evenly, and later parts add to the first. */
+/* Rows k .. k+depth-1 of b: of its copy, or packed now. */
+static struct loom_panels panels_of(const struct product *p, size_t k, size_t depth, float *scratch) {
+    if (p->held != NULL)
+        return (struct loom_panels){(const float *)p->held, p->depth, k, p->columns, true};
+    const struct loom_matrix b = {p->b.data + k * p->b.row, p->b.row, p->b.column};
+    return loom_cpu_pack_as(p->bf16, scratch, b, depth, p->columns);
+}
+
+/* The depth is cut evenly, in even parts, and later parts add to the first. */
 static void multiply_packed(struct product p, float *scratch) {
     const size_t most = p.bf16 ? DEPTH_BF16 : DEPTH, blocks = (p.depth + most - 1) / most;
     for (size_t block = 0, k = 0; block < blocks; block++) {
-        const size_t depth = (p.depth - k) / (blocks - block);
+        const size_t depth = least(((p.depth - k) / (blocks - block) + 1) / 2 * 2, p.depth - k);
         struct loom_matrix a = {p.a.data + k * p.a.column, p.a.row, p.a.column};
-        struct loom_matrix b = {p.b.data + k * p.b.row, p.b.row, p.b.column};
-        struct loom_panels panels = loom_cpu_pack_as(p.bf16, scratch, b, depth, p.columns);
-        loom_cpu_multiply_as(p.c, a, panels, p.rows, depth);
+        struct loom_panels panels = panels_of(&p, k, depth, scratch + LOOM_CPU_STAGE);
+        loom_cpu_multiply_large_as(p.c, a, panels, p.rows, depth, scratch);
         p.c.accumulate = true;
         k += depth;
     }
@@ -137,19 +152,26 @@ static void multiply(struct product p, bool few, float *scratch) {
 
 /* How every group is cut; groups differ in their rows, so the largest one decides and others have empty chunks. */
 struct cut {
-    size_t groups, blocks, chunks, chunk_rows;
+    size_t groups, blocks, columns, chunks, chunk_rows;
 };
 
+/* A chunk of rows that has to pack its columns wants to be long. */
+static size_t tasks_wanted(const struct call *call, size_t threads) {
+    return threads == 1 ? 1 : (call->kind == WEIGHT ? PACKING_TASKS_PER_THREAD : TASKS_PER_THREAD) * threads;
+}
+
 static struct cut cut_of(const struct call *call, size_t threads) {
-    struct cut cut = {call->shape->offset != NULL ? call->shape->groups : 1, 1, 1, 1};
-    size_t rows = 1, columns = 1;
+    struct cut cut = {.groups = call->shape->offset != NULL ? call->shape->groups : 1};
+    size_t rows = 1, columns = 1, depth = 1;
     for (size_t g = 0; g < cut.groups; g++) {
         struct product p = product_of(call, g);
         rows = p.rows > rows ? p.rows : rows;
         columns = p.columns > columns ? p.columns : columns;
+        depth = p.depth > depth ? p.depth : depth;
     }
-    cut.blocks = (columns + COLUMNS - 1) / COLUMNS;
-    const size_t tasks = cut.groups * cut.blocks, wanted = threads == 1 ? 1 : TASKS_PER_THREAD * threads;
+    cut.columns = call->bf16 && depth <= DEPTH_BF16 / 2 ? 2 * COLUMNS : COLUMNS;
+    cut.blocks = (columns + cut.columns - 1) / cut.columns;
+    const size_t tasks = cut.groups * cut.blocks, wanted = tasks_wanted(call, threads);
     const size_t chunks = tasks < wanted ? (wanted + tasks - 1) / tasks : 1;
     const size_t chunk_rows = (rows + chunks - 1) / chunks;
     cut.chunk_rows = chunk_rows > CHUNK_ROWS ? chunk_rows : CHUNK_ROWS;
@@ -166,10 +188,10 @@ struct cut_call {
 static void run_task(const struct cut_call *s, size_t task, float *scratch) {
     const struct cut *cut = &s->cut;
     const struct product p = product_of(s->call, task / (cut->blocks * cut->chunks));
-    const size_t column = task / cut->chunks % cut->blocks * COLUMNS, row = task % cut->chunks * cut->chunk_rows;
+    const size_t column = task / cut->chunks % cut->blocks * cut->columns, row = task % cut->chunks * cut->chunk_rows;
     if (row >= p.rows || column >= p.columns)
         return;
-    const size_t rows = least(p.rows - row, cut->chunk_rows), columns = least(p.columns - column, COLUMNS);
+    const size_t rows = least(p.rows - row, cut->chunk_rows), columns = least(p.columns - column, cut->columns);
     multiply(part_of(p, row, rows, column, columns), p.rows <= DOT_ROWS_LIMIT, scratch);
 }
 
@@ -178,9 +200,44 @@ static void run_part(const void *job, struct loom_cpu_part part) {
         run_task(job, task, part.scratch);
 }
 
+/* Packs panels of a held weight's copy, counted over all groups. */
+struct renewal {
+    const struct call *call;
+    uint32_t *copy;
+    size_t panels; /* of one matrix */
+};
+
+static void renew_part(const void *job, struct loom_cpu_part part) {
+    const struct renewal *r = job;
+    for (size_t i = part.first; i < part.end; i++) {
+        const struct product p = product_of(r->call, i / r->panels);
+        const size_t column = i % r->panels * PANEL;
+        const struct loom_matrix b = {p.b.data + column * p.b.column, p.b.row, p.b.column};
+        uint32_t *to = r->copy + i / r->panels * (p.columns * p.depth / 2) + column * (p.depth / 2);
+        (void)loom_cpu_pack_as(true, (float *)to, b, p.depth, least(p.columns - column, PANEL));
+    }
+}
+
+/* Finds the weights' packed copy, which is made when they have changed. */
+static void find_held(const struct loom_kernels *k, struct call *call) {
+    bool stale = false;
+    if (call->kind == WEIGHT || !call->bf16)
+        return;
+    const enum loom_cpu_side side = call->kind == FORWARD ? LOOM_CPU_FORWARD : LOOM_CPU_INPUT;
+    uint32_t *copy = loom_cpu_held_copy(k, side, call->shape, call->b, &stale);
+    if (stale) {
+        const struct product p = product_of(call, 0);
+        const struct renewal r = {call, copy, (p.columns + PANEL - 1) / PANEL};
+        const size_t groups = call->shape->offset != NULL ? call->shape->groups : 1;
+        loom_cpu_share(k, groups * r.panels, p.depth * PANEL / 4, renew_part, &r);
+    }
+    call->held = copy;
+}
+
 static void run(const struct loom_kernels *k, struct call *call) {
     const struct loom_linear *s = call->shape;
     call->bf16 = loom_cpu_bf16(k) && !s->exact;
+    find_held(k, call);
     const size_t work = s->rows * s->n_in * s->n_out / 32;
     const struct cut_call job = {call, cut_of(call, loom_cpu_threads(k, work))};
     const size_t tasks = job.cut.groups * job.cut.blocks * job.cut.chunks;
@@ -189,17 +246,17 @@ static void run(const struct loom_kernels *k, struct call *call) {
 
 static void linear(const struct loom_kernels *k, const struct loom_linear *s, real *y, const real *x, const real *w,
                    bool accumulate) {
-    run(k, &(struct call){FORWARD, false, s, y, x, w, accumulate});
+    run(k, &(struct call){FORWARD, false, s, y, x, w, accumulate, NULL});
 }
 
 static void linear_input(const struct loom_kernels *k, const struct loom_linear *s, real *dx, const real *dy,
                          const real *w, bool accumulate) {
-    run(k, &(struct call){INPUT, false, s, dx, dy, w, accumulate});
+    run(k, &(struct call){INPUT, false, s, dx, dy, w, accumulate, NULL});
 }
 
 static void linear_weight(const struct loom_kernels *k, const struct loom_linear *s, real *dw, const real *dy,
                           const real *x) {
-    run(k, &(struct call){WEIGHT, false, s, dw, dy, x, true});
+    run(k, &(struct call){WEIGHT, false, s, dw, dy, x, true, NULL});
 }
 
 void LOOM_ISA_NAME(loom_cpu_fill_linear)(struct loom_kernels *table) {

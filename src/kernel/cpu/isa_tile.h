@@ -16,6 +16,7 @@
 #define loom_cpu_dots LOOM_ISA_NAME(loom_cpu_dots)
 #define loom_cpu_pack_bf16 LOOM_ISA_NAME(loom_cpu_pack_bf16)
 #define loom_cpu_multiply_bf16 LOOM_ISA_NAME(loom_cpu_multiply_bf16)
+#define loom_cpu_multiply_large_bf16 LOOM_ISA_NAME(loom_cpu_multiply_large_bf16)
 
 /* Element (i,j) is data[i*row + j*column]. */
 struct loom_matrix {
@@ -57,6 +58,11 @@ struct loom_panels loom_cpu_pack_bf16(float *to, struct loom_matrix b, size_t de
 void loom_cpu_multiply_bf16(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows,
                             size_t depth);
 
+/* The same for many rows, with LOOM_CPU_STAGE floats of scratch for the left factor. */
+enum { LOOM_CPU_STAGE = 1 << 16 };
+void loom_cpu_multiply_large_bf16(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows,
+                                  size_t depth, float *stage);
+
 /* One of the two formats. */
 static inline struct loom_panels loom_cpu_pack_as(bool bf16, float *to, struct loom_matrix b, size_t depth,
                                                   size_t columns) {
@@ -77,6 +83,18 @@ static inline void loom_cpu_multiply_as(struct loom_target c, struct loom_matrix
         return;
     }
 #endif
+    loom_cpu_multiply(c, a, b, rows, depth);
+}
+
+static inline void loom_cpu_multiply_large_as(struct loom_target c, struct loom_matrix a, struct loom_panels b,
+                                              size_t rows, size_t depth, float *stage) {
+#if defined(__AVX512BF16__)
+    if (b.bf16) {
+        loom_cpu_multiply_large_bf16(c, a, b, rows, depth, stage);
+        return;
+    }
+#endif
+    (void)stage;
     loom_cpu_multiply(c, a, b, rows, depth);
 }
 

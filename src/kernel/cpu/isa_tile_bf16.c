@@ -64,6 +64,9 @@ static void pack_transposed(uint32_t *to, size_t width, const float *b, size_t l
     }
 }
 
+/* Rows of a narrow block lie too far apart for the processor to guess the next one. */
+enum { AHEAD = 16 };
+
 static void pack_rows(uint32_t *to, struct loom_matrix b, size_t depth, size_t columns) {
     const size_t pairs = (depth + 1) / 2;
     for (size_t p = 0; p < pairs; p++) {
@@ -72,6 +75,10 @@ static void pack_rows(uint32_t *to, struct loom_matrix b, size_t depth, size_t c
             size_t width;
             uint32_t *start = packed_at(to, j, pairs, columns, &width);
             const float *next = below != NULL ? below + j : NULL;
+            if (2 * p + AHEAD + 1 < depth) {
+                __builtin_prefetch(row + AHEAD * b.row + j);
+                __builtin_prefetch(row + (AHEAD + 1) * b.row + j);
+            }
             _mm512_storeu_si512(start + p * width, words_across(row + j, next, lanes(columns - j)));
         }
     }
@@ -105,9 +112,10 @@ static inline __attribute__((always_inline)) void tile(struct loom_target c, str
     LOOM_UNROLL
     for (int i = 0; i < rows; i++) {
         LOOM_UNROLL
-        for (int v = 0; v < vectors; v++)
+        for (int v = 0; v < vectors; v++) {
             sum[i][v] = _mm512_setzero_ps();
-        __builtin_prefetch(c.data + (size_t)i * c.row, 1);
+            __builtin_prefetch(c.data + (size_t)i * c.row + v * LANES, 1);
+        }
     }
     LOOM_UNROLL
     for (int i = 0; i < (rows + 2) / 3; i++)
@@ -200,8 +208,26 @@ static void tile_any(struct loom_target c, struct words a, const uint32_t *b, si
 
 /* A tile's rows of the left factor are rounded for as much of the depth as the first cache holds beside a panel. Rows
  * lie apart by no power of two, and both layouts fit. */
-enum { STAGED_PAIRS = 384, STAGED_ROW = STAGED_PAIRS + 16, STAGED_WIDTH = 16, STAGED_SIZE = STAGED_WIDTH * STAGED_ROW };
+enum { STAGED_PAIRS = 768, STAGED_ROW = STAGED_PAIRS + 16, STAGED_WIDTH = 16, STAGED_SIZE = STAGED_WIDTH * STAGED_ROW };
 
+/* How many tiles of a transposed left factor are rounded at once, so that memory is read along its rows. */
+enum { STAGED_TILES = LOOM_CPU_STAGE / STAGED_SIZE };
+
+/* A part of the left factor: `rows` in `tiles` tiles, dealt evenly. */
+struct strip {
+    struct loom_matrix a;
+    size_t rows, tiles, depth;
+};
+
+static size_t tile_start(const struct strip *s, size_t tile) {
+    return tile * s->rows / s->tiles;
+}
+
+static size_t tile_rows(const struct strip *s, size_t tile) {
+    return tile_start(s, tile + 1) - tile_start(s, tile);
+}
+
+/* One tile, whose rows are contiguous. */
 static struct words stage_rows(uint32_t *to, struct loom_matrix a, size_t rows, size_t depth) {
     for (size_t i = 0; i < rows; i++) {
         for (size_t k = 0; k < depth; k += 2 * LANES)
@@ -210,16 +236,22 @@ static struct words stage_rows(uint32_t *to, struct loom_matrix a, size_t rows, 
     return (struct words){to, STAGED_ROW, 1};
 }
 
-static struct words stage_columns(uint32_t *to, struct loom_matrix a, size_t rows, size_t depth) {
-    const __mmask16 mask = lanes(rows);
-    for (size_t k = 0; k < depth; k += 2) {
-        const float *row = a.data + k * a.column, *below = k + 1 < depth ? row + a.column : NULL;
-        _mm512_storeu_si512(to + k / 2 * STAGED_WIDTH, words_across(row, below, mask));
+/* All tiles of a strip whose columns are contiguous; tile t is at to + t * STAGED_SIZE. */
+static void stage_columns(uint32_t *to, const struct strip *s) {
+    for (size_t k = 0; k < s->depth; k += 2) {
+        const float *row = s->a.data + k * s->a.column, *below = k + 1 < s->depth ? row + s->a.column : NULL;
+        const float *ahead = k + AHEAD + 1 < s->depth ? row + AHEAD * s->a.column : row;
+        for (size_t t = 0; t < s->tiles; t++) {
+            const size_t i = tile_start(s, t);
+            __builtin_prefetch(ahead + i);
+            __builtin_prefetch(ahead + s->a.column + i);
+            _mm512_storeu_si512(to + t * STAGED_SIZE + k / 2 * STAGED_WIDTH,
+                                words_across(row + i, below != NULL ? below + i : NULL, lanes(tile_rows(s, t))));
+        }
     }
-    return (struct words){to, 1, STAGED_WIDTH};
 }
 
-/* One tile's rows, staged, against every panel; `first` is where in the panels' depth they begin. */
+/* One tile's rows against every panel; `first` is where in the panels' depth they begin. */
 static void multiply_rows(struct loom_target c, struct words a, struct loom_panels b, size_t first, size_t rows,
                           size_t depth) {
     const size_t pairs = (b.depth + 1) / 2;
@@ -231,23 +263,46 @@ static void multiply_rows(struct loom_target c, struct words a, struct loom_pane
     }
 }
 
+static void multiply_strip(struct loom_target c, const struct strip *s, struct loom_panels b, size_t first,
+                           uint32_t *stage) {
+    const bool along = s->a.column == 1;
+    if (!along)
+        stage_columns(stage, s);
+    for (size_t t = 0; t < s->tiles; t++) {
+        const size_t row = tile_start(s, t), rows = tile_rows(s, t);
+        const struct loom_matrix a = {s->a.data + row * s->a.row, s->a.row, 1};
+        const struct words left =
+            along ? stage_rows(stage, a, rows, s->depth) : (struct words){stage + t * STAGED_SIZE, 1, STAGED_WIDTH};
+        multiply_rows((struct loom_target){c.data + row * c.row, c.row, c.accumulate}, left, b, first, rows, s->depth);
+    }
+}
+
+/* Strips of at most `most` tiles, and each in as many parts of the depth as are staged at once. */
+static void multiply(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows, size_t depth,
+                     uint32_t *stage, size_t most) {
+    const size_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+    for (size_t t = 0, row = 0; t < tiles; t += most) {
+        struct strip s = {.tiles = least(most, tiles - t)};
+        s.rows = (t + s.tiles) * rows / tiles - row;
+        for (size_t k = 0; k == 0 || k < depth; k += 2 * STAGED_PAIRS) { /* a product without depth is zero */
+            s.a = (struct loom_matrix){a.data + row * a.row + k * a.column, a.row, a.column};
+            s.depth = least(depth - k, 2 * STAGED_PAIRS);
+            multiply_strip((struct loom_target){c.data + row * c.row, c.row, c.accumulate || k > 0}, &s, b, b.first + k,
+                           stage);
+        }
+        row += s.rows;
+    }
+}
+
 void loom_cpu_multiply_bf16(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows,
                             size_t depth) {
-    _Alignas(64) uint32_t staged[STAGED_SIZE];
-    const size_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
-    for (size_t t = 0, row = 0; t < tiles; t++) {
-        const size_t count = (rows - row + tiles - t - 1) / (tiles - t);
-        struct loom_target to = {c.data + row * c.row, c.row, c.accumulate};
-        for (size_t k = 0; k == 0 || k < depth; k += 2 * STAGED_PAIRS) { /* a product without depth is zero */
-            const struct loom_matrix part = {a.data + row * a.row + k * a.column, a.row, a.column};
-            const size_t length = least(depth - k, 2 * STAGED_PAIRS);
-            const struct words left =
-                a.column == 1 ? stage_rows(staged, part, count, length) : stage_columns(staged, part, count, length);
-            multiply_rows(to, left, b, b.first + k, count, length);
-            to.accumulate = true;
-        }
-        row += count;
-    }
+    _Alignas(64) uint32_t stage[STAGED_SIZE];
+    multiply(c, a, b, rows, depth, stage, 1);
+}
+
+void loom_cpu_multiply_large_bf16(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows,
+                                  size_t depth, float *stage) {
+    multiply(c, a, b, rows, depth, (uint32_t *)stage, STAGED_TILES);
 }
 
 /* ---- the peak ---------------------------------------------------------------------------------------------------- */

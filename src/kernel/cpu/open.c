@@ -152,6 +152,7 @@ void loom_cpu_share(const struct loom_kernels *k, size_t items, size_t cost, loo
 /* ---- the machine ------------------------------------------------------------------------------------------------- */
 
 static void close_cpu(struct loom_cpu *cpu) {
+    loom_cpu_let_go(&cpu->table);
     loom_pool_close(cpu->pool);
     free(cpu->scratch);
     free(cpu);
@@ -165,6 +166,7 @@ struct loom_kernels *loom_kernels_cpu_open_at(enum loom_cpu_level level, int thr
     cpu->table.self = cpu;
     cpu->level = level;
     cpu->table.set_precision = cpu_set_precision;
+    cpu->table.hold = loom_cpu_hold;
     cpu->table.alloc = cpu_alloc;
     cpu->table.release = cpu_release;
     fill_table(&cpu->table, level);

@@ -7,6 +7,14 @@ bool loom_ref_set_precision(const struct loom_kernels *k, enum loom_precision pr
     return precision == LOOM_PRECISION_FLOAT32;
 }
 
+/* No form is better than another. */
+bool loom_ref_hold(const struct loom_kernels *k, const real *weights, size_t count) {
+    (void)k;
+    (void)weights;
+    (void)count;
+    return true;
+}
+
 const struct loom_kernels *loom_kernels_ref(void) {
     static const struct loom_kernels table = {
         .name = "ref",
@@ -15,6 +23,7 @@ const struct loom_kernels *loom_kernels_ref(void) {
         .release = loom_ref_release,
         .upload = loom_ref_transfer,
         .download = loom_ref_transfer,
+        .hold = loom_ref_hold,
         .fill = loom_ref_fill,
         .copy = loom_ref_copy,
         .add = loom_ref_add,

@@ -31,6 +31,8 @@ static inline double loom_ref_sigmoid(double z) {
 /* ref.c */
 bool loom_ref_set_precision(const struct loom_kernels *k, enum loom_precision precision);
 
+bool loom_ref_hold(const struct loom_kernels *k, const real *weights, size_t count);
+
 /* arrays.c */
 void *loom_ref_alloc(const struct loom_kernels *k, size_t bytes);
 void loom_ref_release(const struct loom_kernels *k, void *memory);
