@@ -99,8 +99,9 @@ struct loom_kernels {
     void (*download)(const struct loom_kernels *k, void *host, const void *from, size_t bytes);
 
     /* From now on the `count` elements at `weights` stay as they are until hold is called again, which it must be after
-     * every change: the machine may keep copies of them in the form it multiplies best. NULL: no longer. False when it
-     * had no memory for copies; then everything works as before. Results may not depend on it. */
+     * every change: the machine may keep copies of them in the form it multiplies best. NULL: no longer. Results do not
+     * depend on it. False when there is no memory for the copies, which is taken when `count` is not the last call's.
+     */
     bool (*hold)(const struct loom_kernels *k, const real *weights, size_t count);
 
     /* ---- plain arrays of n elements ------------------------------------------------------------------------------ */

@@ -46,13 +46,20 @@ loom_status loom_trainer_measure(const struct loom_setup *setup, struct loom_tra
     uint64_t accumulation = (uint64_t)recipe->gradient_accumulation_steps, bytes = net.tensors.elements * sizeof(real);
     result->parameters = loom_tensors_parameters(&net.tensors);
     result->active_parameters = loom_net_active_parameters(&net);
-    result->bytes_weights = result->bytes_gradients = bytes;
+    /* In bf16 the machine keeps two packed copies of half the size. */
+    result->bytes_weights = recipe->precision == LOOM_TRAINING_BF16 ? 2 * bytes : bytes;
+    result->bytes_gradients = bytes;
     result->bytes_activations = stack;
     result->tokens_per_step = accumulation * shape.batch * shape.seq;
     result->flops_per_step = (double)accumulation * pass + update;
     result->flops_total = result->flops_per_step * (double)recipe->max_iters;
     loom_net_close(&net);
     return status;
+}
+
+/* The weights have changed, and many passes will use them as they are. Only the first call can fail, for memory. */
+static bool hold_weights(struct loom_trainer *t) {
+    return t->ws.k->hold(t->ws.k, t->model.weights, t->model.net.tensors.elements);
 }
 
 static loom_status init_weights(struct loom_trainer *t, struct loom_error *error) {
@@ -94,7 +101,11 @@ static loom_status open_parts(struct loom_trainer *t, int threads, struct loom_e
     t->bias = calloc((size_t)t->setup.config.n_experts + 1, sizeof *t->bias);
     if (status == LOOM_OK && !(t->val_losses && t->bias))
         status = loom_fail_memory(error, "training", sizeof *t);
-    return status ? status : init_weights(t, error);
+    if (status == LOOM_OK)
+        status = init_weights(t, error);
+    if (status == LOOM_OK && !hold_weights(t))
+        status = loom_fail_memory(error, "packed weights", bytes);
+    return status;
 }
 
 loom_status loom_trainer_open(struct loom_trainer *trainer, const struct loom_setup *setup,
@@ -130,11 +141,6 @@ void loom_trainer_close(struct loom_trainer *trainer) {
 
 /* ---- one step ---------------------------------------------------------------------------------------------------- */
 
-/* The weights have changed, and many passes will use them as they are. Without memory for copies it is only slower. */
-static void hold_weights(struct loom_trainer *t) {
-    (void)t->ws.k->hold(t->ws.k, t->model.weights, t->model.net.tensors.elements);
-}
-
 /* Adds the gradients of all micro-batches; *loss is the mean. */
 static loom_status accumulate(struct loom_trainer *t, double *loss, struct loom_error *error) {
     const struct loom_recipe *recipe = &t->setup.recipe;
@@ -143,7 +149,7 @@ static loom_status accumulate(struct loom_trainer *t, double *loss, struct loom_
     uint64_t parts = (uint64_t)recipe->gradient_accumulation_steps;
     double tokens = (double)(parts * batch * seq), sum = 0;
     k->fill(k, t->gradients, 0, t->model.net.tensors.elements);
-    hold_weights(t);
+    (void)hold_weights(t);
     loom_loads_clear(&t->ws.loads);
     for (uint64_t i = 0; i < parts; i++) {
         uint64_t micro = t->progress.step * parts + i;
@@ -218,7 +224,7 @@ loom_status loom_trainer_step(struct loom_trainer *trainer, struct loom_step *st
         return status;
     double factor = loom_clip_factor(step->gradient_norm, recipe->grad_clip);
     loom_optimizer_update(&t->optimizer, recipe, step->learning_rate, factor, t->model.weights, t->gradients);
-    hold_weights(t);
+    (void)hold_weights(t);
     if (t->ws.loads.choices) {
         balance(t);
         step->mean_loops = loom_loads_mean_loops(&t->ws.loads);
