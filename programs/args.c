@@ -140,6 +140,8 @@ void print_json_string(FILE *stream, const char *text, size_t size) {
             fputs("\\ufffd", stream);
         else if (*at == '"' || *at == '\\')
             fprintf(stream, "\\%c", *at);
+        else if (*at == '\n')
+            fputs("\\n", stream);
         else if (*at < 0x20)
             fprintf(stream, "\\u%04x", *at);
         else

@@ -1,7 +1,8 @@
-/* cmd_inspect.c - loom inspect: what a model is, without running it. */
+/* cmd_inspect.c - loom inspect: what a model is, without running it, and what a token folder holds. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "args.h"
@@ -10,18 +11,28 @@
 
 static const char help[] =
     "Usage: loom inspect --model DIR [--json]\n"
-    "Prints a model's sizes, the FLOPs and the memory of running it, and the spectral radius of its loop.\n"
-    "How deep its tokens go is in loom eval; the load of its experts is in the run's report.\n"
+    "       loom inspect --data DIR [--documents N] [--json]\n"
+    "Prints a model's sizes, the FLOPs and the memory of running it, and the spectral radius of its loop; or what a "
+    "token\n"
+    "folder holds: tokens, documents and their lengths, and how some documents begin.\n"
+    "How deep a model's tokens go is in loom eval; the load of its experts is in the run's report.\n"
     "\n"
-    "  --model DIR   a model folder, or a run folder: its best checkpoint\n"
-    "  --json        print one JSON object\n";
+    "  --model DIR      a model folder, or a run folder: its best checkpoint\n"
+    "  --data DIR       a token folder\n"
+    "  --documents N    show the beginning of so many documents, evenly spread (default 3)\n"
+    "  --json           print one JSON object\n";
 
-enum { OPTION_MODEL = 1, OPTION_JSON, OPTION_HELP };
+enum { OPTION_MODEL = 1, OPTION_DATA, OPTION_DOCUMENTS, OPTION_JSON, OPTION_HELP };
+enum { DOCUMENTS_SHOWN = 3, TOKENS_SHOWN = 64, BAR_COLUMNS = 40 };
 
 static const struct option long_options[] = {{"model", required_argument, NULL, OPTION_MODEL},
+                                             {"data", required_argument, NULL, OPTION_DATA},
+                                             {"documents", required_argument, NULL, OPTION_DOCUMENTS},
                                              {"json", no_argument, NULL, OPTION_JSON},
                                              {"help", no_argument, NULL, OPTION_HELP},
                                              {NULL, 0, NULL, 0}};
+
+/* ---- a model ----------------------------------------------------------------------------------------------------- */
 
 static void print_table(const struct loom_model_info *m) {
     printf("model                %s\n", m->path);
@@ -58,12 +69,10 @@ static void print_json(const struct loom_model_info *m) {
     fputs("}\n", stdout);
 }
 
-static int inspect(const char *path, bool json) {
+static int inspect_model(const char *path, bool json) {
     struct loom_model *model;
     struct loom_model_info info;
     struct loom_error error;
-    if (!path)
-        return report_usage("inspect", "--model is missing: a model folder or a run folder");
     loom_status status = loom_model_open(path, 0, &model, &error);
     if (status)
         return report_failure(status, &error);
@@ -76,14 +85,129 @@ static int inspect(const char *path, bool json) {
     return finish_output();
 }
 
+/* ---- a token folder ---------------------------------------------------------------------------------------------- */
+
+static double bytes_per_token(const struct loom_data_info *d) {
+    uint64_t tokens = d->train_tokens + d->val_tokens;
+    return tokens ? (double)(d->train_bytes + d->val_bytes) / (double)tokens : 0;
+}
+
+/* The classes between the shortest and the longest document. */
+static void length_range(const struct loom_data_info *d, size_t *first, size_t *end) {
+    *first = 0;
+    *end = LOOM_LENGTHS_SHOWN;
+    while (*end > 0 && d->lengths[*end - 1] == 0)
+        (*end)--;
+    while (*first < *end && d->lengths[*first] == 0)
+        (*first)++;
+}
+
+static void print_lengths(const struct loom_data_info *d) {
+    static const char bar[] = "########################################";
+    size_t first, end;
+    uint64_t most = 1;
+    length_range(d, &first, &end);
+    for (size_t i = first; i < end; i++)
+        most = d->lengths[i] > most ? d->lengths[i] : most;
+    printf("document lengths     %" PRIu64 " to %" PRIu64 " tokens\n", d->shortest, d->longest);
+    for (size_t i = first; i < end; i++)
+        printf("%12" PRIu64 " and more %10" PRIu64 "  %.*s\n", (uint64_t)1 << i, d->lengths[i],
+               (int)((double)d->lengths[i] / (double)most * BAR_COLUMNS + 0.5), bar);
+}
+
+static void print_data(const char *path, const struct loom_data_info *d) {
+    printf("token folder         %s\n", path);
+    printf("training             %s tokens (%" PRIu64 ") in %" PRIu64 " documents\n",
+           show_count((double)d->train_tokens).text, d->train_tokens, d->train_documents);
+    printf("validation           %s tokens (%" PRIu64 ") in %" PRIu64 " documents\n",
+           show_count((double)d->val_tokens).text, d->val_tokens, d->val_documents);
+    printf("text                 %s, %.3f bytes a token\n", show_bytes((double)(d->train_bytes + d->val_bytes)).text,
+           bytes_per_token(d));
+    printf("vocabulary           %d\n", d->vocab_size);
+    printf("files                %zu of %s\n", d->shards, d->type);
+    printf("sha256               %s\n", d->sha256);
+    print_lengths(d);
+}
+
+static void print_data_json(const char *path, const struct loom_data_info *d) {
+    size_t first, end;
+    fputs("{\"path\":", stdout);
+    print_json_string(stdout, path, strlen(path));
+    printf(",\"train_tokens\":%" PRIu64 ",\"val_tokens\":%" PRIu64 ",\"train_documents\":%" PRIu64
+           ",\"val_documents\":%" PRIu64 ",\"train_bytes\":%" PRIu64 ",\"val_bytes\":%" PRIu64
+           ",\"vocab_size\":%d,\"shards\":%zu,\"dtype\":\"%s\",\"sha256\":\"%s\",\"bytes_per_token\":",
+           d->train_tokens, d->val_tokens, d->train_documents, d->val_documents, d->train_bytes, d->val_bytes,
+           d->vocab_size, d->shards, d->type, d->sha256);
+    print_json_number(stdout, bytes_per_token(d));
+    printf(",\"shortest\":%" PRIu64 ",\"longest\":%" PRIu64 ",\"lengths\":[", d->shortest, d->longest);
+    length_range(d, &first, &end);
+    for (size_t i = first; i < end; i++)
+        printf("%s{\"from\":%" PRIu64 ",\"documents\":%" PRIu64 "}", i > first ? "," : "", (uint64_t)1 << i,
+               d->lengths[i]);
+    fputs("],\"documents\":[", stdout);
+}
+
+/* The beginnings of `count` documents, evenly spread over all. */
+static loom_status print_documents(const struct loom_data *data, uint64_t all, uint64_t count, bool json,
+                                   struct loom_error *error) {
+    loom_status status = LOOM_OK;
+    count = count < all ? count : all;
+    for (uint64_t i = 0; status == LOOM_OK && i < count; i++) {
+        uint64_t index = i * (all / count), length;
+        char *text;
+        size_t size;
+        status = loom_data_document(data, index, TOKENS_SHOWN, &text, &size, &length, error);
+        if (status != LOOM_OK)
+            break;
+        if (json) {
+            printf("%s{\"index\":%" PRIu64 ",\"tokens\":%" PRIu64 ",\"text\":", i ? "," : "", index, length);
+            print_json_string(stdout, text, size);
+            putchar('}');
+        } else {
+            printf("\ndocument %" PRIu64 ", %" PRIu64 " tokens: ", index, length);
+            print_json_string(stdout, text, size); /* quoted: control characters never reach the terminal */
+            putchar('\n');
+        }
+        free(text);
+    }
+    return status;
+}
+
+static int inspect_data(const char *path, uint64_t documents, bool json) {
+    struct loom_data *data;
+    struct loom_data_info info;
+    struct loom_error error;
+    loom_status status = loom_data_open(path, &data, &error);
+    if (status != LOOM_OK)
+        return report_failure(status, &error);
+    loom_data_info(data, &info);
+    if (json)
+        print_data_json(path, &info);
+    else
+        print_data(path, &info);
+    status = print_documents(data, info.train_documents + info.val_documents, documents, json, &error);
+    loom_data_free(data);
+    if (json)
+        puts("]}");
+    return status == LOOM_OK ? finish_output() : report_failure(status, &error);
+}
+
 int cmd_inspect(int argc, char **argv) {
-    const char *path = NULL;
+    const char *model = NULL, *data = NULL;
+    uint64_t documents = DOCUMENTS_SHOWN;
     bool json = false;
     int option;
     while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         switch (option) {
         case OPTION_MODEL:
-            path = optarg;
+            model = optarg;
+            break;
+        case OPTION_DATA:
+            data = optarg;
+            break;
+        case OPTION_DOCUMENTS:
+            if (!parse_uint64("--documents", optarg, 0, 1000000, &documents))
+                return EXIT_USAGE;
             break;
         case OPTION_JSON:
             json = true;
@@ -97,5 +221,7 @@ int cmd_inspect(int argc, char **argv) {
     }
     if (optind < argc)
         return report_usage("inspect", "\"%s\" belongs to no option", argv[optind]);
-    return inspect(path, json);
+    if (!model == !data)
+        return report_usage("inspect", "give either --model, a model or run folder, or --data, a token folder");
+    return model ? inspect_model(model, json) : inspect_data(data, documents, json);
 }

@@ -178,6 +178,33 @@ struct loom_prepare_result {
 LOOM_API loom_status loom_prepare(const struct loom_prepare_options *options, struct loom_prepare_result *result,
                                   struct loom_error *error);
 
+/* An open token folder, to look into. */
+struct loom_data;
+
+LOOM_API loom_status loom_data_open(const char *folder, struct loom_data **data, struct loom_error *error);
+LOOM_API void loom_data_free(struct loom_data *data);
+
+enum { LOOM_LENGTHS_SHOWN = 40 };
+
+struct loom_data_info {
+    uint64_t train_tokens, val_tokens, train_documents, val_documents;
+    uint64_t train_bytes, val_bytes; /* of text */
+    int vocab_size;
+    size_t shards;
+    const char *type;   /* of a token in the files: "uint16", "uint32" */
+    const char *sha256; /* names the tokens as a whole */
+    /* Documents of 2^i .. 2^(i+1)-1 tokens, their <|endoftext|> counted; the last: all longer ones. */
+    uint64_t lengths[LOOM_LENGTHS_SHOWN];
+    uint64_t shortest, longest; /* document, in tokens */
+};
+
+LOOM_API void loom_data_info(const struct loom_data *data, struct loom_data_info *info);
+
+/* The beginning of a document, at most `tokens` tokens of it, as text; documents are counted through both splits, from
+ * 0, those of training first. *text is freed with free(); *length is all of the document's tokens. */
+LOOM_API loom_status loom_data_document(const struct loom_data *data, uint64_t index, size_t tokens, char **text,
+                                        size_t *size, uint64_t *length, struct loom_error *error);
+
 /* ---- what long work reports while it runs ------------------------------------------------------------------------ */
 
 enum loom_event_kind {

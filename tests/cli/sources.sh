@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Where text may come from, what is broken in it, work that goes on, and a look into the result.
+. "$(dirname "$0")/helpers.bash"
+
+rows() {
+    local i
+    for ((i = $1; i <= $2; i++)); do
+        printf '{"text":"Row %d says \\"%d\\" to all who read it.","int_score":%d}\n' $i $((i * i)) $((i % 5))
+    done
+}
+
+# ---- sources
+rows 1 200 >rows.jsonl
+json "$loom" prepare --tokenizer byte --out plain --json rows.jsonl
+has '"documents":200,"filtered":0,'
+gzip -k rows.jsonl
+mkdir -p folder/below
+cp rows.jsonl.gz folder/below/
+echo "not text" >folder/picture.png
+for input in rows.jsonl.gz folder 'row*.jsonl' 'fold*'; do
+    rm -rf again
+    quietly "$loom" prepare --tokenizer plain --out again "$input"
+    cmp plain/train-00000.bin again/train-00000.bin || fail "$input gives other tokens"
+done
+rm -rf again
+"$loom" prepare --tokenizer byte --format jsonl --out again - <rows.jsonl >stdout 2>stderr || fail "standard input"
+cmp plain/val-00000.doc again/val-00000.doc || fail "standard input gives other documents"
+rm -rf again
+json "$loom" prepare --tokenizer byte --out again --filter 'int_score >= 3' --json rows.jsonl
+has '"documents":80,"filtered":120,'
+
+# ---- a look into the result
+json "$loom" inspect --data plain --json
+has '"train_documents":1[0-9]{2},"val_documents":[0-9]+,.*"lengths":\[\{"from":32,"documents":200\}\]'
+quietly "$loom" inspect --data plain --documents 2
+has '^validation +[0-9]+ tokens \([0-9]+\) in [0-9]+ documents$'
+has '^document 100, [0-9]+ tokens: "Row '
+expect 2 'either --model' "$loom" inspect --data plain --model run
+expect 1 'nothing' "$loom" inspect --data nothing
+
+# ---- wrong use, and what is broken
+prepare=("$loom" prepare --tokenizer byte --out out)
+expect 2 '"score" is not NAME OP VALUE' "${prepare[@]}" --filter score rows.jsonl
+expect 2 '--on-error is stop or skip' "${prepare[@]}" --on-error ask rows.jsonl
+expect 2 'must be auto, tail or document' "${prepare[@]}" --split odd rows.jsonl
+expect 2 'must be auto, text, jsonl or parquet' "${prepare[@]}" --format csv rows.jsonl
+expect 2 'standard input can only be read once' "$loom" prepare --tokenizer char --out out -
+expect 2 'has no .txt, .jsonl or .parquet' "${prepare[@]}" 'nothing-*.txt'
+{ rows 1 9; echo '{"text":'; rows 10 30; } >bad.jsonl
+expect 1 'bad.jsonl, row 10: it is not JSON' "${prepare[@]}" bad.jsonl
+json "${prepare[@]}" --on-error skip --json bad.jsonl
+has '"documents":30,.*"skipped":1,'
+grep -q '"skipped_first": \[' out/manifest.json && grep -q 'bad.jsonl, row 10' out/manifest.json || fail "no named row"
+rm -rf out
+LOOM_DUCKDB=/nowhere/duckdb expect 1 'pip install duckdb-cli' "${prepare[@]}" --format parquet rows.jsonl
+[ ! -e out ] && [ ! -e out.partial ] || fail "a failed preparation left its folder"
+
+# ---- stopped by a signal, it goes on to the same bytes
+for ((i = 0; i < 60; i++)); do cat rows.jsonl; done >many.jsonl
+for ((i = 0; i < 40; i++)); do cat many.jsonl; done >more.jsonl
+quietly "$loom" prepare --tokenizer byte --out whole more.jsonl
+for delay in 0.02 0.05 0.1; do
+    "$loom" prepare --tokenizer byte --out pieces more.jsonl >stdout 2>stderr </dev/null &
+    pid=$!
+    sleep $delay
+    kill -INT $pid 2>/dev/null || true
+    code=0
+    wait $pid || code=$?
+    pid=
+    [ $code = 0 ] || grep -q 'the same command goes on' stderr || [ $code -gt 128 ] || fail "a stopped preparation: $code"
+done
+[ -e pieces ] || quietly "$loom" prepare --tokenizer byte --out pieces more.jsonl
+for file in manifest.json train-00000.bin train-00000.doc val-00000.bin val-00000.doc tokenizer.json; do
+    cmp whole/$file pieces/$file || fail "$file differs after a stop"
+done
+[ "$(ls whole | wc -l)" = "$(ls pieces | wc -l)" ] || fail "files are left over"
