@@ -50,6 +50,6 @@ expect 2 '--model is missing' "$loom" generate
 expect 2 '--loops needs a whole number' "$loom" generate --model run --loops 0
 expect 2 '--temperature needs a number' "$loom" generate --model run --temperature -1
 expect 2 '--top-p needs a number' "$loom" generate --model run --top-p 1.5
-expect 2 '--model is missing' "$loom" inspect
+expect 2 'either --model' "$loom" inspect
 expect 2 'no preset "nonsense"' "$loom" bench --preset nonsense
 expect 2 '--tokenizer is missing' "$loom" prepare --out data text
