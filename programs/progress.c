@@ -303,12 +303,11 @@ void progress_event(void *user, const struct loom_event *event) {
 }
 
 static void line_add_prepared(struct line *line, const struct loom_prepare_progress *done) {
-    const double rate = done->seconds > 0 ? (double)done->bytes / done->seconds : 0;
     line_add(line, "%s documents", show_count((double)done->documents).text);
     line_add(line, "%s", show_bytes((double)done->bytes).text);
     line_add(line, "%s tokens", show_count((double)done->tokens).text);
-    if (rate > 0)
-        line_add(line, "%s/s", show_bytes(rate).text);
+    if (done->bytes_per_second > 0)
+        line_add(line, "%s/s", show_bytes(done->bytes_per_second).text);
     line_add_time(line, done->seconds_left, " left");
     if (done->source && done->sources > 1)
         line_add(line, "file %zu/%zu", done->source_index + 1, done->sources);

@@ -134,6 +134,7 @@ struct loom_prepare_progress {
     double seconds;                    /* of this run */
     double share;                      /* of all stored bytes that is read; NAN where their number is not known */
     double seconds_left;               /* NAN where it is not known */
+    double bytes_per_second;           /* of text, in this run */
     const char *source;                /* the file that is read; NULL at the end */
     size_t source_index, sources;
 };

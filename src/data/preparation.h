@@ -23,10 +23,13 @@ struct loom_preparation {
     struct loom_hashset seen; /* open when duplicates are removed */
     /* Where the work stands: */
     struct loom_cursor cursor;
-    enum loom_split split;                     /* of the document in work */
-    bool dropping;                             /* the document in work is a duplicate */
-    json_t *skipped;                           /* the first sentences about what was left out */
-    double started, saved, shown, first_share; /* times; and what was read when this run began */
+    enum loom_split split; /* of the document in work */
+    bool dropping;         /* the document in work is a duplicate */
+    json_t *skipped;       /* the first sentences about what was left out */
+    /* For who watches: */
+    double started, saved, shown; /* times */
+    double first_share;           /* what was read when this run began, */
+    uint64_t first_bytes;         /* and written */
 };
 
 /* What decides what is written, for the manifest and to know an unfinished work again; NULL when memory is short. */

@@ -92,8 +92,10 @@ static double share_read(const struct loom_preparation *p, size_t source, uint64
 /* What this run has read tells the rate, not what an earlier one had. */
 static void show(struct loom_preparation *p, size_t source, uint64_t bytes) {
     double now = loom_clock(), share = share_read(p, source, bytes), seconds = now - p->started;
-    if (p->shown == 0)
+    if (p->shown == 0) {
         p->first_share = share;
+        p->first_bytes = p->result->bytes;
+    }
     if (!p->options->on_progress || now - p->shown < progress_pause)
         return;
     p->shown = now;
@@ -104,6 +106,7 @@ static void show(struct loom_preparation *p, size_t source, uint64_t bytes) {
         .seconds = seconds,
         .share = share,
         .seconds_left = share > p->first_share ? seconds * (1 - share) / (share - p->first_share) : (double)NAN,
+        .bytes_per_second = seconds > 0 ? (double)(p->result->bytes - p->first_bytes) / seconds : 0,
         .source = source < p->sources.count ? loom_source_name(&p->sources.items[source]) : NULL,
         .sources = p->sources.count,
         .source_index = source};
