@@ -95,7 +95,7 @@ static int account(struct request *r) {
     loom_status status;
     if (r->plan.rate < 0 || !r->plan.steps)
         return report_usage("privacy", "--rate and --steps are needed");
-    if (!r->plan.noise == !(r->target > 0))
+    if ((r->plan.noise > 0) == (r->target > 0))
         return report_usage("privacy", "either --noise or --target-epsilon is needed");
     if (r->target > 0)
         status = loom_privacy_noise(&r->plan, r->accountant, r->target, r->delta, &spent, &error);

@@ -29,7 +29,7 @@ static void test_fft(void **state) {
     double complex x[N], wanted[N];
     struct loom_random stream = {7, LOOM_RANDOM_TEST};
     for (uint64_t i = 0; i < N; i++)
-        x[i] = CMPLX(loom_random_normal(stream, 2 * i), loom_random_normal(stream, 2 * i + 1));
+        x[i] = loom_complex(loom_random_normal(stream, 2 * i), loom_random_normal(stream, 2 * i + 1));
     for (size_t i = 0; i < N; i++) {
         wanted[i] = 0;
         for (size_t j = 0; j < N; j++)

@@ -18,7 +18,7 @@ _Bool loom_fft_open(struct loom_fft *fft, size_t size) {
     for (size_t n = 2, at = 0; n <= size; n *= 2)
         for (size_t k = 0; k < n / 2; k++, at++) {
             double angle = 2 * pi * (double)k / (double)n;
-            fft->twiddle[at] = CMPLX(cos(angle), -sin(angle));
+            fft->twiddle[at] = loom_complex(cos(angle), -sin(angle));
         }
     return 1;
 }
@@ -30,7 +30,7 @@ void loom_fft_close(struct loom_fft *fft) {
 
 /* Written out: the language's own product looks for infinities. */
 static inline double complex product(double complex a, double complex b) {
-    return CMPLX(creal(a) * creal(b) - cimag(a) * cimag(b), creal(a) * cimag(b) + cimag(a) * creal(b));
+    return loom_complex(creal(a) * creal(b) - cimag(a) * cimag(b), creal(a) * cimag(b) + cimag(a) * creal(b));
 }
 
 static void forward(const struct loom_fft *fft, double complex *x, size_t n) {

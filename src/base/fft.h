@@ -7,6 +7,15 @@
 
 #include <complex.h>
 #include <stddef.h>
+#include <string.h>
+
+/* C11's CMPLX, which clang lacks with glibc: a complex number lies in memory as its two parts. */
+static inline double complex loom_complex(double real_part, double imaginary_part) {
+    const double parts[2] = {real_part, imaginary_part};
+    double complex number;
+    memcpy(&number, parts, sizeof number);
+    return number;
+}
 
 struct loom_fft {
     size_t size;             /* n, a power of two, at least 1 */

@@ -206,7 +206,7 @@ static loom_status weigh(struct loom_session *session, const int *tokens, size_t
 /* The likeliest of " A", " B", ... after the prompt. */
 static loom_status choose(struct evaluation *e, const struct loom_problem *p, struct loom_session *session,
                           struct loom_text *response, struct loom_error *error) {
-    double best = -INFINITY;
+    double best = -HUGE_VAL;
     char letter = 'A';
     struct loom_text text = {0};
     loom_status status = LOOM_OK;

@@ -59,7 +59,7 @@ static double integrate(struct integral *g, enum integrand kind) {
     double sigma = g->sigma, first = fmin(g->a, 0) - reach * sigma, last = fmax(g->a, 1) + reach * sigma, sum = 0;
     long blocks = (long)ceil((last - first) / sigma), points = (long)ceil(fmax(8, 2 / sigma));
     double step = sigma / (double)points;
-    g->top = -INFINITY;
+    g->top = -HUGE_VAL;
     for (long i = 0; i <= blocks; i++)
         g->top = fmax(g->top, bound_at(g, first + (double)i * sigma));
     for (long i = 0; i < blocks; i++) {
@@ -94,9 +94,9 @@ double loom_privacy_mean(double sigma, double q, bool added) {
 /* ---- points and plans -------------------------------------------------------------------------------------------- */
 
 double loom_privacy_point(double sigma, double q, double y) {
-    double below = log1p(-q); /* r's lower limit; -INFINITY for q = 1 */
+    double below = log1p(-q); /* r's lower limit; -HUGE_VAL for q = 1 */
     if (!(y > below))
-        return -INFINITY;
+        return -HUGE_VAL;
     /* log((exp(y) - (1-q)) / q) */
     double u = y < 30 ? log(expm1(y) + q) : y + log1p(-(1 - q) * exp(-y));
     return sigma * sigma * (u - log(q)) + 0.5;

@@ -33,7 +33,7 @@ static double cumulant(const struct direction *d, double s) {
 
 /* Beyond which, on the side of `sign`, `steps` steps have a mass of at most exp(-rest): Chernoff's bound. */
 static double tail_bound(const struct direction *d, double steps, double sign, double rest) {
-    double best = INFINITY, bound = INFINITY;
+    double best = HUGE_VAL, bound = HUGE_VAL;
     for (double s = 1e-3; s < 1e4 && bound <= best; s *= 1.4) { /* the bound falls and then rises with s */
         bound = (steps * cumulant(d, sign * s) + rest) / s;
         best = fmin(best, bound);

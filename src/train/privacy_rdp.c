@@ -27,7 +27,7 @@ loom_status loom_privacy_rdp(const struct loom_privacy_plan *plan, double delta,
     loom_status status = loom_privacy_check(plan, delta, error);
     if (status)
         return status;
-    *spent = (struct loom_privacy_spent){.upper = INFINITY};
+    *spent = (struct loom_privacy_spent){.upper = HUGE_VAL};
     for (int i = 0; i < ORDERS; i++) {
         double order = order_at(i), divergence = loom_privacy_divergence(plan, order);
         double epsilon = divergence + log1p(-1 / order) - log(delta * order) / (order - 1);
