@@ -62,7 +62,8 @@ static int measure(const struct loom_kernels *k, struct shape shape, double peak
     int offset[GROUPS_MAX + 1];
     for (size_t g = 0; g <= shape.groups; g++)
         offset[g] = (int)(shape.rows * g / shape.groups);
-    const struct loom_linear s = {shape.rows, shape.n_in, shape.n_out, shape.groups, offset};
+    const struct loom_linear s = {
+        .rows = shape.rows, .n_in = shape.n_in, .n_out = shape.n_out, .groups = shape.groups, .offset = offset};
     const size_t weights = shape.groups * s.n_in * s.n_out;
     struct arrays a = {k->alloc(k, s.rows * s.n_in * sizeof(float)), k->alloc(k, s.rows * s.n_out * sizeof(float)),
                        k->alloc(k, weights * sizeof(float))};
@@ -97,7 +98,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "bench_linear: out of memory\n");
         return 1;
     }
-    const double peak = loom_kernels_cpu_peak(threads);
+    const double peak = loom_kernels_cpu_peak(threads, LOOM_PRECISION_FLOAT32);
     printf("%s, peak %.1f GFLOP/s\n  rows  x  n_out x  n_in:            forward          input         weight\n",
            k->name, peak * 1e-9);
     int ok = 1;
