@@ -18,6 +18,23 @@ class _Options(ctypes.Structure):
     ]
 
 
+class _Train(ctypes.Structure):
+    _fields_ = [
+        ("inputs", ctypes.POINTER(ctypes.c_char_p)),
+        ("n_inputs", ctypes.c_size_t),
+        ("format", ctypes.c_char_p),
+        ("column", ctypes.c_char_p),
+        ("out", ctypes.c_char_p),
+        ("vocab_size", ctypes.c_int),
+        ("special", ctypes.c_void_p),
+        ("n_special", ctypes.c_size_t),
+        ("threads", ctypes.c_int),
+        ("stop", ctypes.c_void_p),
+        ("on_progress", ctypes.c_void_p),
+        ("user", ctypes.c_void_p),
+    ]
+
+
 class LoomError(Exception):
     pass
 
@@ -33,6 +50,15 @@ class Library:
         error = _Error()
         if getattr(self.lib, name)(*arguments, ctypes.byref(error)) != 0:
             raise LoomError(error.text.decode("utf-8", "replace"))
+
+    def train(self, files, out, vocab_size, threads=0):
+        """Trains a tokenizer on these files and writes it to `out`."""
+        inputs = (ctypes.c_char_p * len(files))(*[str(file).encode() for file in files])
+        options = _Train(inputs, len(files), out=str(out).encode(), vocab_size=vocab_size, threads=threads)
+        self.call("loom_tokenizer_train", ctypes.byref(options), ctypes.create_string_buffer(64))
+
+    def save(self, tokenizer, folder):
+        self.call("loom_tokenizer_save", tokenizer.handle, str(folder).encode())
 
 
 class Tokenizer:

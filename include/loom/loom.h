@@ -58,6 +58,11 @@ LOOM_API loom_status loom_tokenizer_open(const char *path, struct loom_tokenizer
 LOOM_API void loom_tokenizer_free(struct loom_tokenizer *tokenizer);
 LOOM_API int loom_tokenizer_vocab_size(const struct loom_tokenizer *tokenizer);
 
+/* Writes FOLDER/tokenizer.json: the file that was read, byte for byte, or one made for a tokenizer of another origin,
+ * with which Hugging Face's tokenizers library encodes equally. */
+LOOM_API loom_status loom_tokenizer_save(const struct loom_tokenizer *tokenizer, const char *folder,
+                                         struct loom_error *error);
+
 /* Encodes `size` bytes of UTF-8 as plain text: what looks like a special token is not one. On success *tokens is an
  * array of *count ids, freed with free(). A character that a char tokenizer lacks is an error that names it and its
  * byte offset; BPE encodes U+FFFD for each part that is not UTF-8. */

@@ -12,10 +12,12 @@
 enum {
     SHORT_BYTES = 16, /* of a word in the first table */
     SHORT_TOKENS = 3, /* of such a word */
-    SHORT_BITS = 14,  /* 16,384 entries of 32 bytes: 512 KiB */
+    SHORT_BITS = 16,  /* 65,536 entries of 32 bytes: 2 MiB */
     LONG_BYTES = 256, /* of a word in the arena */
     LONG_BITS = 14,   /* 16,384 entries of 16 bytes: 256 KiB */
-    ARENA_BYTES = 512 << 10
+    ARENA_BYTES = 512 << 10,
+    LINE_BYTES = 64,
+    AT_ONCE = 16 /* words */
 };
 
 /* A short word, filled up with zeros, and its tokens. size 0: free. */
@@ -34,6 +36,7 @@ struct long_word {
 
 struct loom_encoder {
     const struct loom_tokenizer *tokenizer;
+    char *memory; /* of the short words, which begin at a cache line */
     struct short_word *short_words;
     struct long_word *long_words;
     char *arena;
@@ -148,7 +151,7 @@ static loom_status put_long_word(struct loom_encoder *encoder, const char *word,
     return status;
 }
 
-/* The word's first and last 8 bytes as they stand in the cache; `room` is how many bytes may be read. */
+/* The word's first and next 8 bytes as they stand in the cache; `room` is how many bytes may be read. */
 static inline void load_short(const char *word, size_t size, size_t room, uint64_t *low, uint64_t *high) {
     uint64_t both[2] = {0, 0};
     if (room < SHORT_BYTES) {
@@ -168,54 +171,74 @@ static inline void load_short(const char *word, size_t size, size_t room, uint64
 #endif
 }
 
-static loom_status put_short_miss(struct loom_encoder *encoder, struct short_word *pair, struct short_word new,
-                                  const char *word, struct loom_ids *ids, struct loom_error *error) {
+/* A word on its way through the first table: long words have no pair of entries. */
+struct lookup {
+    const char *word;
+    size_t size;
+    struct short_word *pair;
+    uint64_t low, high;
+};
+
+/* Finds where a word would stand; `room` bytes from its first on may be read. */
+static inline struct lookup look_for(const struct loom_encoder *encoder, const char *word, size_t size, size_t room) {
+    struct lookup lookup = {.word = word, .size = size};
+    if (size > SHORT_BYTES)
+        return lookup;
+    load_short(word, size, room, &lookup.low, &lookup.high);
+    uint64_t hash = (lookup.low ^ (lookup.high << 23 | lookup.high >> 41)) * 0x9E3779B97F4A7C15;
+    lookup.pair = &encoder->short_words[hash >> (64 - SHORT_BITS + 1) << 1];
+    __builtin_prefetch(lookup.pair);
+    return lookup;
+}
+
+static loom_status put_missing(struct loom_encoder *encoder, const struct lookup *l, struct loom_ids *ids,
+                               struct loom_error *error) {
+    struct short_word new = {.low = l->low, .high = l->high, .size = (uint16_t)l->size};
     size_t before = ids->count;
-    loom_status status = put_long_word(encoder, word, new.size, ids, error);
+    loom_status status = put_long_word(encoder, l->word, l->size, ids, error);
     size_t count = ids->count - before;
-    if (status != LOOM_OK || count > SHORT_TOKENS)
+    if (status != LOOM_OK || !l->pair || count > SHORT_TOKENS)
         return status;
     memcpy(new.tokens, ids->data + before, count * sizeof *new.tokens);
     new.count = (uint16_t)count;
-    pair[1] = pair[0];
-    pair[0] = new;
+    l->pair[1] = l->pair[0];
+    l->pair[0] = new;
     return LOOM_OK;
 }
 
-/* Appends the tokens of a word; `room` bytes from its first on may be read. There is room for `size` more ids and
- * SHORT_TOKENS. */
-static inline loom_status put_word(struct loom_encoder *encoder, const char *word, size_t size, size_t room,
-                                   struct loom_ids *ids, struct loom_error *error) {
-    if (size > SHORT_BYTES)
-        return put_long_word(encoder, word, size, ids, error);
-    struct short_word new = {.size = (uint16_t)size};
-    load_short(word, size, room, &new.low, &new.high);
-    uint64_t hash = (new.low ^ (new.high << 23 | new.high >> 41)) * 0x9E3779B97F4A7C15;
-    struct short_word *pair = &encoder->short_words[hash >> (64 - SHORT_BITS + 1) << 1];
-    for (int i = 0; i < 2; i++) {
-        if (pair[i].low == new.low && pair[i].high == new.high &&pair[i].size == size) {
-            memcpy(ids->data + ids->count, pair[i].tokens, sizeof pair[i].tokens);
-            ids->count += pair[i].count;
+/* Appends the tokens of a word. There is room for its size in ids and SHORT_TOKENS more. */
+static inline loom_status put_word(struct loom_encoder *encoder, const struct lookup *l, struct loom_ids *ids,
+                                   struct loom_error *error) {
+    for (int i = 0; l->pair && i < 2; i++) {
+        const struct short_word *known = &l->pair[i];
+        if (known->low == l->low && known->high == l->high && known->size == l->size) {
+            memcpy(ids->data + ids->count, known->tokens, sizeof known->tokens);
+            ids->count += known->count;
             return LOOM_OK;
         }
     }
-    return put_short_miss(encoder, pair, new, word, ids, error);
+    return put_missing(encoder, l, ids, error);
 }
 
 /* ---- text -------------------------------------------------------------------------------------------------------- */
 
+/* Words are looked up some at a time, so that their entries are on the way from memory while others are split off. */
 static loom_status put_text(struct loom_encoder *encoder, const char *text, size_t size, struct loom_ids *ids,
                             struct loom_error *error) {
     const struct loom_split *split = &encoder->tokenizer->split;
+    struct lookup lookups[AT_ONCE];
     loom_status status = LOOM_OK;
-    for (size_t at = 0, end; status == LOOM_OK && at < size; at = end) {
-        end = loom_split_next(split, text, size, at);
-        if (ids->capacity - ids->count < end - at + SHORT_TOKENS) {
-            status = loom_ids_reserve(ids, end - at + SHORT_TOKENS + (size - end) / 4, error);
-            if (status != LOOM_OK)
-                return status;
+    for (size_t at = 0, first; status == LOOM_OK && at < size;) {
+        size_t n = 0;
+        for (first = at; n < AT_ONCE && at < size; n++) {
+            size_t end = loom_split_next(split, text, size, at);
+            lookups[n] = look_for(encoder, text + at, end - at, size - at);
+            at = end;
         }
-        status = put_word(encoder, text + at, end - at, size - at, ids, error);
+        if (ids->capacity - ids->count < at - first + SHORT_TOKENS)
+            status = loom_ids_reserve(ids, at - first + SHORT_TOKENS + (size - at) / 4, error);
+        for (size_t i = 0; status == LOOM_OK && i < n; i++)
+            status = put_word(encoder, &lookups[i], ids, error);
     }
     return status;
 }
@@ -281,12 +304,13 @@ loom_status loom_encoder_put(struct loom_encoder *encoder, const struct loom_pie
 /* ---- the encoder ------------------------------------------------------------------------------------------------- */
 
 static loom_status open_caches(struct loom_encoder *encoder, struct loom_error *error) {
-    encoder->short_words = aligned_alloc(64, sizeof *encoder->short_words << SHORT_BITS);
+    encoder->memory = calloc(1, (sizeof *encoder->short_words << SHORT_BITS) + LINE_BYTES);
     encoder->long_words = calloc((size_t)1 << LONG_BITS, sizeof *encoder->long_words);
     encoder->arena = malloc(ARENA_BYTES);
-    if (!encoder->short_words || !encoder->long_words || !encoder->arena)
+    if (!encoder->memory || !encoder->long_words || !encoder->arena)
         return loom_fail_memory(error, "encoder", sizeof *encoder->short_words << SHORT_BITS);
-    memset(encoder->short_words, 0, sizeof *encoder->short_words << SHORT_BITS);
+    size_t beyond = (uintptr_t)encoder->memory % LINE_BYTES;
+    encoder->short_words = (struct short_word *)(void *)(encoder->memory + LINE_BYTES - beyond);
     return loom_added_search_open(&encoder->search, &encoder->tokenizer->added, error);
 }
 
@@ -307,7 +331,7 @@ loom_status loom_encoder_open(const struct loom_tokenizer *tokenizer, struct loo
 void loom_encoder_free(struct loom_encoder *encoder) {
     if (!encoder)
         return;
-    free(encoder->short_words);
+    free(encoder->memory);
     free(encoder->long_words);
     free(encoder->arena);
     free(encoder->valid);

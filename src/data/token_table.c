@@ -10,19 +10,24 @@ void loom_token_table_close(struct loom_token_table *table) {
     *table = (struct loom_token_table){.bytes = NULL};
 }
 
-/* The slot that holds these bytes, or the free one where they would stand. */
-static uint32_t slot_of(const struct loom_token_table *table, const char *bytes, size_t size) {
-    uint32_t slot = (uint32_t)loom_hash_bytes(bytes, size) & (table->n_slots - 1);
-    for (; table->slots[slot] != 0; slot = (slot + 1) & (table->n_slots - 1)) {
-        int id = table->slots[slot] - 1;
-        if (loom_token_table_size(table, id) == size && memcmp(loom_token_table_bytes(table, id), bytes, size) == 0)
+/* The slot that holds these bytes, or the free one where they would stand, and its tag. */
+static struct loom_token_slot *slot_of(const struct loom_token_table *table, const char *bytes, size_t size,
+                                       uint32_t *tag) {
+    uint64_t hash = loom_hash_bytes(bytes, size);
+    uint32_t mask = table->n_slots - 1, at = (uint32_t)hash & mask;
+    *tag = (uint32_t)(hash >> 32);
+    for (; table->slots[at].entry != 0; at = (at + 1) & mask) {
+        int id = table->slots[at].entry - 1;
+        if (table->slots[at].tag == *tag && loom_token_table_size(table, id) == size &&
+            memcmp(loom_token_table_bytes(table, id), bytes, size) == 0)
             break;
     }
-    return slot;
+    return &table->slots[at];
 }
 
 int loom_token_table_find(const struct loom_token_table *table, const char *bytes, size_t size) {
-    return size > 0 && table->n_slots > 0 ? table->slots[slot_of(table, bytes, size)] - 1 : -1;
+    uint32_t tag;
+    return size > 0 && table->n_slots > 0 ? slot_of(table, bytes, size, &tag)->entry - 1 : -1;
 }
 
 static int compare_ids(const void *a, const void *b) {
@@ -60,10 +65,11 @@ static const struct loom_token *fill(struct loom_token_table *table, const struc
         table->starts[next] = end;
         if (token->size == 0 || token->hidden)
             continue;
-        uint32_t slot = slot_of(table, token->bytes, token->size);
-        if (table->slots[slot] != 0)
+        uint32_t tag;
+        struct loom_token_slot *slot = slot_of(table, token->bytes, token->size, &tag);
+        if (slot->entry != 0)
             return token;
-        table->slots[slot] = token->id + 1;
+        *slot = (struct loom_token_slot){tag, token->id + 1};
     }
     for (; next < table->count; next++)
         table->starts[next + 1] = end;

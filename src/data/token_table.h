@@ -7,12 +7,18 @@
 
 #include "base/status.h"
 
+/* A token's id + 1 (0: free), and bits of its hash that say at once of most other words that they are not it. */
+struct loom_token_slot {
+    uint32_t tag;
+    int entry;
+};
+
 /* All zero is an empty table. An id without bytes is a hole. */
 struct loom_token_table {
     char *bytes;      /* of all tokens, in the order of ids */
     uint32_t *starts; /* count + 1; NULL while there are none */
     int count;
-    int *slots; /* id + 1 by the bytes' hash, 0: free; n_slots is a power of two, at least twice the count */
+    struct loom_token_slot *slots; /* by the bytes' hash; n_slots is a power of two, at least twice the count */
     uint32_t n_slots;
 };
 

@@ -76,8 +76,6 @@ enum { LOOM_TOKENIZER_LIMIT = 256 << 20 }; /* bytes of a file that is read as on
 /* The text of the tokenizer.json: the one that was read, byte for byte, or one that is made. Freed with free(); NULL
  * when memory is short. */
 char *loom_tokenizer_text(const struct loom_tokenizer *tokenizer, size_t *size);
-/* Writes FOLDER/tokenizer.json. */
-loom_status loom_tokenizer_save(const struct loom_tokenizer *tokenizer, const char *folder, struct loom_error *error);
 /* Reads the text of a tokenizer.json, which errors call `name`. What would encode otherwise than the kinds above is
  * LOOM_FAILED, with the key that says so. */
 loom_status loom_tokenizer_parse(const char *text, size_t size, const char *name, struct loom_tokenizer **tokenizer,
