@@ -11,8 +11,8 @@ help: ## this list
 demo: build ## learn real text beside nanoGPT, draw the report, write a sample
 	@tools/demo
 
-race: build ## the same race over three seeds, for the medians
-	@SEEDS=3 tools/demo
+race: build ## Loom against nanoGPT, tuned, modern and dense, three seeds each: the table of docs/race.md
+	@tools/race
 
 test: build ## run all tests
 	@ctest --test-dir build --output-on-failure -j $(JOBS)

@@ -19,7 +19,8 @@ static const char help[] =
     "\n"
     "  --model DIR         a model folder, or a run folder: its best checkpoint\n"
     "  --data DIR          a token folder with the model's vocabulary; for a task its rows, a file or a folder\n"
-    "  --loops LIST        numbers of loops, one line for each: 1,2,4,8 (default: as trained)\n"
+    "  --loops LIST        numbers of loops, one line for each: 1,2,4,8 (default: as trained); for a\n"
+    "                      generated task also given: one loop for each step of a problem\n"
     "  --document-mask     no attention across documents, for a model that was trained so\n"
     "  --task NAME         a task with answers to check, from the list below\n"
     "  --indices FILE      a JSON array of the row numbers that are taken, counted from 0\n"
@@ -76,7 +77,7 @@ static const struct option long_options[] = {{"model", required_argument, NULL, 
                                              {"help", no_argument, NULL, OPTION_HELP},
                                              {NULL, 0, NULL, 0}};
 
-enum { LOOP_COUNTS_MAX = 64, LOOPS_MAX = 4096 };
+enum { LOOP_COUNTS_MAX = 64, LOOPS_MAX = 4096, LOOPS_GIVEN = -1 };
 
 /* What the command line asks for. */
 struct request {
@@ -123,11 +124,43 @@ static void print_json_row(const struct loom_evaluate_result *r) {
     fputs("]}\n", stdout);
 }
 
+/* ---- generated tasks --------------------------------------------------------------------------------------------- */
+
+static void print_drill_row(void *user, const struct loom_drill_row *r) {
+    const struct request *request = user;
+    double accuracy = r->problems ? (double)r->right / (double)r->problems : 0;
+    if (request->json)
+        printf("{\"steps\":%d,\"loops\":%d,\"problems\":%" PRIu64 ",\"right\":%" PRIu64
+               ",\"accuracy\":%.6f,\"loss\":%.6f}\n",
+               r->steps, r->loops, r->problems, r->right, accuracy, r->loss);
+    else
+        printf("%5d %5d %9" PRIu64 " %8.1f%% %8.4f\n", r->steps, r->loops, r->problems, 100 * accuracy, r->loss);
+    fflush(stdout);
+}
+
+static int evaluate_drill(struct request *request, const struct loom_model *model) {
+    int rounds = request->n_loops ? request->n_loops : 1;
+    if (!request->json)
+        printf("%5s %5s %9s %9s %8s\n", "steps", "loops", "problems", "right", "loss");
+    for (int i = 0; i < rounds; i++) {
+        bool given = request->loops[i] == LOOPS_GIVEN;
+        struct loom_drill_evaluate_options options = {
+            .data = request->data, .loops = given ? 0 : request->loops[i], .given = given};
+        struct loom_error error;
+        loom_status status = loom_evaluate_drill(model, &options, print_drill_row, request, &error);
+        if (status)
+            return report_failure(status, &error);
+    }
+    return finish_output();
+}
+
 /* ---- the command ------------------------------------------------------------------------------------------------- */
 
 static int evaluate(const struct request *request, const struct loom_model *model) {
     int rounds = request->n_loops ? request->n_loops : 1;
     for (int i = 0; i < rounds; i++) {
+        if (request->loops[i] == LOOPS_GIVEN)
+            return report_usage("eval", "--loops given is for generated tasks, and %s is none", request->data);
         struct loom_evaluate_options options = {
             .data = request->data, .loops = request->loops[i], .document_mask = request->document_mask};
         struct loom_evaluate_result result;
@@ -176,8 +209,13 @@ static int open_and_evaluate(struct request *request) {
         request->task.n_loops = request->n_loops;
         request->task.json = request->json;
         code = evaluate_task(model, &request->task);
-    } else
-        code = evaluate(request, model);
+    } else {
+        bool drill;
+        status = loom_drill_folder(request->data, &drill, &error);
+        code = status  ? report_failure(status, &error)
+               : drill ? evaluate_drill(request, model)
+                       : evaluate(request, model);
+    }
     loom_model_free(model);
     return code;
 }
@@ -189,7 +227,9 @@ static bool parse_loops(struct request *request, char *list) {
             fprintf(stderr, "loom: --loops takes at most %d numbers\n", LOOP_COUNTS_MAX);
             return false;
         }
-        if (!parse_int("--loops", item, 1, LOOPS_MAX, &request->loops[request->n_loops++]))
+        if (strcmp(item, "given") == 0)
+            request->loops[request->n_loops++] = LOOPS_GIVEN;
+        else if (!parse_int("--loops", item, 1, LOOPS_MAX, &request->loops[request->n_loops++]))
             return false;
     }
     return true;

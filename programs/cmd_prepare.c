@@ -12,6 +12,7 @@
 
 static const char help[] =
     "Usage: loom prepare --tokenizer T --out DIR [OPTION]... INPUT...\n"
+    "       loom prepare --task NAME --out DIR [--steps LOW-HIGH] [--problems N] [--val-problems N] [--seed N]\n"
     "Turns text into a folder of tokens for training and validation.\n"
     "\n"
     "  --tokenizer T       byte: one token a byte; char: one for each distinct character of the text; otherwise a\n"
@@ -35,6 +36,14 @@ static const char help[] =
     "  --threads N         (default: one for each processor)\n"
     "  --json              print the result as one JSON object\n"
     "\n"
+    "With --task problems are generated that take a known number of steps, with exact answers:\n"
+    "  --task NAME         one of the list below\n"
+    "  --steps LOW-HIGH    how many steps problems take (default 1-8)\n"
+    "  --problems N        for training (default 20000)\n"
+    "  --val-problems N    for validation (default 2000)\n"
+    "  --length N          characters of a problem at least, filled up with spaces\n"
+    "  --seed N            (default 1)\n"
+    "\n"
     "A plain text is one document; each line of a .jsonl and each row of a Parquet file is one. Work that was "
     "stopped,\n"
     "by Ctrl-C or otherwise, goes on with the same command, and the result is the same to the byte.\n"
@@ -54,6 +63,12 @@ enum {
     OPTION_SHARD,
     OPTION_CHECKPOINT,
     OPTION_THREADS,
+    OPTION_TASK,
+    OPTION_STEPS,
+    OPTION_PROBLEMS,
+    OPTION_VAL_PROBLEMS,
+    OPTION_LENGTH,
+    OPTION_SEED,
     OPTION_JSON,
     OPTION_HELP
 };
@@ -71,6 +86,12 @@ static const struct option long_options[] = {{"tokenizer", required_argument, NU
                                              {"shard-tokens", required_argument, NULL, OPTION_SHARD},
                                              {"checkpoint-seconds", required_argument, NULL, OPTION_CHECKPOINT},
                                              {"threads", required_argument, NULL, OPTION_THREADS},
+                                             {"task", required_argument, NULL, OPTION_TASK},
+                                             {"steps", required_argument, NULL, OPTION_STEPS},
+                                             {"problems", required_argument, NULL, OPTION_PROBLEMS},
+                                             {"val-problems", required_argument, NULL, OPTION_VAL_PROBLEMS},
+                                             {"length", required_argument, NULL, OPTION_LENGTH},
+                                             {"seed", required_argument, NULL, OPTION_SEED},
                                              {"json", no_argument, NULL, OPTION_JSON},
                                              {"help", no_argument, NULL, OPTION_HELP},
                                              {NULL, 0, NULL, 0}};
@@ -79,6 +100,7 @@ static const struct option long_options[] = {{"tokenizer", required_argument, NU
 struct command {
     struct loom_prepare_options options;
     const char **filters;
+    struct loom_drill_options drill; /* with a name: that is what is asked for */
     bool json;
 };
 
@@ -96,18 +118,18 @@ static void print_left_out(const struct loom_prepare_result *result) {
             printf(", %" PRIu64 " %s", rows[i].count, rows[i].what);
 }
 
-static void print_result(const struct loom_prepare_options *options, const struct loom_prepare_result *result) {
+static void print_result(const char *out, const struct loom_prepare_result *result) {
     printf("%s: %" PRIu64 " training and %" PRIu64 " validation tokens of a vocabulary of %d, from %" PRIu64
            " bytes in %" PRIu64 " document%s",
-           options->out, result->train_tokens, result->val_tokens, result->vocab_size, result->bytes, result->documents,
+           out, result->train_tokens, result->val_tokens, result->vocab_size, result->bytes, result->documents,
            result->documents == 1 ? "" : "s");
     print_left_out(result);
     printf("\n");
 }
 
-static void print_json(const struct loom_prepare_options *options, const struct loom_prepare_result *result) {
+static void print_json(const char *out, const struct loom_prepare_result *result) {
     printf("{\"out\":");
-    print_json_string(stdout, options->out, strlen(options->out));
+    print_json_string(stdout, out, strlen(out));
     printf(",\"vocab_size\":%d,\"train_tokens\":%" PRIu64 ",\"val_tokens\":%" PRIu64 ",\"bytes\":%" PRIu64
            ",\"documents\":%" PRIu64 ",\"filtered\":%" PRIu64 ",\"empty\":%" PRIu64 ",\"duplicates\":%" PRIu64
            ",\"skipped\":%" PRIu64 ",\"resumed\":%s}\n",
@@ -135,10 +157,60 @@ static int prepare(struct command *command) {
     if (status != LOOM_OK)
         return report_failure(status, &error);
     if (command->json)
-        print_json(options, &result);
+        print_json(options->out, &result);
     else
-        print_result(options, &result);
+        print_result(options->out, &result);
     return finish_output();
+}
+
+static int prepare_drill(struct command *command) {
+    struct loom_prepare_result result;
+    struct loom_error error;
+    if (command->options.tokenizer || command->options.n_inputs > 0)
+        return report_usage("prepare", "--task makes its own text and tokenizer");
+    if (!command->options.out)
+        return report_usage("prepare", "--out is missing: the folder to write");
+    command->drill.out = command->options.out;
+    loom_status status = loom_prepare_drill(&command->drill, &result, &error);
+    if (status != LOOM_OK)
+        return report_failure(status, &error);
+    if (command->json)
+        print_json(command->drill.out, &result);
+    else
+        print_result(command->drill.out, &result);
+    return finish_output();
+}
+
+/* "LOW-HIGH", or one number for both; cuts the text at its dash. */
+static bool parse_steps(struct loom_drill_options *drill, char *text) {
+    char *dash = strchr(text, '-');
+    if (dash)
+        *dash = '\0';
+    return parse_int("--steps", text, 1, 99, &drill->steps_low) &&
+           parse_int("--steps", dash ? dash + 1 : text, 1, 99, &drill->steps_high);
+}
+
+/* An option of a generated task; false after a printed sentence. */
+static bool take_drill_option(struct loom_drill_options *drill, int option) {
+    uint64_t length = 0;
+    switch (option) {
+    case OPTION_TASK:
+        drill->drill = optarg;
+        return true;
+    case OPTION_STEPS:
+        return parse_steps(drill, optarg);
+    case OPTION_PROBLEMS:
+        return parse_uint64("--problems", optarg, 1, 100000000, &drill->train_samples);
+    case OPTION_VAL_PROBLEMS:
+        return parse_uint64("--val-problems", optarg, 1, 100000000, &drill->val_samples);
+    case OPTION_LENGTH:
+        if (!parse_uint64("--length", optarg, 1, 1 << 20, &length))
+            return false;
+        drill->length = (size_t)length;
+        return true;
+    default:
+        return parse_uint64("--seed", optarg, 0, UINT64_MAX, &drill->seed);
+    }
 }
 
 /* One option's argument; EXIT_USAGE after a printed sentence. */
@@ -187,6 +259,13 @@ static int take_option(struct command *command, int option) {
                                                                                                      : EXIT_USAGE;
     case OPTION_THREADS:
         return parse_int("--threads", optarg, 1, 1024, &options->threads) ? EXIT_DONE : EXIT_USAGE;
+    case OPTION_TASK:
+    case OPTION_STEPS:
+    case OPTION_PROBLEMS:
+    case OPTION_VAL_PROBLEMS:
+    case OPTION_LENGTH:
+    case OPTION_SEED:
+        return take_drill_option(&command->drill, option) ? EXIT_DONE : EXIT_USAGE;
     case OPTION_JSON:
         command->json = true;
         return EXIT_DONE;
@@ -200,6 +279,9 @@ static int run(struct command *command, int argc, char **argv) {
     while (code == EXIT_DONE && (option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         if (option == OPTION_HELP) {
             fputs(help, stdout);
+            fputs("\nGenerated tasks:\n", stdout);
+            for (size_t i = 0; loom_drill_name(i); i++)
+                printf("  %-12s %s\n", loom_drill_name(i), loom_drill_summary(i));
             return finish_output();
         }
         code = take_option(command, option);
@@ -209,11 +291,12 @@ static int run(struct command *command, int argc, char **argv) {
     command->options.filters = command->filters;
     command->options.inputs = (const char *const *)argv + optind;
     command->options.n_inputs = (size_t)(argc - optind);
-    return prepare(command);
+    return command->drill.drill ? prepare_drill(command) : prepare(command);
 }
 
 int cmd_prepare(int argc, char **argv) {
-    struct command command = {.filters = calloc((size_t)argc, sizeof *command.filters)};
+    struct command command = {.filters = calloc((size_t)argc, sizeof *command.filters),
+                              .drill = {.train_samples = 20000, .val_samples = 2000, .seed = 1}};
     if (!command.filters)
         return report_usage("prepare", "no memory for %d arguments", argc);
     int code = run(&command, argc, argv);

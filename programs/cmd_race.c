@@ -68,6 +68,16 @@ static void print_side(const char *name, const struct loom_race_side *side) {
            show_flops(side->flops).text);
 }
 
+static void print_spread(const struct loom_race_result *r) {
+    printf("Medians over %d seeds; Loom reached that loss in %d", r->seeds, r->reached);
+    if (r->reached > 0)
+        printf(", with steps %.2fx to %.2fx, FLOPs %.2fx to %.2fx, time %.2fx to %.2fx", r->ratio_steps_range.low,
+               r->ratio_steps_range.high, r->ratio_flops_range.low, r->ratio_flops_range.high,
+               r->ratio_seconds_range.low, r->ratio_seconds_range.high);
+    printf(".\nBest losses: baseline %.4f to %.4f, loom %.4f to %.4f.\n", r->baseline.best_val_loss_range.low,
+           r->baseline.best_val_loss_range.high, r->loom.best_val_loss_range.low, r->loom.best_val_loss_range.high);
+}
+
 static void print_table(const struct request *request, const struct loom_race_result *r) {
     printf("%-14s %12s %12s %10s %14s %14s\n", "", "parameters", "best loss", "at step", "time in all", "FLOPs in all");
     print_side("baseline", &r->baseline);
@@ -78,13 +88,22 @@ static void print_table(const struct request *request, const struct loom_race_re
     else
         printf("Loom did not reach the baseline's best loss.\n");
     if (r->seeds > 1)
-        printf("Medians over %d seeds; Loom reached that loss in %d.\n", r->seeds, r->reached);
+        print_spread(r);
     printf("The report: %s/report.html\n", request->options.out);
+}
+
+static void print_json_range(const char *name, struct loom_race_range range) {
+    printf(",\"%s\":[", name);
+    print_json_number(stdout, range.low);
+    putchar(',');
+    print_json_number(stdout, range.high);
+    putchar(']');
 }
 
 static void print_json_side(const char *name, const struct loom_race_side *side) {
     printf("\"%s\":{\"parameters\":%" PRIu64 ",\"best_val_loss\":", name, side->parameters);
     print_json_number(stdout, side->best_val_loss);
+    print_json_range("best_val_loss_range", side->best_val_loss_range);
     printf(",\"best_step\":%" PRIu64 ",\"seconds\":", side->best_step);
     print_json_number(stdout, side->seconds);
     fputs(",\"flops\":", stdout);
@@ -102,6 +121,9 @@ static void print_json(const struct request *request, const struct loom_race_res
     print_json_number(stdout, r->ratio_flops);
     fputs(",\"ratio_seconds\":", stdout);
     print_json_number(stdout, r->ratio_seconds);
+    print_json_range("ratio_steps_range", r->ratio_steps_range);
+    print_json_range("ratio_flops_range", r->ratio_flops_range);
+    print_json_range("ratio_seconds_range", r->ratio_seconds_range);
     printf(",\"seeds\":%d,\"reached\":%d,\"folder\":", r->seeds, r->reached);
     print_json_string(stdout, request->options.out, strlen(request->options.out));
     fputs("}\n", stdout);

@@ -240,7 +240,7 @@ static struct loom_config modern(void) {
     c.lora_rank = 0;
     c.norm_gain = false;
     c.qk_norm = 1.2;
-    c.embed_skip = true;
+    c.embed_skip = c.embed_shift = true;
     c.tied = false;
     c.softcap = 2;
     c.ngram = 3;

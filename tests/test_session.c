@@ -28,8 +28,8 @@ static struct loom_config modern(void) {
     c.qk_norm = 1.2;
     c.norm_gain = c.tied = false;
     c.softcap = 5;
-    c.embed_skip = true;
-    c.ngram = LOOM_NGRAM_MAX;
+    c.embed_skip = c.embed_shift = true;
+    c.ngram = 4;
     c.ngram_rows = 7;
     return c;
 }

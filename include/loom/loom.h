@@ -181,6 +181,22 @@ struct loom_prepare_result {
     bool resumed; /* it went on from a checkpoint */
 };
 
+struct loom_drill_options {
+    const char *drill;         /* a name of loom_drill_name's list */
+    const char *out;           /* the token folder to write; must not exist or be empty */
+    int steps_low, steps_high; /* of the problems; 0: 1 and 8 */
+    uint64_t train_samples, val_samples;
+    uint64_t seed;
+    size_t length; /* of a record in characters, when the longest problem is shorter */
+};
+
+/* Generates problems that take a known number of steps, with exact answers, as a token folder. */
+LOOM_API loom_status loom_prepare_drill(const struct loom_drill_options *options, struct loom_prepare_result *result,
+                                        struct loom_error *error);
+/* The generated tasks by index, NULL beyond the last, and one line about each. */
+LOOM_API const char *loom_drill_name(size_t index);
+LOOM_API const char *loom_drill_summary(size_t index);
+
 LOOM_API loom_status loom_prepare(const struct loom_prepare_options *options, struct loom_prepare_result *result,
                                   struct loom_error *error);
 
@@ -308,9 +324,15 @@ struct loom_race_options {
     void *user;
 };
 
+/* The least and the greatest over seeds. */
+struct loom_race_range {
+    double low, high;
+};
+
 struct loom_race_side {
     uint64_t parameters;
     double best_val_loss; /* median over seeds */
+    struct loom_race_range best_val_loss_range;
     uint64_t best_step;
     double seconds, flops; /* to the end, medians */
 };
@@ -320,6 +342,8 @@ struct loom_race_result {
     /* The baseline's cost to its best validation loss over Loom's cost to first reach that loss; medians over seeds,
      * NAN when Loom did not reach it in more than half of them. */
     double ratio_steps, ratio_flops, ratio_seconds;
+    /* Of the seeds where Loom got there; NAN when there is none. */
+    struct loom_race_range ratio_steps_range, ratio_flops_range, ratio_seconds_range;
     int seeds, reached;
 };
 
@@ -369,6 +393,28 @@ struct loom_evaluate_result {
 
 LOOM_API loom_status loom_evaluate(const struct loom_model *model, const struct loom_evaluate_options *options,
                                    struct loom_evaluate_result *result, struct loom_error *error);
+
+/* One number of steps of a generated task's validation problems, under one number of loops. */
+struct loom_drill_row {
+    int steps, loops;
+    uint64_t problems, right; /* right: the whole answer, greedily */
+    double loss;              /* nats per character of the answers */
+};
+
+struct loom_drill_evaluate_options {
+    const char *data; /* a token folder of loom_prepare_drill */
+    int loops;        /* 0: as trained */
+    bool given;       /* once for each step of the problem, instead */
+    uint64_t limit;   /* problems of each number of steps at most; 0: all */
+};
+
+/* Whether the folder is one of loom_prepare_drill. */
+LOOM_API loom_status loom_drill_folder(const char *path, bool *drill, struct loom_error *error);
+/* Calls on_row for each number of steps that the folder's validation split has. */
+LOOM_API loom_status loom_evaluate_drill(const struct loom_model *model,
+                                         const struct loom_drill_evaluate_options *options,
+                                         void (*on_row)(void *user, const struct loom_drill_row *row), void *user,
+                                         struct loom_error *error);
 
 /* ---- tasks with answers to check --------------------------------------------------------------------------------- */
 

@@ -16,7 +16,9 @@ enum loom_purpose {
     LOOM_RANDOM_TEST = 5,    /* test inputs */
     LOOM_RANDOM_HASH = 6,    /* rows of hashed n-grams */
     LOOM_RANDOM_SHUFFLE = 7, /* the order of an epoch */
-    LOOM_RANDOM_MIX = 8      /* the order of a mixture's slots */
+    LOOM_RANDOM_MIX = 8,     /* the order of a mixture's slots */
+    LOOM_RANDOM_DRILL = 9,   /* generated problems, and which are drawn */
+    LOOM_RANDOM_LOOPS = 10   /* how often the core runs in a training step */
 };
 
 /* One stream: key it once, then ask for any index. */

@@ -173,6 +173,22 @@ static double ratio(const double *costs, int seeds) {
     return isfinite(middle) ? 1 / middle : (double)NAN;
 }
 
+static struct loom_race_range range_of(const double *values, size_t count) {
+    struct loom_race_range range = {(double)NAN, (double)NAN};
+    for (size_t i = 0; i < count; i++)
+        if (isfinite(values[i])) {
+            range.low = values[i] >= range.low ? range.low : values[i];
+            range.high = values[i] <= range.high ? range.high : values[i];
+        }
+    return range;
+}
+
+/* The same for relative costs, turned into "times less". */
+static struct loom_race_range ratio_range(const double *costs, int seeds) {
+    struct loom_race_range range = range_of(costs, (size_t)seeds);
+    return (struct loom_race_range){1 / range.high, 1 / range.low};
+}
+
 static double median_of(const struct loom_train_result *results, int seeds, size_t field) {
     double values[LOOM_RACE_SEEDS_MAX];
     for (int i = 0; i < seeds; i++)
@@ -193,6 +209,10 @@ static struct loom_race_side summarize(const struct race *race, int side) {
     const struct loom_train_result *r = race->results[side];
     struct loom_race_side s = {.parameters = r[0].parameters};
     s.best_val_loss = median_of(r, race->seeds, offsetof(struct loom_train_result, best_val_loss));
+    double losses[LOOM_RACE_SEEDS_MAX];
+    for (int i = 0; i < race->seeds; i++)
+        losses[i] = r[i].best_val_loss;
+    s.best_val_loss_range = range_of(losses, (size_t)race->seeds);
     s.best_step = median_step(r, race->seeds, s.best_val_loss);
     s.seconds = median_of(r, race->seeds, offsetof(struct loom_train_result, seconds));
     s.flops = median_of(r, race->seeds, offsetof(struct loom_train_result, flops));
@@ -205,6 +225,9 @@ static void summarize_all(const struct race *race, struct loom_race_result *resu
                                         .ratio_steps = ratio(race->steps, race->seeds),
                                         .ratio_flops = ratio(race->flops, race->seeds),
                                         .ratio_seconds = ratio(race->seconds, race->seeds),
+                                        .ratio_steps_range = ratio_range(race->steps, race->seeds),
+                                        .ratio_flops_range = ratio_range(race->flops, race->seeds),
+                                        .ratio_seconds_range = ratio_range(race->seconds, race->seeds),
                                         .seeds = race->seeds};
     for (int i = 0; i < race->seeds; i++)
         result->reached += isfinite(race->steps[i]);
@@ -214,11 +237,17 @@ static json_t *or_null(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+/* [least, greatest] */
+static json_t *range_json(struct loom_race_range range) {
+    return json_pack("[o,o]", or_null(range.low), or_null(range.high));
+}
+
 static json_t *side_json(const struct race *race, int side, const struct loom_race_side *s) {
     const char *preset = race->presets[side];
-    return json_pack("{s:s,s:s,s:I,s:o,s:I,s:f,s:f}", "name", preset, "preset", preset, "parameters",
-                     (json_int_t)s->parameters, "best_val_loss", or_null(s->best_val_loss), "best_step",
-                     (json_int_t)s->best_step, "seconds", s->seconds, "flops", s->flops);
+    return json_pack("{s:s,s:s,s:I,s:o,s:o,s:I,s:f,s:f}", "name", preset, "preset", preset, "parameters",
+                     (json_int_t)s->parameters, "best_val_loss", or_null(s->best_val_loss), "best_val_loss_range",
+                     range_json(s->best_val_loss_range), "best_step", (json_int_t)s->best_step, "seconds", s->seconds,
+                     "flops", s->flops);
 }
 
 /* One object for each run, Loom's relative costs included. */
@@ -248,10 +277,12 @@ static loom_status write_race(const struct race *race, const struct loom_race_re
     for (int seed = 1; seed <= race->seeds; seed++)
         json_array_append_new(seeds, json_integer(seed));
     json_t *json = json_pack(
-        "{s:o,s:o,s:o,s:o,s:o,s:I,s:I,s:o,s:o}", "baseline", side_json(race, BASELINE, &r->baseline), "loom",
-        side_json(race, LOOM, &r->loom), "ratio_steps", or_null(r->ratio_steps), "ratio_flops", or_null(r->ratio_flops),
-        "ratio_seconds", or_null(r->ratio_seconds), "params_baseline", (json_int_t)r->baseline.parameters,
-        "params_loom", (json_int_t)r->loom.parameters, "seeds", seeds, "runs", runs_json(race));
+        "{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:I,s:o,s:o}", "baseline", side_json(race, BASELINE, &r->baseline),
+        "loom", side_json(race, LOOM, &r->loom), "ratio_steps", or_null(r->ratio_steps), "ratio_flops",
+        or_null(r->ratio_flops), "ratio_seconds", or_null(r->ratio_seconds), "ratio_steps_range",
+        range_json(r->ratio_steps_range), "ratio_flops_range", range_json(r->ratio_flops_range), "ratio_seconds_range",
+        range_json(r->ratio_seconds_range), "params_baseline", (json_int_t)r->baseline.parameters, "params_loom",
+        (json_int_t)r->loom.parameters, "seeds", seeds, "runs", runs_json(race));
     loom_status status =
         path && json ? loom_json_write(path, json, error) : loom_fail_memory(error, race->options->out, sizeof *race);
     json_decref(json);

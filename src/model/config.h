@@ -23,7 +23,7 @@ enum loom_halting {
 };
 
 /* The longest n-gram that may have an embedding. */
-enum { LOOM_NGRAM_MAX = 4 };
+enum { LOOM_NGRAM_MAX = 8 };
 
 enum loom_activation {
     LOOM_ACTIVATION_SWIGLU, /* silu(gate x) * up x */
@@ -69,8 +69,10 @@ struct loom_config {
     double qk_norm;   /* queries and keys are normalised to this length per channel; 0: not */
     bool zero_init;   /* projections that end on the residual stream start at 0 */
     double init_gain; /* matrices start with standard deviation init_gain / sqrt(inputs); 0: 0.02 */
+    bool init_match;  /* keys start with the queries' weights: like attends to like (arXiv 2305.09828) */
     double embed_std; /* of the initial embedding */
     bool embed_skip;  /* each block's input gets a learned share of the embedding, channel by channel */
+    bool embed_shift; /* the token before is embedded too, the token itself channel by channel */
     bool tied;        /* the head is the embedding */
     double softcap;   /* logits stay within this; 0: no bound */
     int ngram;        /* longest n-gram whose hash has an embedding of its own; 1: none */

@@ -369,7 +369,8 @@ void loom_core_backward(struct loom_pass *p, const struct loom_core *core, const
         k->fill(k, dh, 0, n);
     else
         k->copy(k, dh, d, n);
-    for (int t = s->run - 1; t >= 0; t--) {
+    int last = p->bptt > 0 && p->bptt < s->run ? s->run - p->bptt : 0;
+    for (int t = s->run - 1; t >= last; t--) {
         if (act)
             halt_backward(p, core, &s->loops[t], t, dh, dcum, d);
         loop_backward(p, core, &s->loops[t], t, before, de, dh, e);
@@ -377,6 +378,9 @@ void loom_core_backward(struct loom_pass *p, const struct loom_core *core, const
         dh = before;
         before = swap;
     }
-    k->add(k, d, dh, de, n); /* the first state is e itself */
+    if (last > 0)
+        k->copy(k, d, de, n); /* the state before the last loops counts as given */
+    else
+        k->add(k, d, dh, de, n); /* the first state is e itself */
     loom_stack_release(p->stack, mark);
 }

@@ -18,6 +18,7 @@ void loom_gqa_declare(struct loom_tensors *table, const struct loom_config *c, c
     a->kv_heads = (size_t)c->n_kv_heads;
     g->q = loom_affine_declare(table, dim, a->heads * a->head_dim, false, std, prefix, "wq");
     g->k = loom_affine_declare(table, dim, a->kv_heads * a->head_dim, false, std, prefix, "wk");
+    table->items[table->count - 1].twin = c->init_match && !table->failed;
     g->v = loom_affine_declare(table, dim, a->kv_heads * a->head_dim, false, std, prefix, "wv");
 }
 

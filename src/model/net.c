@@ -44,6 +44,8 @@ static bool declare_rotary(struct loom_net *net) {
     const struct loom_config *c = &net->config;
     struct loom_tensor_spec tokens = table_of(c, c->vocab_size), hashes = table_of(c, c->ngram_rows), head = tokens;
     net->embed = net->head = loom_tensors_add(&net->tensors, tokens, "embed.", "weight");
+    struct loom_tensor_spec shift = {.cols = (size_t)c->dim, .std = 0.5};
+    net->shift = c->embed_shift ? loom_tensors_add(&net->tensors, shift, "", "embed_shift") : LOOM_NO_TENSOR;
     hashes.std = 0; /* what a pair adds to its tokens is nothing until it is learned */
     for (int n = 2; n <= c->ngram; n++)
         net->ngrams[n - 2] = loom_tensors_add(&net->tensors, hashes, "ngram.", "%d.weight", n);
@@ -295,6 +297,7 @@ static struct loom_pass start(struct loom_workspace *ws, const struct loom_forwa
                               .past = f->cache ? f->cache->length : 0,
                               .cache = f->cache,
                               .loops = f->loops,
+                              .bptt = f->bptt,
                               .keep = f->keep,
                               .loads = f->count_loads && ws->loads.choices ? &ws->loads : NULL,
                               .dropout_seed = f->dropout_seed};
@@ -344,12 +347,53 @@ static void embed_ngrams(struct loom_pass *p, struct loom_workspace *ws, const s
     loom_stack_release(p->stack, mark);
 }
 
+/* The token before each, to ws->ngrams; where there is none, the token itself. */
+static void find_previous(const struct loom_pass *p, struct loom_workspace *ws, const struct loom_forward *f) {
+    for (size_t b = 0; f->ids && b < p->batch; b++)
+        for (size_t i = 0; i < p->seq; i++) {
+            int before = token_before(p, f, b, i, 1);
+            ws->hashes[b * p->seq + i] = before >= 0 ? before : f->ids[b * p->seq + i];
+        }
+    if (f->ids)
+        p->k->upload(p->k, ws->ngrams, ws->hashes, loom_pass_rows(p) * sizeof *ws->hashes);
+}
+
+/* x = the embedding of the token before + shift * that of the token itself: the "smear" of modded-nanogpt, with a
+ * weight for each channel. The token before enters as it is, so that what a position is asked about (in "x=" that is x)
+ * is written as a tied head reads it, and as the next loop asks again. */
+static void embed_shift(struct loom_pass *p, struct loom_workspace *ws, const struct loom_forward *f, real *x) {
+    const struct loom_kernels *k = p->k;
+    size_t mark = p->stack->used, rows = loom_pass_rows(p), dim = (size_t)p->c->dim;
+    real *before = loom_stack_take(p->stack, rows * dim);
+    find_previous(p, ws, f);
+    k->embed(k, before, p->w + ws->net->embed, ws->ngrams, rows, dim);
+    k->scale_columns(k, x, x, p->w + ws->net->shift, rows, dim);
+    k->add(k, x, x, before, rows * dim);
+    loom_stack_release(p->stack, mark);
+}
+
+/* d becomes the gradient of the token's own embedding. */
+static void embed_shift_backward(struct loom_pass *p, struct loom_workspace *ws, const struct loom_forward *f,
+                                 real *d) {
+    const struct loom_kernels *k = p->k;
+    size_t mark = p->stack->used, rows = loom_pass_rows(p), dim = (size_t)p->c->dim;
+    real *own = loom_stack_take(p->stack, rows * dim);
+    find_previous(p, ws, f);
+    k->embed_backward(k, p->dw + ws->net->embed, d, ws->ngrams, rows, dim);
+    k->embed(k, own, p->w + ws->net->embed, ws->ids, rows, dim);
+    k->sum_products(k, p->dw + ws->net->shift, d, own, rows, dim);
+    k->scale_columns(k, d, d, p->w + ws->net->shift, rows, dim);
+    loom_stack_release(p->stack, mark);
+}
+
 static real *embed(struct loom_pass *p, struct loom_workspace *ws, const struct loom_forward *f) {
     const struct loom_kernels *k = p->k;
     size_t rows = loom_pass_rows(p), dim = (size_t)p->c->dim, n = p->seq * dim;
     real *x = loom_stack_take(p->stack, rows * dim);
     k->upload(k, ws->ids, f->ids, rows * sizeof *ws->ids);
     k->embed(k, x, p->w + ws->net->embed, ws->ids, rows, dim);
+    if (p->c->embed_shift)
+        embed_shift(p, ws, f, x);
     for (int order = 2; order <= p->c->ngram; order++)
         embed_ngrams(p, ws, f, x, order);
     if (ws->net->positions == LOOM_NO_TENSOR)
@@ -371,12 +415,14 @@ static void embed_backward(struct loom_pass *p, struct loom_workspace *ws, const
         for (size_t b = 0; b < p->batch; b++)
             k->add_scaled(k, p->dw + position_rows(p, ws->net), 1, d + b * n, n);
     }
-    k->embed_backward(k, p->dw + ws->net->embed, d, ws->ids, rows, dim);
     for (int order = 2; order <= p->c->ngram; order++) {
         if (f->ids)
             hash_ngrams(p, ws, f, order);
         k->embed_backward(k, p->dw + ws->net->ngrams[order - 2], d, ws->ngrams, rows, dim);
     }
+    if (p->c->embed_shift)
+        embed_shift_backward(p, ws, f, d);
+    k->embed_backward(k, p->dw + ws->net->embed, d, ws->ids, rows, dim);
 }
 
 /* A row of blocks. Without a backward two buffers are used in turn and each block's activations are released. */

@@ -12,6 +12,7 @@ struct loom_net {
     struct loom_tensors tensors;
     size_t embed, positions;       /* (V,C), (T,C); positions only for gpt */
     size_t head;                   /* (V,C); the embedding when tied */
+    size_t shift;                  /* (C): the share of the token before; LOOM_NO_TENSOR: none */
     size_t ngrams[LOOM_NGRAM_MAX]; /* (ngram_rows,C) of pairs, triples, ... of tokens */
     struct loom_block *prelude, *coda;
     struct loom_core core;
@@ -73,6 +74,7 @@ struct loom_forward {
         *first; /* (batch, seq) on the host, see struct loom_attention: keeps documents apart; NULL: one document */
     size_t batch, seq;
     int loops;
+    int bptt;                 /* the last loops that a backward goes through; 0: all */
     struct loom_cache *cache; /* NULL: none; its length grows by seq */
     const int *history;       /* (past) with a cache of one sequence: the tokens it holds, which n-grams look back to */
     bool keep;                /* a backward follows (then dropout is on); the workspace's shape must allow it */

@@ -36,6 +36,7 @@ struct loom_pass {
     const real *x0;           /* (rows, C) the embedding's output */
     real *dx0;                /* its gradient so far, beside what comes down the residual stream; NULL: not wanted */
     int loops;                /* R of this pass */
+    int bptt;                 /* the last loops that the gradient goes back through; 0: all */
     bool keep;                /* a backward follows */
     struct loom_loads *loads; /* NULL: not counted */
     uint64_t dropout_seed;

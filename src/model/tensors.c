@@ -33,6 +33,7 @@ size_t loom_tensors_add(struct loom_tensors *table, struct loom_tensor_spec spec
                               .mean = spec.mean,
                               .std = spec.std,
                               .buffer = spec.buffer,
+                              .twin = spec.twin,
                               .kind = spec.kind};
     t->shape[0] = spec.rows ? spec.rows : spec.cols;
     t->shape[1] = spec.rows ? spec.cols : 0;
@@ -67,7 +68,7 @@ uint64_t loom_tensors_parameters(const struct loom_tensors *table) {
 void loom_tensors_init(const struct loom_tensors *table, real *weights, uint64_t seed) {
     for (size_t i = 0; i < table->count; i++) {
         const struct loom_tensor *t = &table->items[i];
-        struct loom_random stream = {seed, LOOM_RANDOM_INIT | (uint64_t)i << 8};
+        struct loom_random stream = {seed, LOOM_RANDOM_INIT | (uint64_t)(i - t->twin) << 8};
         for (size_t j = 0; j < t->count; j++)
             weights[t->offset + j] = (real)(t->mean + (t->std > 0 ? t->std * loom_random_normal(stream, j) : 0));
     }

@@ -34,6 +34,7 @@ struct loom_tensor {
     size_t offset, count; /* in elements of the flat block */
     double mean, std;     /* initial values: N(mean, std), or the constant `mean` when std is 0 */
     bool buffer;          /* not trained by gradient */
+    bool twin;            /* starts with the random numbers of the tensor before it */
     enum loom_tensor_kind kind;
 };
 
@@ -48,7 +49,7 @@ struct loom_tensors {
 struct loom_tensor_spec {
     size_t rows, cols; /* rows == 0: rank 1 of shape (cols) */
     double mean, std;
-    bool buffer;
+    bool buffer, twin;
     enum loom_tensor_kind kind;
 };
 

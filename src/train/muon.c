@@ -116,15 +116,22 @@ size_t loom_muon_scratch(const struct loom_muon_plan *plan) {
 
 /* ---- one update -------------------------------------------------------------------------------------------------- */
 
+/* Each block, or its Gram matrix, times a matrix of its own. In float32 on every machine: where polynomials of rounded
+ * products leave 0 to 2, the next ones run away. */
+static struct loom_linear each_block(const struct loom_muon_shape *s, bool gram) {
+    size_t side = smaller_side(s);
+    return (struct loom_linear){.rows = s->blocks * (gram ? side : s->rows),
+                                .n_in = gram ? side : s->cols,
+                                .n_out = side,
+                                .groups = s->blocks,
+                                .offset = gram ? s->gram_of : s->rows_of,
+                                .exact = true};
+}
+
 /* The Gram matrices of all blocks: u u^T, or u^T u where columns are fewer. */
 static void take_gram(const struct loom_muon_plan *plan, const struct loom_muon_shape *s) {
     const struct loom_kernels *k = plan->k;
-    struct loom_linear product = {.rows = s->blocks * s->rows,
-                                  .n_in = s->cols,
-                                  .n_out = smaller_side(s),
-                                  .groups = s->blocks,
-                                  .offset = s->rows_of,
-                                  .exact = true};
+    struct loom_linear product = each_block(s, false);
     if (s->rows <= s->cols) {
         k->linear(k, &product, plan->gram, plan->u, plan->u, false);
         return;
@@ -136,18 +143,10 @@ static void take_gram(const struct loom_muon_plan *plan, const struct loom_muon_
 /* next += (b gram + c gram^2) u, from the left or, where columns are fewer, from the right. */
 static void apply_gram(const struct loom_muon_plan *plan, const struct loom_muon_shape *s, real b, real c) {
     const struct loom_kernels *k = plan->k;
-    size_t side = smaller_side(s), n = s->blocks * side * side;
+    struct loom_linear inner = each_block(s, true), outer = each_block(s, false);
     bool wide = s->rows <= s->cols;
-    struct loom_linear inner = {.rows = s->blocks * side,
-                                .n_in = side,
-                                .n_out = side,
-                                .groups = s->blocks,
-                                .offset = s->gram_of,
-                                .exact = true};
-    struct loom_linear outer = {
-        .rows = s->blocks * s->rows, .n_in = s->cols, .n_out = side, .groups = s->blocks, .offset = s->rows_of};
     k->linear(k, &inner, plan->square, plan->gram, plan->gram, false); /* a Gram matrix is its own transpose */
-    k->blend(k, plan->gram, b, plan->gram, c, plan->square, n);
+    k->blend(k, plan->gram, b, plan->gram, c, plan->square, s->blocks * inner.n_in * inner.n_in);
     if (wide)
         k->linear_input(k, &outer, plan->next, plan->gram, plan->u, true);
     else

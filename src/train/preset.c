@@ -21,6 +21,15 @@ struct preset {
     "beta1=0.9 beta2=0.99 epsilon=1e-8 weight_decay=0.1 decay=matrices grad_clip=1 eval_interval=125 "                 \
     "keep_checkpoints=1 sample_tokens=300 seed=1 precision=auto " MUON_TRAINING
 
+/* The house recipe; docs/race.md has what each choice is worth. */
+#define LOOM_BLOCK                                                                                                     \
+    "attn_type=gqa activation=relu2 qk_norm=1.2 zero_init=true norm_gain=false init_gain=0.6 embed_std=0.4 "           \
+    "tie_word_embeddings=false halting=none "
+#define LOOM_TRAINING                                                                                                  \
+    NANOGPT_SMALL_TRAINING                                                                                             \
+    " optimizer=muon learning_rate=3e-3 embedding_lr=0.1 head_lr=0.01 muon_lr=0.03 muon_block=32 schedule=linear "     \
+    "cooldown=0.9 min_lr=0 warmup_iters=0 weight_decay=0 grad_clip=0 router_bias_rate=1e-2"
+
 /* The reference's own training: AdamW with decay on every tensor. */
 #define MYTHOS_TRAINING                                                                                                \
     "batch_size=8 gradient_accumulation_steps=32 max_iters=57220 learning_rate=3e-4 min_lr=3e-5 warmup_iters=2000 "    \
@@ -28,13 +37,31 @@ struct preset {
     "keep_checkpoints=2 sample_tokens=300 seed=1 seq_len=2048 precision=auto " MUON_TRAINING
 
 static const struct preset presets[] = {
-    {"loom-small", "looped mixture of experts, about 0.8 M parameters: the demo's side of the race",
+    {"loom-small", "looped mixture of experts with n-gram tables, 0.8 M parameters: the demo's side of the race",
      LOOM_ARCHITECTURE_LOOM,
-     "dim=128 n_heads=4 n_kv_heads=4 max_seq_len=64 attn_type=gqa prelude_layers=1 coda_layers=1 core_layers=1 "
-     "max_loop_iters=2 n_experts=8 n_experts_per_tok=2 n_shared_experts=1 expert_dim=112 lora_rank=4 "
-     "rope_theta=10000 halting=none " NANOGPT_SMALL_TRAINING " learning_rate=3e-3 min_lr=3e-4 router_bias_rate=1e-2"},
+     LOOM_BLOCK "dim=64 n_heads=4 n_kv_heads=4 max_seq_len=64 prelude_layers=0 coda_layers=0 core_layers=1 "
+                "max_loop_iters=2 n_experts=4 n_experts_per_tok=2 n_shared_experts=0 expert_dim=64 lora_rank=2 "
+                "rope_theta=200 ngram=4 ngram_rows=3879 " LOOM_TRAINING " max_iters=300 eval_interval=5"},
+    {"dense-small", "loom-small without its loop and its experts, as large and trained alike", LOOM_ARCHITECTURE_LOOM,
+     LOOM_BLOCK "dim=64 n_heads=4 n_kv_heads=4 max_seq_len=64 prelude_layers=1 coda_layers=0 core_layers=0 "
+                "n_experts=0 max_loop_iters=1 ffn_dim=256 rope_theta=200 ngram=4 ngram_rows=3885 " LOOM_TRAINING
+                " max_iters=300 eval_interval=5"},
+    {"modern-small", "nanogpt-small with loom-small's block and optimizer, without its n-gram tables",
+     LOOM_ARCHITECTURE_LOOM,
+     LOOM_BLOCK "dim=128 n_heads=4 n_kv_heads=4 max_seq_len=64 prelude_layers=4 coda_layers=0 core_layers=0 "
+                "n_experts=0 max_loop_iters=1 ffn_dim=512 rope_theta=10000 " LOOM_TRAINING
+                " max_iters=500 eval_interval=25 embedding_lr=0.2 head_lr=4e-3 embed_std=0.8"},
     {"nanogpt-small", "nanoGPT at its small CPU settings: 4 layers, 4 heads, width 128, context 64",
      LOOM_ARCHITECTURE_GPT, "n_layer=4 n_head=4 n_embd=128 block_size=64 bias=false dropout=0 " NANOGPT_SMALL_TRAINING},
+    {"nanogpt-small-tuned", "nanogpt-small with the best learning rate of a sweep on Tiny Shakespeare",
+     LOOM_ARCHITECTURE_GPT,
+     "n_layer=4 n_head=4 n_embd=128 block_size=64 bias=false dropout=0 " NANOGPT_SMALL_TRAINING " learning_rate=8e-3"},
+    {"loom-drill", "one looped block, run once for each step of a generated task", LOOM_ARCHITECTURE_LOOM,
+     LOOM_BLOCK "dim=64 n_heads=4 n_kv_heads=4 max_seq_len=128 prelude_layers=0 coda_layers=0 core_layers=1 "
+                "n_experts=0 ffn_dim=256 max_loop_iters=8 injection=none loop_index=false lora_rank=0 "
+                "rope_theta=1000 ngram=2 ngram_rows=1024 " LOOM_TRAINING
+                " batch_size=64 max_iters=700 curriculum=400 task_loops=given eval_interval=100 sample_tokens=0 "
+                "muon_lr=0.02 embedding_lr=0.02"},
     {"openmythos-small", "the looped reference, unmended, at the small settings", LOOM_ARCHITECTURE_OPENMYTHOS,
      "dim=128 n_heads=4 n_kv_heads=4 max_seq_len=64 attn_type=gqa prelude_layers=1 coda_layers=1 "
      "max_loop_iters=3 n_experts=8 n_experts_per_tok=2 n_shared_experts=1 expert_dim=112 lora_rank=4 "

@@ -8,6 +8,8 @@
 static const char *const sampling_names[] = {"random", "shuffle", NULL};
 static const char *const decay_names[] = {"matrices", "all", NULL};
 static const char *const precision_names[] = {"float32", "bf16", "auto", NULL};
+static const char *const task_loops_names[] = {"fixed", "given", NULL};
+static const char *const loop_sampling_names[] = {"fixed", "uniform", "poisson", NULL};
 static const char *const optimizer_names[] = {"adamw", "muon", NULL};
 static const char *const schedule_names[] = {"cosine", "linear", NULL};
 static const double steps_big = 1e15, whole_big = 9007199254740992.0 /* 2^53 */;
@@ -45,6 +47,11 @@ static const struct loom_key keys[] = {
     {"decay", LOOM_KEY_CHOICE, PLACE(decay), 0, 0, decay_names, 0},
     {"grad_clip", LOOM_KEY_REAL, PLACE(grad_clip), 0, 1e9, NULL, 0},
     {"precision", LOOM_KEY_CHOICE, PLACE(precision), 0, 0, precision_names, 0},
+    {"task_loops", LOOM_KEY_CHOICE, PLACE(task_loops), 0, 0, task_loops_names, 0},
+    {"curriculum", LOOM_KEY_UINT64, PLACE(curriculum), 0, steps_big, NULL, 0},
+    {"loop_start", LOOM_KEY_UINT64, PLACE(loop_start), 0, steps_big, NULL, 0},
+    {"loop_sampling", LOOM_KEY_CHOICE, PLACE(loop_sampling), 0, 0, loop_sampling_names, 0},
+    {"bptt_loops", LOOM_KEY_INT, PLACE(bptt_loops), 0, 4096, NULL, 0},
     {"router_bias_rate", LOOM_KEY_REAL, PLACE(router_bias_rate), 0, 1, NULL, 0},
     {"eval_interval", LOOM_KEY_UINT64, PLACE(eval_interval), 1, steps_big, NULL, 0},
     {"keep_checkpoints", LOOM_KEY_INT, PLACE(keep_checkpoints), 1, 1 << 20, NULL, 0},

@@ -31,6 +31,20 @@ enum loom_schedule {
     LOOM_SCHEDULE_LINEAR, /* level, then a straight line over the last `cooldown` of lr_decay_iters */
 };
 
+/* How often the core runs for a generated task's problem. */
+enum loom_task_loops {
+    LOOM_TASK_LOOPS_FIXED, /* as for any text */
+    LOOM_TASK_LOOPS_GIVEN  /* once for each of its steps */
+};
+
+/* How often the core runs in a training step of text. */
+enum loom_loop_sampling {
+    LOOM_SAMPLING_FIXED,   /* max_loop_iters */
+    LOOM_SAMPLING_UNIFORM, /* 1 to max_loop_iters */
+    LOOM_SAMPLING_POISSON  /* 1 + Poisson(max_loop_iters / 2), at most max_loop_iters: Geiping et al., arXiv 2502.05171
+                            */
+};
+
 /* Keys carry nanoGPT's names where it has them. */
 struct loom_recipe {
     int batch_size;                  /* B, sequences in a micro-batch */
@@ -58,6 +72,11 @@ struct loom_recipe {
     int decay;               /* enum loom_decay */
     double grad_clip;        /* largest gradient norm; 0: no clipping */
     int precision;           /* enum loom_training_precision */
+    int task_loops;          /* enum loom_task_loops */
+    uint64_t curriculum;     /* steps in which a generated task's problems rise from the shortest to all; 0: none */
+    uint64_t loop_start;     /* steps of one loop each, before all of them are run */
+    int loop_sampling;       /* enum loom_loop_sampling */
+    int bptt_loops;          /* the last loops that the gradient goes back through; 0: all */
     double router_bias_rate; /* step of the experts' selection bias towards an even load; 0: never moved */
     uint64_t eval_interval;  /* steps between validations, each followed by a checkpoint */
     int keep_checkpoints;    /* the newest ones kept, beside the best */

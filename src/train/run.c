@@ -297,6 +297,11 @@ static bool put_folder_losses(json_t *line, const struct loom_trainer *t) {
     return json_object_set_new(line, "val_losses", losses) == 0;
 }
 
+/* A generated task's answers are right or wrong. */
+static bool put_accuracy(json_t *line, const struct loom_trainer *t) {
+    return t->drills.length == 0 || json_object_set_new(line, "accuracy", json_real(t->progress.accuracy)) == 0;
+}
+
 static loom_status evaluate(struct run *run, struct loom_error *error) {
     struct loom_trainer *t = &run->trainer;
     const struct loom_progress *p = &t->progress;
@@ -306,7 +311,8 @@ static loom_status evaluate(struct run *run, struct loom_error *error) {
     json_t *line = json_pack("{s:s,s:I,s:I,s:f,s:f,s:o}", "event", "eval", "step", (json_int_t)p->step, "tokens",
                              (json_int_t)p->tokens, "seconds", p->seconds, "flops", p->flops, "val_loss",
                              loom_metrics_number(p->val_loss));
-    if (line && !(put_folder_losses(line, t) && loom_metrics_loads(line, &t->ws.loads))) {
+    bool whole = line && put_accuracy(line, t) && put_folder_losses(line, t) && loom_metrics_loads(line, &t->ws.loads);
+    if (line && !whole) {
         json_decref(line);
         line = NULL;
     }

@@ -108,14 +108,34 @@ static loom_status open_parts(struct loom_trainer *t, int threads, struct loom_e
     return status;
 }
 
+/* A generated task must fit the sequence, and the core's runs the workspace. */
+static loom_status open_drills(struct loom_trainer *t, struct loom_error *error) {
+    const struct loom_recipe *recipe = &t->setup.recipe;
+    const struct loom_corpus_folder *folder = &t->corpus->folders[0];
+    loom_status status = loom_drills_open(&t->drills, folder->path, folder->tokens, error);
+    if (status || t->drills.length == 0)
+        return status;
+    if (t->drills.length > (size_t)recipe->seq_len + 1)
+        return loom_fail(error, LOOM_INVALID, "%s: its problems have %zu tokens, more than seq_len %d and one",
+                         folder->path, t->drills.length, recipe->seq_len);
+    if (recipe->task_loops == LOOM_TASK_LOOPS_GIVEN && t->drills.high > t->setup.config.max_loop_iters)
+        return loom_fail(error, LOOM_INVALID, "%s: problems of %d steps need max_loop_iters %d, not %d", folder->path,
+                         t->drills.high, t->drills.high, t->setup.config.max_loop_iters);
+    return LOOM_OK;
+}
+
 loom_status loom_trainer_open(struct loom_trainer *trainer, const struct loom_setup *setup,
                               const struct loom_corpus *corpus, int threads, struct loom_error *error) {
     const struct loom_recipe *recipe = &setup->recipe;
     *trainer = (struct loom_trainer){
-        .setup = *setup, .corpus = corpus, .progress = {.val_loss = (double)NAN, .best_val_loss = (double)NAN}};
+        .setup = *setup,
+        .corpus = corpus,
+        .progress = {.val_loss = (double)NAN, .best_val_loss = (double)NAN, .accuracy = (double)NAN}};
     loom_status status = loom_batches_check(corpus, (size_t)recipe->seq_len, error);
     if (status == LOOM_OK)
         loom_batches_init(&trainer->batches, corpus, (size_t)recipe->seq_len, recipe->sampling, recipe->seed);
+    if (status == LOOM_OK)
+        status = open_drills(trainer, error);
     if (status == LOOM_OK)
         status = open_parts(trainer, threads, error);
     if (status)
@@ -134,6 +154,7 @@ void loom_trainer_close(struct loom_trainer *trainer) {
     t->model.tokenizer = NULL;
     loom_model_close(&t->model);
     loom_batch_close(&t->batch);
+    loom_drills_close(&t->drills);
     free(t->val_losses);
     free(t->bias);
     *t = (struct loom_trainer){0};
@@ -141,38 +162,93 @@ void loom_trainer_close(struct loom_trainer *trainer) {
 
 /* ---- one step ---------------------------------------------------------------------------------------------------- */
 
+/* How often the core runs in this micro-batch of text. */
+static int choose_loops(const struct loom_trainer *t, uint64_t micro) {
+    const struct loom_recipe *recipe = &t->setup.recipe;
+    const struct loom_random stream = {recipe->seed, LOOM_RANDOM_LOOPS};
+    int most = t->setup.config.max_loop_iters, loops = 1;
+    if (most <= 1 || t->progress.step < recipe->loop_start)
+        return most < 1 ? most : 1;
+    if (recipe->loop_sampling == LOOM_SAMPLING_FIXED)
+        return most;
+    if (recipe->loop_sampling == LOOM_SAMPLING_UNIFORM)
+        return 1 + (int)loom_random_below(stream, micro, (uint64_t)most);
+    /* Knuth's count of uniform factors until their product falls below exp(-mean). */
+    double limit = exp(-0.5 * most), product = loom_random_uniform(stream, micro << 8);
+    while (product > limit && loops < most)
+        product *= loom_random_uniform(stream, (micro << 8) + (uint64_t)loops++);
+    return loops;
+}
+
+/* The most steps of a problem at this point of the curriculum. They rise with the square of the time: one step must be
+ * learned before two can be. */
+static int most_steps(const struct loom_trainer *t) {
+    uint64_t length = t->setup.recipe.curriculum;
+    int low = t->drills.low, high = t->drills.high;
+    if (t->progress.step >= length)
+        return high;
+    double done = (double)t->progress.step / (double)length;
+    return low + (int)((double)(high - low) * done * done);
+}
+
+/* What a micro-batch is: its rows lie in t->batch. */
+struct micro_batch {
+    size_t seq;
+    double targets;
+    int loops;
+};
+
+static loom_status draw(struct loom_trainer *t, uint64_t micro, struct micro_batch *m, struct loom_error *error) {
+    const struct loom_recipe *recipe = &t->setup.recipe;
+    size_t batch = (size_t)recipe->batch_size, seq = (size_t)recipe->seq_len, targets;
+    *m = (struct micro_batch){seq, (double)(batch * seq), choose_loops(t, micro)};
+    if (t->drills.length == 0) {
+        loom_status status = loom_batches_draw(&t->batches, micro * batch, batch, &t->batch, error);
+        loom_batches_fetch(&t->batches, (micro + 1) * batch, batch); /* comes while this one is computed */
+        return status;
+    }
+    int steps;
+    m->seq = t->drills.length - 1;
+    loom_status status = loom_drills_draw(&t->drills, recipe->seed, micro, most_steps(t), batch, m->seq, &t->batch,
+                                          &steps, &targets, error);
+    m->targets = (double)targets;
+    if (recipe->task_loops == LOOM_TASK_LOOPS_GIVEN)
+        m->loops = steps;
+    return status;
+}
+
 /* Adds the gradients of all micro-batches; *loss is the mean. */
 static loom_status accumulate(struct loom_trainer *t, double *loss, struct loom_error *error) {
     const struct loom_recipe *recipe = &t->setup.recipe;
     const struct loom_kernels *k = t->ws.k;
-    size_t batch = (size_t)recipe->batch_size, seq = (size_t)recipe->seq_len;
     uint64_t parts = (uint64_t)recipe->gradient_accumulation_steps;
-    double tokens = (double)(parts * batch * seq), sum = 0;
+    *loss = 0;
     k->fill(k, t->gradients, 0, t->model.net.tensors.elements);
     (void)hold_weights(t);
     loom_loads_clear(&t->ws.loads);
     for (uint64_t i = 0; i < parts; i++) {
         uint64_t micro = t->progress.step * parts + i;
         struct loom_random dropout = {recipe->seed, LOOM_RANDOM_DROPOUT};
-        loom_status status = loom_batches_draw(&t->batches, micro * batch, batch, &t->batch, error);
+        struct micro_batch m;
+        loom_status status = draw(t, micro, &m, error);
         if (status)
             return status;
-        loom_batches_fetch(&t->batches, (micro + 1) * batch, batch); /* comes while this one is computed */
+        double tokens = (double)parts * m.targets;
         struct loom_objective o = {.forward = {.weights = t->model.weights,
                                                .ids = t->batch.inputs,
-                                               .first = t->batch.first,
-                                               .batch = batch,
-                                               .seq = seq,
-                                               .loops = t->setup.config.max_loop_iters,
+                                               .first = t->drills.length ? NULL : t->batch.first,
+                                               .batch = (size_t)recipe->batch_size,
+                                               .seq = m.seq,
+                                               .loops = m.loops,
+                                               .bptt = recipe->bptt_loops,
                                                .keep = true,
                                                .dropout_seed = loom_random_bits(dropout, micro),
                                                .count_loads = true},
                                    .targets = t->batch.targets,
                                    .scale = (real)(1 / tokens),
                                    .gradients = t->gradients};
-        sum += loom_objective_run(&t->ws, &t->buffers, &o);
+        *loss += loom_objective_run(&t->ws, &t->buffers, &o) / tokens;
     }
-    *loss = sum / tokens;
     return LOOM_OK;
 }
 
@@ -240,10 +316,37 @@ loom_status loom_trainer_step(struct loom_trainer *trainer, struct loom_step *st
     return LOOM_OK;
 }
 
-loom_status loom_trainer_evaluate(struct loom_trainer *trainer, const volatile sig_atomic_t *stop,
-                                  struct loom_error *error) {
-    struct loom_trainer *t = trainer;
-    struct loom_heldout heldout;
+/* The mean over all numbers of steps of a generated task. */
+static loom_status evaluate_drills(struct loom_trainer *t, const volatile sig_atomic_t *stop,
+                                   struct loom_heldout *heldout, struct loom_error *error) {
+    const struct loom_recipe *recipe = &t->setup.recipe;
+    double loss = 0, right = 0, problems = 0;
+    loom_status status = LOOM_OK;
+    *heldout = (struct loom_heldout){0};
+    loom_loads_clear(&t->ws.loads);
+    for (int steps = t->drills.low; status == LOOM_OK && steps <= t->drills.high; steps++) {
+        bool given = recipe->task_loops == LOOM_TASK_LOOPS_GIVEN;
+        struct loom_drill_score score;
+        struct loom_drill_test test = {.weights = t->model.weights,
+                                       .batch = (size_t)recipe->batch_size,
+                                       .seq = t->drills.length - 1,
+                                       .steps = steps,
+                                       .loops = given ? steps : t->setup.config.max_loop_iters,
+                                       .scratch = &t->batch,
+                                       .stop = stop};
+        status = loom_drills_score(&t->drills, &t->ws, &test, &score, error);
+        heldout->tokens += score.targets;
+        loss += score.loss;
+        right += (double)score.right;
+        problems += (double)score.problems;
+    }
+    heldout->loss = loss / (double)heldout->tokens;
+    t->progress.accuracy = right / problems;
+    return status;
+}
+
+static loom_status evaluate_text(struct loom_trainer *t, const volatile sig_atomic_t *stop,
+                                 struct loom_heldout *heldout, struct loom_error *error) {
     struct loom_heldout_options options = {.corpus = t->corpus,
                                            .weights = t->model.weights,
                                            .batch = (size_t)t->setup.recipe.batch_size,
@@ -252,7 +355,15 @@ loom_status loom_trainer_evaluate(struct loom_trainer *trainer, const volatile s
                                            .scratch = &t->batch,
                                            .folder_losses = t->val_losses,
                                            .stop = stop};
-    loom_status status = loom_heldout_run(&t->ws, &t->buffers, &options, &heldout, error);
+    return loom_heldout_run(&t->ws, &t->buffers, &options, heldout, error);
+}
+
+loom_status loom_trainer_evaluate(struct loom_trainer *trainer, const volatile sig_atomic_t *stop,
+                                  struct loom_error *error) {
+    struct loom_trainer *t = trainer;
+    struct loom_heldout heldout;
+    loom_status status =
+        t->drills.length ? evaluate_drills(t, stop, &heldout, error) : evaluate_text(t, stop, &heldout, error);
     if (status)
         return status;
     if (!isfinite(heldout.loss))

@@ -6,6 +6,7 @@
 #define LOOM_TRAIN_TRAINER_H
 
 #include "model/model.h"
+#include "train/drills.h"
 #include "train/objective.h"
 #include "train/optimizer.h"
 
@@ -14,6 +15,7 @@ struct loom_progress {
     uint64_t step, tokens;
     double seconds, flops;          /* of training; evaluation is not counted */
     double val_loss, best_val_loss; /* NAN before the first evaluation */
+    double accuracy;                /* of a generated task's validation problems, at the last; NAN for text */
     uint64_t best_step, val_step;   /* when the lowest and the last were found; 0: never */
 };
 
@@ -27,6 +29,7 @@ struct loom_trainer {
     struct loom_model model;
     const struct loom_corpus *corpus; /* borrowed */
     struct loom_batches batches;
+    struct loom_drills drills;   /* when the corpus is a generated task */
     struct loom_counter counter; /* the model's machine, counted */
     struct loom_workspace ws;
     struct loom_objective_buffers buffers;

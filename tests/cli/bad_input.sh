@@ -45,7 +45,8 @@ expect 1 'empty' "$loom" train --data empty --out run
 # ---- a training that diverges keeps its last checkpoint
 code=0
 "${train[@]}" --out wild --steps 200 --set eval_interval=1 --set learning_rate=1000 --set warmup_iters=0 \
-    --set min_lr=1000 --set grad_clip=0 --set weight_decay=1000 >stdout 2>stderr || code=$?
+    --set optimizer=adamw --set embedding_lr=0 --set head_lr=0 --set min_lr=1000 --set grad_clip=0 \
+    --set weight_decay=1000 >stdout 2>stderr || code=$?
 [ $code = 1 ] || fail "a diverging training: exit code $code"
 tail -n 1 stderr | grep -qE 'step [0-9]+: .*not a finite number' || fail "a diverging training: last words"
 quietly "$loom" inspect --model wild
