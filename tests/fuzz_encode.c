@@ -1,4 +1,4 @@
-/* fuzz_encode.c - libFuzzer target: any bytes as a text, for each family of split patterns. */
+/* fuzz_encode.c - libFuzzer target: the first byte picks a family of split patterns, the rest is a text. */
 #include "fuzz_tokenizers.h"
 
 #include "data/tokenizer_kinds.h"
@@ -55,11 +55,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                                {LOOM_SPLIT_GPT4, 3, false},
                                                {LOOM_SPLIT_GPT4, 1, true},
                                                {LOOM_SPLIT_O200K, 3, false}};
-    for (size_t i = 0; i < sizeof splits / sizeof *splits; i++) {
-        struct loom_tokenizer *tokenizer = open_small(splits[i]);
-        check_round_trip(tokenizer, (const char *)data, size);
-        check_cut(tokenizer, (const char *)data, size);
-        loom_tokenizer_free(tokenizer);
-    }
+    if (size == 0)
+        return 0;
+    struct loom_tokenizer *tokenizer = open_small(splits[data[0] % (sizeof splits / sizeof *splits)]);
+    check_round_trip(tokenizer, (const char *)data + 1, size - 1);
+    check_cut(tokenizer, (const char *)data + 1, size - 1);
+    loom_tokenizer_free(tokenizer);
     return 0;
 }

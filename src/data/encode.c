@@ -7,7 +7,7 @@
 #include "base/pool.h"
 #include "data/tokenizer_kinds.h"
 
-enum { BLOCK_BYTES = 1 << 20 };
+enum { BLOCK_BYTES = 256 << 10 };
 
 /* ---- where a text may be cut ------------------------------------------------------------------------------------- */
 
