@@ -19,6 +19,7 @@ static const char help[] =
     "\n"
     "  --model DIR         a model folder, or a run folder: its best checkpoint\n"
     "  --data DIR          a token folder with the model's vocabulary; for a task its rows, a file or a folder\n"
+    "  --chat              a task's prompts are users' messages to a model that has learned to chat\n"
     "  --loops LIST        numbers of loops, one line for each: 1,2,4,8 (default: as trained); for a\n"
     "                      generated task also given: one loop for each step of a problem\n"
     "  --document-mask     no attention across documents, for a model that was trained so\n"
@@ -45,6 +46,7 @@ enum {
     OPTION_INDICES,
     OPTION_PREDICTIONS,
     OPTION_SAVE,
+    OPTION_CHAT,
     OPTION_LIMIT,
     OPTION_SAMPLES,
     OPTION_TEMPERATURE,
@@ -64,6 +66,7 @@ static const struct option long_options[] = {{"model", required_argument, NULL, 
                                              {"task", required_argument, NULL, OPTION_TASK},
                                              {"indices", required_argument, NULL, OPTION_INDICES},
                                              {"predictions", required_argument, NULL, OPTION_PREDICTIONS},
+                                             {"chat", no_argument, NULL, OPTION_CHAT},
                                              {"save", required_argument, NULL, OPTION_SAVE},
                                              {"limit", required_argument, NULL, OPTION_LIMIT},
                                              {"samples", required_argument, NULL, OPTION_SAMPLES},
@@ -248,6 +251,8 @@ static bool parse_task_option(struct task_request *task, int option) {
     case OPTION_PREDICTIONS:
         task->options.predictions = optarg;
         return true;
+    case OPTION_CHAT:
+        return task->options.chat = true;
     case OPTION_SAVE:
         task->options.save = optarg;
         return true;

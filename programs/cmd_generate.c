@@ -19,6 +19,7 @@ static const char help[] =
     "\n"
     "  --model DIR       a model folder, or a run folder: its best checkpoint\n"
     "  --prompt TEXT     the text to go on from; - reads standard input (default: none)\n"
+    "  --chat            the prompt is a user's message; the text is the answer of a model that has learned to chat\n"
     "  --max-tokens N    how many tokens to write (default 256)\n"
     "  --loops N|auto    how many times each token goes through the loop; auto: as trained (default)\n"
     "  --temperature X   below 1 the likely becomes likelier; 0 always takes the likeliest (default 1)\n"
@@ -31,6 +32,7 @@ static const char help[] =
 enum {
     OPTION_MODEL = 1,
     OPTION_PROMPT,
+    OPTION_CHAT,
     OPTION_MAX_TOKENS,
     OPTION_LOOPS,
     OPTION_TEMPERATURE,
@@ -44,6 +46,7 @@ enum {
 
 static const struct option long_options[] = {{"model", required_argument, NULL, OPTION_MODEL},
                                              {"prompt", required_argument, NULL, OPTION_PROMPT},
+                                             {"chat", no_argument, NULL, OPTION_CHAT},
                                              {"max-tokens", required_argument, NULL, OPTION_MAX_TOKENS},
                                              {"loops", required_argument, NULL, OPTION_LOOPS},
                                              {"temperature", required_argument, NULL, OPTION_TEMPERATURE},
@@ -97,7 +100,7 @@ static void put_bytes(struct output *output, const char *bytes, size_t size) {
 static void on_token(void *user, int token, const char *bytes, size_t size) {
     struct output *output = user;
     char number[16];
-    if (!output->json && !output->begun)
+    if (!output->json && !output->begun && !output->options->chat)
         put_bytes(output, output->options->prompt, output->options->prompt_size);
     output->begun = true;
     if (!output->json) {
@@ -204,6 +207,8 @@ static bool parse_option(struct request *request, int option) {
     case OPTION_PROMPT:
         o->prompt = optarg;
         return true;
+    case OPTION_CHAT:
+        return o->chat = true;
     case OPTION_MAX_TOKENS:
         return parse_int("--max-tokens", optarg, 1, 1 << 30, &o->max_tokens);
     case OPTION_LOOPS:

@@ -12,11 +12,17 @@
 
 static const char help[] =
     "Usage: loom train --data DIR --out RUN [OPTION]...\n"
-    "Trains a model on a token folder. RUN gets config.json, metrics.jsonl, checkpoints and report.html.\n"
+    "       loom train --chat FILE --init MODEL --out RUN [OPTION]...\n"
+    "Trains a model on a token folder, or fine-tunes one on conversations. RUN gets config.json, metrics.jsonl, "
+    "checkpoints and report.html.\n"
     "SIGINT (Ctrl-C) and SIGTERM save and stop.\n"
     "\n"
     "  --data DIR        a token folder (loom prepare makes one); several times: a mixture\n"
     "  --mix W,W,...     the folders' weights in training (default: by their tokens)\n"
+    "  --chat FILE       conversations, JSON lines or an array; several times: all of them. docs/finetuning.md has "
+    "the\n"
+    "                    forms of a row; the loss is on the answers, and one in twenty is held out\n"
+    "  --init MODEL      start from the weights and sizes of this model or run (then the preset is finetune)\n"
     "  --out RUN         the run folder to write; it must not hold a run yet, unless with --resume\n"
     "  --preset NAME     a model and how to train it (default loom-small; listed below)\n"
     "  --set KEY=VALUE   one setting over the preset's, any number of times; docs/config.md names them all\n"
@@ -32,6 +38,8 @@ static const char help[] =
 enum {
     OPTION_DATA = 1,
     OPTION_MIX,
+    OPTION_CHAT,
+    OPTION_INIT,
     OPTION_OUT,
     OPTION_PRESET,
     OPTION_SET,
@@ -46,6 +54,8 @@ enum {
 
 static const struct option long_options[] = {{"data", required_argument, NULL, OPTION_DATA},
                                              {"mix", required_argument, NULL, OPTION_MIX},
+                                             {"chat", required_argument, NULL, OPTION_CHAT},
+                                             {"init", required_argument, NULL, OPTION_INIT},
                                              {"out", required_argument, NULL, OPTION_OUT},
                                              {"preset", required_argument, NULL, OPTION_PRESET},
                                              {"set", required_argument, NULL, OPTION_SET},
@@ -62,7 +72,7 @@ static const struct option long_options[] = {{"data", required_argument, NULL, O
 struct request {
     struct loom_train_options options;
     struct settings settings;
-    const char *data[LOOM_DATA_MAX];
+    const char *data[LOOM_DATA_MAX], *chat[LOOM_DATA_MAX];
     double mix[LOOM_DATA_MAX];
     size_t n_data, n_mix;
     bool json, help;
@@ -160,13 +170,16 @@ static int train(struct request *request) {
     if (request->n_mix > 0 && request->n_mix != request->n_data)
         return report_usage("train", "--mix has %zu weights for %zu folders of --data", request->n_mix,
                             request->n_data);
-    if (!options->dry_run && request->n_data == 0)
+    if (options->n_chat > 0 && !options->init)
+        return report_usage("train", "--init is missing: the model whose tokenizer reads the conversations");
+    if (!options->dry_run && request->n_data + options->n_chat == 0)
         return report_usage("train", "--data is missing: a token folder that loom prepare wrote");
     if (!options->dry_run && !options->out)
         return report_usage("train", "--out is missing: the run folder to write");
     progress_open(&watch.progress);
     options->data = request->data;
     options->n_data = request->n_data;
+    options->chat = request->chat;
     options->mix = request->n_mix > 0 ? request->mix : NULL;
     options->settings = request->settings.items;
     options->n_settings = request->settings.count;
@@ -187,12 +200,12 @@ static int train(struct request *request) {
     return status ? EXIT_FAILED : written;
 }
 
-static bool add_data(struct request *request, const char *folder) {
-    if (request->n_data == LOOM_DATA_MAX) {
-        fprintf(stderr, "loom: --data can be given %d times at most\n", LOOM_DATA_MAX);
+static bool add_path(const char *option, const char *paths[LOOM_DATA_MAX], size_t *count, const char *path) {
+    if (*count == LOOM_DATA_MAX) {
+        fprintf(stderr, "loom: %s can be given %d times at most\n", option, LOOM_DATA_MAX);
         return false;
     }
-    request->data[request->n_data++] = folder;
+    paths[(*count)++] = path;
     return true;
 }
 
@@ -213,7 +226,12 @@ static bool parse_option(struct request *request, int option) {
     struct loom_train_options *o = &request->options;
     switch (option) {
     case OPTION_DATA:
-        return add_data(request, optarg);
+        return add_path("--data", request->data, &request->n_data, optarg);
+    case OPTION_CHAT:
+        return add_path("--chat", request->chat, &o->n_chat, optarg);
+    case OPTION_INIT:
+        o->init = optarg;
+        return true;
     case OPTION_MIX:
         return parse_mix(request, optarg);
     case OPTION_OUT:

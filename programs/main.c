@@ -24,6 +24,7 @@ static const struct command commands[] = {
     {"report", "loom report", "draw a run or a race as one page", cmd_report},
     {"verify", "loom verify", "hold a model against a reference, tensor by tensor", cmd_verify},
     {"bench", "loom bench", "measure this machine: kernels, training, decoding", cmd_bench},
+    {"merge", "loom merge", "add an adapter to the weights that it was made for", cmd_merge},
     {"privacy", "loom privacy", "epsilon of a private training, or the noise for an epsilon", cmd_privacy},
     {"tokenizer", "loom tokenizer", "text to token ids and back; train a vocabulary", cmd_tokenizer},
 };

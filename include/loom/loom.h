@@ -270,9 +270,12 @@ enum { LOOM_DATA_MAX = 256 };
 struct loom_train_options {
     const char *const *data; /* token folders, all with one tokenizer */
     size_t n_data;
-    const double *mix;  /* (n_data): their weights in training, above 0; NULL: by their tokens */
+    const double *mix;       /* (n_data): their weights in training, above 0; NULL: by their tokens */
+    const char *const *chat; /* files of conversations, in place of token folders: only the answers are learned */
+    size_t n_chat;
+    const char *init;   /* NULL: fresh weights; else the model that training starts from; chat needs its tokenizer */
     const char *out;    /* run folder; must not hold a run unless resume */
-    const char *preset; /* NULL: "loom-small" */
+    const char *preset; /* NULL: "loom-small", or "finetune" with init, whose model takes the place of the preset's */
     const struct loom_setting *settings;
     size_t n_settings;
     uint64_t steps; /* 0: the preset's */
@@ -289,6 +292,7 @@ struct loom_train_options {
 
 struct loom_train_result {
     uint64_t parameters, active_parameters; /* active: those one token uses, an expert counted if it is picked */
+    uint64_t trained_parameters;            /* the adapters' where they are trained in place of the weights */
     uint64_t bytes_weights, bytes_gradients, bytes_optimizer, bytes_activations;
     double flops_per_step, flops_total;
     uint64_t tokens_per_step;
@@ -362,6 +366,9 @@ LOOM_API loom_status loom_model_open(const char *path, int threads, struct loom_
                                      struct loom_error *error);
 LOOM_API void loom_model_free(struct loom_model *model);
 
+/* Writes an opened model, its adapter added to its weights, as a model folder that holds no model yet. */
+LOOM_API loom_status loom_model_save(const struct loom_model *model, const char *folder, struct loom_error *error);
+
 struct loom_model_info {
     const char *architecture; /* "gpt", "openmythos", "loom" */
     uint64_t parameters, active_parameters;
@@ -431,6 +438,7 @@ struct loom_task_options {
     size_t limit;            /* only the first problems; 0: all */
     int samples;             /* responses to each problem; 0: 1 */
     double temperature;      /* 0: the likeliest token, always */
+    bool chat;               /* each prompt is a user's message */
     int loops;               /* 0: as trained */
     int max_tokens;          /* of a response; 0: the task's own */
     double seconds;          /* for running one response's program; 0: 10 */
@@ -493,6 +501,7 @@ LOOM_API loom_status loom_session_sync(struct loom_session *session, const int *
 struct loom_generate_options {
     const char *prompt; /* NULL or "": starts from the tokenizer's newline token, or token 0 */
     size_t prompt_size; /* 0: strlen(prompt) */
+    bool chat;          /* the prompt is a user's message; the text is the answer, without its end mark */
     int max_tokens;     /* 0: 256 */
     int loops;          /* 0: as trained */
     double temperature; /* 0 with has_temperature: greedy; default 1 */

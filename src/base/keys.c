@@ -49,6 +49,16 @@ static loom_status set_bool(const struct loom_key *key, void *target, bool value
     return LOOM_OK;
 }
 
+static loom_status set_string(const struct loom_key *key, void *target, const char *text, struct loom_error *error) {
+    char *place = (char *)target + key->offset;
+    size_t most = (size_t)key->high;
+    if (strlen(text) > most)
+        return loom_fail(error, LOOM_INVALID, "%s = \"%.64s...\" is longer than %zu bytes", key->name, text, most);
+    memset(place, 0, most + 1); /* all of it: structs are compared byte by byte */
+    memcpy(place, text, strlen(text));
+    return LOOM_OK;
+}
+
 loom_status loom_key_set_text(const struct loom_key *key, void *target, const char *text, struct loom_error *error) {
     if (key->type == LOOM_KEY_CHOICE)
         return set_choice(key, target, text, error);
@@ -57,6 +67,8 @@ loom_status loom_key_set_text(const struct loom_key *key, void *target, const ch
             return set_bool(key, target, text[0] == 't');
         return loom_fail(error, LOOM_INVALID, "%s = \"%.64s\" must be true or false", key->name, text);
     }
+    if (key->type == LOOM_KEY_TEXT)
+        return set_string(key, target, text, error);
     char *end;
     errno = 0;
     double value = strtod(text, &end);
@@ -71,6 +83,9 @@ loom_status loom_key_set_json(const struct loom_key *key, void *target, const js
     loom_status status;
     if (key->type == LOOM_KEY_CHOICE)
         status = json_is_string(value) ? set_choice(key, target, json_string_value(value), &inner)
+                                       : loom_fail(&inner, LOOM_INVALID, "%s must be a string", key->name);
+    else if (key->type == LOOM_KEY_TEXT)
+        status = json_is_string(value) ? set_string(key, target, json_string_value(value), &inner)
                                        : loom_fail(&inner, LOOM_INVALID, "%s must be a string", key->name);
     else if (key->type == LOOM_KEY_BOOL)
         status = json_is_boolean(value) ? set_bool(key, target, json_is_true(value))
@@ -92,6 +107,8 @@ static json_t *key_json(const struct loom_key *key, const void *source) {
         return json_real(*(const double *)place);
     case LOOM_KEY_BOOL:
         return json_boolean(*(const bool *)place);
+    case LOOM_KEY_TEXT:
+        return json_string(place);
     case LOOM_KEY_CHOICE:
         return json_string(key->choices[*(const int *)place]);
     }

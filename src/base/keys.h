@@ -11,14 +11,15 @@ enum loom_key_type {
     LOOM_KEY_REAL,   /* double */
     LOOM_KEY_BOOL,   /* bool */
     LOOM_KEY_CHOICE, /* int: an index into choices */
-    LOOM_KEY_UINT64  /* uint64_t */
+    LOOM_KEY_UINT64, /* uint64_t */
+    LOOM_KEY_TEXT    /* char[high + 1] */
 };
 
 struct loom_key {
     const char *name;
     enum loom_key_type type;
     size_t offset;              /* in the struct */
-    double low, high;           /* inclusive; for numbers */
+    double low, high;           /* inclusive; for numbers. For a text, high: its most bytes */
     const char *const *choices; /* NULL-terminated; for LOOM_KEY_CHOICE */
     unsigned groups;            /* a bit set of the caller's meaning; 0 fits all */
 };

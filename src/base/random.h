@@ -18,7 +18,9 @@ enum loom_purpose {
     LOOM_RANDOM_SHUFFLE = 7, /* the order of an epoch */
     LOOM_RANDOM_MIX = 8,     /* the order of a mixture's slots */
     LOOM_RANDOM_DRILL = 9,   /* generated problems, and which are drawn */
-    LOOM_RANDOM_LOOPS = 10   /* how often the core runs in a training step */
+    LOOM_RANDOM_LOOPS = 10,  /* how often the core runs in a training step */
+    LOOM_RANDOM_CHAT = 11,   /* which conversations are held out, and the order of an epoch of them */
+    LOOM_RANDOM_PRIVACY = 12 /* the noise and the sampling of a private training */
 };
 
 /* One stream: key it once, then ask for any index. */

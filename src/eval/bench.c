@@ -376,8 +376,10 @@ loom_status loom_bench(const struct loom_bench_options *options, loom_bench_func
     loom_status status = make_setup(&b, options, error);
     if (status == LOOM_OK)
         status = make_tokens(&b, error);
+    const struct loom_training_data data = {.corpus = &b.corpus,
+                                            .tokenizer = b.folder.tokens ? b.folder.tokens->tokenizer : NULL};
     if (status == LOOM_OK)
-        status = loom_trainer_open(&b.trainer, &b.setup, &b.corpus, options->threads, error);
+        status = loom_trainer_open(&b.trainer, &b.setup, &data, options->threads, error);
     if (status == LOOM_OK) {
         b.peak = loom_kernels_cpu_peak(options->threads, (enum loom_precision)b.setup.recipe.precision);
         status = measure_all(&b, error);

@@ -159,6 +159,7 @@ static loom_status write_response(struct evaluation *e, const struct loom_proble
     struct writing w = {.e = e};
     struct loom_generate_result made;
     struct loom_generate_options options = {.prompt = p->prompt,
+                                            .chat = e->options->chat,
                                             .max_tokens = e->options->max_tokens ? e->options->max_tokens
                                                                                  : e->task.kind->response_tokens,
                                             .loops = e->options->loops,

@@ -3,14 +3,33 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "data/chat_set.h"
 #include "generate/sampler.h"
 #include "generate/session.h"
+#include "generate/until.h"
 
 /* The growing sequence. */
 struct text {
     int *tokens;
     size_t count, capacity;
 };
+
+/* A user's message, and what asks for the answer. */
+static loom_status encode_message(const struct loom_model *model, const char *message, struct text *text,
+                                  struct loom_error *error) {
+    struct loom_conversation conversation = {0};
+    struct loom_text rendered = {0};
+    struct loom_ids ids = {0};
+    loom_status status = loom_conversation_add(&conversation, LOOM_ROLE_USER, message)
+                             ? loom_chat_render(&conversation, true, "prompt", &rendered, NULL, NULL, error)
+                             : loom_fail_memory(error, "prompt", strlen(message));
+    if (status == LOOM_OK)
+        status = loom_chat_encode(model->tokenizer, rendered.data, rendered.size, "prompt", &ids, error);
+    *text = (struct text){ids.data, ids.count, ids.capacity};
+    loom_text_free(&rendered);
+    loom_conversation_free(&conversation);
+    return status;
+}
 
 static loom_status encode_prompt(const struct loom_model *model, const struct loom_generate_options *o,
                                  struct text *text, struct loom_error *error) {
@@ -19,6 +38,8 @@ static loom_status encode_prompt(const struct loom_model *model, const struct lo
     if (!model->tokenizer)
         return loom_fail(error, LOOM_FAILED, "%s: there is no %s to read the prompt with",
                          model->path ? model->path : "the model", LOOM_TOKENIZER_FILE);
+    if (o->chat)
+        return encode_message(model, prompt, text, error);
     /* Without a prompt the text begins as after a line's end, or with token 0 where no newline is known. */
     if (size > 0)
         return loom_tokenizer_encode(model->tokenizer, prompt, size, &text->tokens, &text->count, error);
@@ -49,29 +70,29 @@ static size_t window_start(size_t count, size_t context, size_t start) {
     return count - start <= context ? start : count - (context + 1) / 2;
 }
 
-/* Hands the caller a token with the text that it completes. */
-static loom_status tell(struct loom_decoder *decoder, const struct loom_generate_options *o, int token,
+/* Hands the caller a token with the text that it completes, unless that ends the text. */
+static loom_status tell(struct loom_decoder *decoder, struct loom_until *until, int token, bool *ended,
                         struct loom_error *error) {
     const char *text;
     size_t size;
     loom_status status = loom_decoder_put(decoder, token, &text, &size, error);
-    if (status == LOOM_OK && o->on_token)
-        o->on_token(o->user, token, text, size);
+    *ended = status == LOOM_OK && loom_until_put(until, token, text, size);
     return status;
 }
 
 /* What the last tokens began and never completed. */
-static void tell_rest(struct loom_decoder *decoder, const struct loom_generate_options *o) {
+static void tell_rest(struct loom_decoder *decoder, struct loom_until *until) {
     const char *text;
     size_t size;
+    loom_until_flush(until);
     loom_decoder_end(decoder, &text, &size);
-    if (size > 0 && o->on_token)
-        o->on_token(o->user, -1, text, size);
+    if (size > 0 && until->on_token)
+        until->on_token(until->user, -1, text, size);
 }
 
 static loom_status run(const struct loom_generate_options *o, struct loom_session *session,
-                       const struct loom_sampler *sampler, struct loom_decoder *decoder, struct text *text,
-                       struct loom_generate_result *result, struct loom_error *error) {
+                       const struct loom_sampler *sampler, struct loom_decoder *decoder, struct loom_until *until,
+                       struct text *text, struct loom_generate_result *result, struct loom_error *error) {
     int max_tokens = o->max_tokens ? o->max_tokens : 256;
     size_t start = 0;
     for (int i = 0; i < max_tokens; i++) {
@@ -88,8 +109,9 @@ static loom_status run(const struct loom_generate_options *o, struct loom_sessio
         if (status)
             return status;
         result->completion_tokens++;
-        status = tell(decoder, o, token, error);
-        if (status)
+        bool ended;
+        status = tell(decoder, until, token, &ended, error);
+        if (status || ended)
             return status;
     }
     return LOOM_OK;
@@ -100,6 +122,8 @@ loom_status loom_generate(const struct loom_model *model, const struct loom_gene
     struct loom_session *session = NULL;
     struct loom_decoder *decoder = NULL;
     struct text text = {0};
+    struct loom_until until = {
+        .mark = options->chat ? LOOM_CHAT_END : NULL, .on_token = options->on_token, .user = options->user};
     struct loom_sampler sampler = {.temperature = options->has_temperature ? options->temperature : 1,
                                    .top_k = options->top_k,
                                    .top_p = options->top_p > 0 || options->top_p < 0 ? options->top_p : 1,
@@ -118,10 +142,10 @@ loom_status loom_generate(const struct loom_model *model, const struct loom_gene
     result->prompt_tokens = text.count;
     double begin = loom_clock();
     if (status == LOOM_OK)
-        status = run(options, session, &sampler, decoder, &text, result, error);
+        status = run(options, session, &sampler, decoder, &until, &text, result, error);
     result->seconds = loom_clock() - begin;
     if (decoder)
-        tell_rest(decoder, options);
+        tell_rest(decoder, &until);
     loom_decoder_free(decoder);
     loom_session_free(session);
     loom_sampler_close(&sampler);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "model/adapter.h"
 #include "model/weights.h"
 
 /* ---- the object -------------------------------------------------------------------------------------------------- */
@@ -83,8 +84,12 @@ loom_status loom_model_load(struct loom_model *model, const char *path, struct l
 }
 
 static loom_status read_weights(struct loom_model *model, const char *folder, struct loom_error *error) {
+    bool adapter;
+    loom_status status = loom_adapter_in(folder, &adapter, error);
+    if (status || adapter)
+        return status ? status : loom_adapter_load(model, folder, error);
     char *path = loom_path_join(folder, LOOM_WEIGHTS_FILE);
-    loom_status status = path ? loom_model_load(model, path, error) : loom_fail_memory(error, folder, strlen(folder));
+    status = path ? loom_model_load(model, path, error) : loom_fail_memory(error, folder, strlen(folder));
     free(path);
     return status;
 }

@@ -33,8 +33,11 @@ static void put_training(struct loom_text *text, const struct loom_trainer *t) {
                      p->step, t->setup.recipe.max_iters, p->tokens, p->flops, t->setup.recipe.seed);
     if (isfinite(p->val_loss))
         loom_text_append(text, "| validation loss (nats a token) | %.4f |\n", p->val_loss);
-    for (size_t i = 0; i < t->corpus->n_folders; i++) {
-        const struct loom_corpus_folder *folder = &t->corpus->folders[i];
+    if (t->data.chat)
+        loom_text_append(text, "| conversations | %zu, %zu of them held out |\n| their SHA-256 | `%s` |\n",
+                         t->data.chat->count, t->data.chat->n_val, t->data.chat->sha256);
+    for (size_t i = 0; t->data.corpus && i < t->data.corpus->n_folders; i++) {
+        const struct loom_corpus_folder *folder = &t->data.corpus->folders[i];
         loom_text_append(text, "| training tokens' SHA-256, %.4g%% of the samples | `%s` |\n",
                          100.0 * folder->slots / LOOM_MIX_SLOTS, folder->tokens->sha256);
     }

@@ -1,4 +1,5 @@
 /* checkpoint.c - see checkpoint.h. */
+#include "model/adapter.h"
 #include "train/checkpoint.h"
 
 #include <inttypes.h>
@@ -11,6 +12,7 @@
 #include "model/weights.h"
 #include "train/card.h"
 #include "train/metrics.h"
+#include "train/private_step.h"
 
 #define MOMENTS_FILE "training.safetensors"
 #define PROGRESS_FILE "training.json"
@@ -26,7 +28,7 @@ static loom_status with_path(const char *folder, const char *name, char **path, 
 
 static loom_status save_blocks(const struct loom_trainer *t, const char *path, const char *const *prefixes,
                                const real *const *sources, size_t count, struct loom_error *error) {
-    const struct loom_tensors *table = &t->model.net.tensors;
+    const struct loom_tensors *table = loom_trainer_table(t);
     const struct loom_kernels *k = t->model.k;
     struct loom_weights_block blocks[2];
     loom_status status = LOOM_OK;
@@ -46,8 +48,21 @@ static loom_status save_blocks(const struct loom_trainer *t, const char *path, c
 
 static loom_status save_weights(const struct loom_trainer *t, const char *path, struct loom_error *error) {
     const char *prefix = "";
-    const real *source = t->model.weights;
+    const real *source = loom_trainer_trained(t);
     return save_blocks(t, path, &prefix, &source, 1, error);
+}
+
+/* What the adapters are for. */
+static loom_status save_adapter(const struct loom_trainer *t, const char *path, struct loom_error *error) {
+    const struct loom_recipe *recipe = &t->setup.recipe;
+    struct loom_adapter adapter = {.rank = recipe->adapter_rank, .alpha = recipe->adapter_alpha};
+    strcpy(adapter.targets, recipe->adapter_targets);
+    strcpy(adapter.base_sha256, t->data.init_sha256);
+    adapter.base = realpath(t->data.init, NULL);
+    loom_status status =
+        adapter.base ? loom_adapter_write(path, &adapter, error) : loom_fail_system(error, "cannot find", t->data.init);
+    free(adapter.base);
+    return status;
 }
 
 static loom_status save_moments(const struct loom_trainer *t, const char *path, struct loom_error *error) {
@@ -87,18 +102,35 @@ static loom_status save_marker(const struct loom_trainer *t, const char *path, s
     return loom_file_replace(path, "", 0, error);
 }
 
+/* The template that the model has learned to answer in. */
+static loom_status save_chat(const struct loom_trainer *t, const char *folder, struct loom_error *error) {
+    char *path;
+    loom_status status = with_path(folder, LOOM_CHAT_FILE, &path, error);
+    if (status == LOOM_OK)
+        status = save_json(loom_chat_config(t->setup.config.max_seq_len), path, error);
+    free(path);
+    return status;
+}
+
 static loom_status save_files(const struct loom_trainer *t, const char *folder, struct loom_error *error) {
     /* In this order: the marker comes last. */
     static const struct {
         const char *name;
         loom_status (*save)(const struct loom_trainer *t, const char *path, struct loom_error *error);
-    } files[] = {
-        {LOOM_CONFIG_FILE, save_config},  {LOOM_WEIGHTS_FILE, save_weights},           {MOMENTS_FILE, save_moments},
-        {PROGRESS_FILE, save_progress},   {"generation_config.json", save_generation}, {"README.md", loom_card_write},
-        {LOOM_COMPLETE_FILE, save_marker}};
-    loom_status status = loom_tokenizer_save(loom_corpus_tokenizer(t->corpus), folder, error);
+        enum { ALWAYS, WHOLE, ADAPTED, PRIVATE } when;
+    } files[] = {{LOOM_CONFIG_FILE, save_config, ALWAYS},          {LOOM_WEIGHTS_FILE, save_weights, WHOLE},
+                 {LOOM_ADAPTER_FILE, save_weights, ADAPTED},       {LOOM_ADAPTER_CONFIG_FILE, save_adapter, ADAPTED},
+                 {LOOM_PRIVACY_FILE, loom_privacy_write, PRIVATE}, {MOMENTS_FILE, save_moments, ALWAYS},
+                 {PROGRESS_FILE, save_progress, ALWAYS},           {"generation_config.json", save_generation, ALWAYS},
+                 {"README.md", loom_card_write, ALWAYS},           {LOOM_COMPLETE_FILE, save_marker, ALWAYS}};
+    bool saved[] = {true, !t->factors, t->factors != NULL, t->setup.recipe.dp_clip > 0}; /* by when */
+    loom_status status = loom_tokenizer_save(t->data.tokenizer, folder, error);
+    if (status == LOOM_OK && t->data.chat)
+        status = save_chat(t, folder, error);
     for (size_t i = 0; i < sizeof files / sizeof files[0] && status == LOOM_OK; i++) {
         char *path;
+        if (!saved[files[i].when])
+            continue;
         status = with_path(folder, files[i].name, &path, error);
         if (status == LOOM_OK)
             status = files[i].save(t, path, error);
@@ -236,12 +268,27 @@ static loom_status load_progress(struct loom_trainer *t, const char *path, struc
     return status;
 }
 
+static loom_status load_adapters(struct loom_trainer *t, const char *path, struct loom_error *error) {
+    size_t bytes = t->lora.factors.elements * sizeof(real);
+    struct loom_weights_block block = {"", calloc(1, bytes)};
+    loom_status status =
+        block.data ? loom_weights_read(path, &t->lora.factors, &block, 1, error) : loom_fail_memory(error, path, bytes);
+    if (status == LOOM_OK) {
+        t->model.k->upload(t->model.k, t->factors, block.data, bytes);
+        loom_trainer_adapt(t, false);
+    }
+    free(block.data);
+    return status;
+}
+
 static loom_status load_weights(struct loom_trainer *t, const char *path, struct loom_error *error) {
+    if (t->factors)
+        return load_adapters(t, path, error);
     return loom_model_load(&t->model, path, error);
 }
 
 static loom_status load_moments(struct loom_trainer *t, const char *path, struct loom_error *error) {
-    const struct loom_tensors *table = &t->model.net.tensors;
+    const struct loom_tensors *table = loom_trainer_table(t);
     const struct loom_kernels *k = t->model.k;
     size_t bytes = table->elements * sizeof(real);
     struct loom_weights_block blocks[2] = {{"adam_m.", calloc(1, bytes)}, {"adam_v.", calloc(1, bytes)}};
@@ -257,10 +304,12 @@ static loom_status load_moments(struct loom_trainer *t, const char *path, struct
 }
 
 loom_status loom_checkpoint_load(struct loom_trainer *trainer, const char *run, struct loom_error *error) {
-    static const struct {
+    const struct {
         const char *name;
         loom_status (*load)(struct loom_trainer *t, const char *path, struct loom_error *error);
-    } files[] = {{LOOM_WEIGHTS_FILE, load_weights}, {MOMENTS_FILE, load_moments}, {PROGRESS_FILE, load_progress}};
+    } files[] = {{trainer->factors ? LOOM_ADAPTER_FILE : LOOM_WEIGHTS_FILE, load_weights},
+                 {MOMENTS_FILE, load_moments},
+                 {PROGRESS_FILE, load_progress}};
     char *folder;
     loom_status status = loom_checkpoint_newest(run, &folder, error);
     for (size_t i = 0; folder && i < sizeof files / sizeof files[0] && status == LOOM_OK; i++) {

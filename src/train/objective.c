@@ -33,46 +33,73 @@ double loom_objective_run(struct loom_workspace *ws, const struct loom_objective
     return k->sum(k, buffers->losses, rows);
 }
 
+/* Adds the losses of the batch in the scratch. */
+static void add_batch(struct loom_workspace *ws, const struct loom_objective_buffers *buffers,
+                      const struct loom_heldout_options *options, size_t count, double *sum, uint64_t *tokens) {
+    const struct loom_batch *batch = options->scratch;
+    struct loom_objective o = {.forward = {.weights = options->weights,
+                                           .ids = batch->inputs,
+                                           .first = batch->first,
+                                           .batch = options->batch,
+                                           .seq = options->seq,
+                                           .loops = options->loops,
+                                           .count_loads = true},
+                               .targets = batch->targets};
+    *sum += loom_objective_run(ws, buffers, &o);
+    *tokens += count;
+}
+
+static loom_status check_stop(const struct loom_heldout_options *options, struct loom_error *error) {
+    return options->stop && *options->stop ? loom_fail(error, LOOM_STOPPED, "stopped during validation") : LOOM_OK;
+}
+
 /* One folder's sum of losses, over *count tokens. */
 static loom_status run_folder(struct loom_workspace *ws, const struct loom_objective_buffers *buffers,
                               const struct loom_heldout_options *options, const struct loom_tokens *tokens, double *sum,
                               uint64_t *count, struct loom_error *error) {
-    const struct loom_batch *batch = options->scratch;
     uint64_t windows = loom_validation_windows(tokens, options->seq);
+    loom_status status = LOOM_OK;
     *sum = 0;
     *count = 0;
-    for (uint64_t i = 0; i * options->batch < windows; i++) {
+    for (uint64_t i = 0; i * options->batch < windows && status == LOOM_OK; i++) {
         size_t size;
-        if (options->stop && *options->stop)
-            return loom_fail(error, LOOM_STOPPED, "stopped during validation");
-        loom_status status = loom_validation_get(tokens, i, options->batch, options->seq, batch, &size, error);
-        if (status)
-            return status;
-        struct loom_objective o = {.forward = {.weights = options->weights,
-                                               .ids = batch->inputs,
-                                               .first = batch->first,
-                                               .batch = options->batch,
-                                               .seq = options->seq,
-                                               .loops = options->loops,
-                                               .count_loads = true},
-                                   .targets = batch->targets};
-        *sum += loom_objective_run(ws, buffers, &o);
-        *count += size;
+        status = check_stop(options, error);
+        if (status == LOOM_OK)
+            status = loom_validation_get(tokens, i, options->batch, options->seq, options->scratch, &size, error);
+        if (status == LOOM_OK)
+            add_batch(ws, buffers, options, size, sum, count);
     }
-    return LOOM_OK;
+    return status;
+}
+
+static loom_status run_chat(struct loom_workspace *ws, const struct loom_objective_buffers *buffers,
+                            const struct loom_heldout_options *options, double *sum, uint64_t *count,
+                            struct loom_error *error) {
+    loom_status status = LOOM_OK;
+    *sum = 0;
+    *count = 0;
+    for (size_t i = 0; i * options->batch < options->chat->val.rows && status == LOOM_OK; i++) {
+        size_t size = loom_chat_set_validation(options->chat, i, options->batch, options->scratch);
+        status = check_stop(options, error);
+        if (status == LOOM_OK)
+            add_batch(ws, buffers, options, size, sum, count);
+    }
+    return status;
 }
 
 loom_status loom_heldout_run(struct loom_workspace *ws, const struct loom_objective_buffers *buffers,
                              const struct loom_heldout_options *options, struct loom_heldout *result,
                              struct loom_error *error) {
-    const struct loom_corpus *corpus = options->corpus;
     double all = 0;
+    size_t parts = options->chat ? 1 : options->corpus->n_folders;
     *result = (struct loom_heldout){0};
     loom_loads_clear(&ws->loads);
-    for (size_t i = 0; i < corpus->n_folders; i++) {
+    for (size_t i = 0; i < parts; i++) {
         double sum;
         uint64_t count;
-        loom_status status = run_folder(ws, buffers, options, corpus->folders[i].tokens, &sum, &count, error);
+        loom_status status =
+            options->chat ? run_chat(ws, buffers, options, &sum, &count, error)
+                          : run_folder(ws, buffers, options, options->corpus->folders[i].tokens, &sum, &count, error);
         if (status)
             return status;
         if (options->folder_losses)

@@ -3,7 +3,7 @@
 #ifndef LOOM_TRAIN_OBJECTIVE_H
 #define LOOM_TRAIN_OBJECTIVE_H
 
-#include "data/batch.h"
+#include "data/chat_set.h"
 #include "model/net.h"
 
 /* Forward, loss, and when `gradients` is not NULL backward of one batch; gradients += scale * d(sum of losses). The
@@ -38,6 +38,7 @@ struct loom_heldout {
  * LOOM_STOPPED, on `stop`. */
 struct loom_heldout_options {
     const struct loom_corpus *corpus;
+    const struct loom_chat_set *chat; /* in place of the corpus: its held-out conversations; or NULL */
     const real *weights;
     size_t batch, seq;
     int loops;

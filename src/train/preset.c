@@ -15,11 +15,15 @@ struct preset {
     "muon_lr=0.02 muon_momentum=0.95 muon_momentum_start=0.85 muon_momentum_warmup=300 muon_beta2=0.95 "               \
     "muon_decay=0 muon_cautious=true muon_iterations=5 muon_block=0 cooldown=0.5"
 
+/* What adapters and a private training would use, where adapter_rank and dp_clip ask for them. */
+#define ADAPTER_TRAINING                                                                                               \
+    " adapter_rank=0 adapter_alpha=16 adapter_targets=* dp_clip=0 dp_noise=0 dp_epsilon=0 dp_delta=1e-5"
+
 /* Every training starts from these: nanoGPT's settings for a small model on a CPU. */
 #define NANOGPT_SMALL_TRAINING                                                                                         \
     "batch_size=12 gradient_accumulation_steps=1 max_iters=2000 learning_rate=1e-3 min_lr=1e-4 warmup_iters=100 "      \
     "beta1=0.9 beta2=0.99 epsilon=1e-8 weight_decay=0.1 decay=matrices grad_clip=1 eval_interval=125 "                 \
-    "keep_checkpoints=1 sample_tokens=300 seed=1 precision=auto " MUON_TRAINING
+    "keep_checkpoints=1 sample_tokens=300 seed=1 precision=auto " MUON_TRAINING ADAPTER_TRAINING
 
 /* The house recipe; docs/race.md has what each choice is worth. */
 #define LOOM_BLOCK                                                                                                     \
@@ -34,7 +38,7 @@ struct preset {
 #define MYTHOS_TRAINING                                                                                                \
     "batch_size=8 gradient_accumulation_steps=32 max_iters=57220 learning_rate=3e-4 min_lr=3e-5 warmup_iters=2000 "    \
     "beta1=0.9 beta2=0.95 epsilon=1e-8 weight_decay=0.1 decay=all grad_clip=1 eval_interval=1000 "                     \
-    "keep_checkpoints=2 sample_tokens=300 seed=1 seq_len=2048 precision=auto " MUON_TRAINING
+    "keep_checkpoints=2 sample_tokens=300 seed=1 seq_len=2048 precision=auto " MUON_TRAINING ADAPTER_TRAINING
 
 static const struct preset presets[] = {
     {"loom-small", "looped mixture of experts with n-gram tables, 0.8 M parameters: the demo's side of the race",
@@ -62,6 +66,11 @@ static const struct preset presets[] = {
                 "rope_theta=1000 ngram=2 ngram_rows=1024 " LOOM_TRAINING
                 " batch_size=64 max_iters=700 curriculum=400 task_loops=given eval_interval=100 sample_tokens=0 "
                 "muon_lr=0.02 embedding_lr=0.02"},
+    {"finetune", "training that starts from a model (--init), whose sizes take the place of loom-small's",
+     LOOM_ARCHITECTURE_LOOM,
+     "dim=128 n_heads=4 n_kv_heads=4 max_seq_len=64 max_loop_iters=2 " NANOGPT_SMALL_TRAINING
+     " batch_size=8 max_iters=300 learning_rate=3e-4 min_lr=3e-5 warmup_iters=20 beta2=0.95 weight_decay=0 "
+     "eval_interval=50 sample_tokens=0 router_bias_rate=0"},
     {"openmythos-small", "the looped reference, unmended, at the small settings", LOOM_ARCHITECTURE_OPENMYTHOS,
      "dim=128 n_heads=4 n_kv_heads=4 max_seq_len=64 attn_type=gqa prelude_layers=1 coda_layers=1 "
      "max_loop_iters=3 n_experts=8 n_experts_per_tok=2 n_shared_experts=1 expert_dim=112 lora_rank=4 "

@@ -5,6 +5,7 @@
 #include "kernel/kernel.h"
 #include "data/batch.h"
 #include "model/config.h"
+#include "model/lora.h"
 
 enum loom_decay {
     LOOM_DECAY_MATRICES, /* weight decay on tensors of two or more dimensions, as nanoGPT */
@@ -78,9 +79,16 @@ struct loom_recipe {
     int loop_sampling;       /* enum loom_loop_sampling */
     int bptt_loops;          /* the last loops that the gradient goes back through; 0: all */
     double router_bias_rate; /* step of the experts' selection bias towards an even load; 0: never moved */
-    uint64_t eval_interval;  /* steps between validations, each followed by a checkpoint */
-    int keep_checkpoints;    /* the newest ones kept, beside the best */
-    int sample_tokens;       /* length of the sample written at each validation; 0: none */
+    int adapter_rank;        /* r of the adapters that are trained in place of the weights; 0: the weights */
+    double adapter_alpha;    /* their scale is alpha / r */
+    char adapter_targets[LOOM_ADAPTER_TARGETS]; /* patterns of the matrices that get one, separated by commas */
+    double dp_clip;    /* largest norm of one example's gradient in a private training; 0: not private */
+    double dp_noise;   /* standard deviation of the noise, in units of dp_clip; 0: found for dp_epsilon */
+    double dp_epsilon; /* what is promised with dp_noise 0 */
+    double dp_delta;
+    uint64_t eval_interval; /* steps between validations, each followed by a checkpoint */
+    int keep_checkpoints;   /* the newest ones kept, beside the best */
+    int sample_tokens;      /* length of the sample written at each validation; 0: none */
     uint64_t seed;
 };
 

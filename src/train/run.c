@@ -10,7 +10,9 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "train/checkpoint.h"
+#include "train/material.h"
 #include "train/metrics.h"
+#include "train/private_step.h"
 
 #ifndef LOOM_COMMIT
 #define LOOM_COMMIT "unknown"
@@ -25,7 +27,7 @@ struct run {
     const char *name;
     char *config_path, *metrics_path;
     struct loom_setup setup;
-    struct loom_corpus corpus; /* without folders in a dry run without data */
+    struct loom_material material;
     struct loom_trainer trainer;
     struct loom_metrics metrics;
     struct loom_lock lock;
@@ -80,7 +82,10 @@ static void tell_sizes(struct run *run, const struct loom_train_result *sizes) {
 
 static loom_status make_setup(struct run *run, struct loom_error *error) {
     const struct loom_train_options *o = run->options;
-    loom_status status = loom_setup_preset(&run->setup, o->preset ? o->preset : "loom-small", error);
+    const char *preset = o->preset ? o->preset : o->init ? "finetune" : "loom-small";
+    loom_status status = loom_setup_preset(&run->setup, preset, error);
+    if (status == LOOM_OK)
+        status = loom_material_open(&run->material, o, &run->setup, error);
     if (status == LOOM_OK)
         status = loom_setup_apply(&run->setup, o->settings, o->n_settings, error);
     if (status == LOOM_OK && o->steps)
@@ -94,10 +99,13 @@ static loom_status make_setup(struct run *run, struct loom_error *error) {
  */
 static loom_status read_setup(struct run *run, json_t **json, struct loom_error *error) {
     const struct loom_train_options *o = run->options;
+    struct loom_setup ignored; /* the run's own config rules */
     loom_status status = loom_json_read(run->config_path, json, error);
     if (status)
         return status;
     status = loom_setup_read(&run->setup, *json, run->config_path, error);
+    if (status == LOOM_OK)
+        status = loom_material_open(&run->material, o, &ignored, error);
     if (status == LOOM_OK && o->preset && strcmp(o->preset, run->setup.preset) != 0)
         status =
             loom_fail(error, LOOM_INVALID, "%s: the run's preset is %s, not %s", o->out, run->setup.preset, o->preset);
@@ -116,39 +124,21 @@ static loom_status read_setup(struct run *run, json_t **json, struct loom_error 
     return status;
 }
 
-/* A resumed run keeps its shares unless the command names others, which are then refused. */
-static loom_status open_corpus(struct run *run, const json_t *record, struct loom_error *error) {
-    const struct loom_train_options *o = run->options;
-    double recorded[LOOM_DATA_MAX];
-    const double *mix = o->mix;
-    if (o->n_data > LOOM_DATA_MAX)
-        return loom_fail(error, LOOM_INVALID, "%zu token folders are more than %d", o->n_data, LOOM_DATA_MAX);
-    if (record && !mix && loom_corpus_recorded_mix(record, o->n_data, recorded))
-        mix = recorded;
-    loom_status status = loom_corpus_open(o->data, mix, o->n_data, &run->corpus, error);
-    if (status == LOOM_OK)
-        run->setup.config.vocab_size = loom_tokenizer_vocab_size(loom_corpus_tokenizer(&run->corpus));
-    return status == LOOM_OK && record ? loom_corpus_check_record(&run->corpus, record, o->out, error) : status;
-}
-
-static loom_status set_data(struct run *run, const json_t *json, struct loom_error *error) {
-    if (run->options->n_data > 0)
-        return open_corpus(run, json_object_get(json, "data"), error);
-    if (run->setup.config.vocab_size == 0)
-        return loom_fail(error, LOOM_INVALID, "the preset %s takes its vocabulary from the data: name a token folder",
-                         run->setup.preset);
-    return LOOM_OK;
-}
-
 static loom_status prepare_setup(struct run *run, struct loom_error *error) {
     json_t *json = NULL;
     loom_status status = run->options->resume ? read_setup(run, &json, error) : make_setup(run, error);
     if (status == LOOM_OK)
-        status = set_data(run, json, error);
+        status = loom_material_text(&run->material, json_object_get(json, "data"), &run->setup, error);
     if (status == LOOM_OK)
         status = loom_setup_check(&run->setup, error);
-    if (status == LOOM_OK && run->corpus.n_folders) /* now, before the folder is made; the trainer asks again */
-        status = loom_batches_check(&run->corpus, (size_t)run->setup.recipe.seq_len, error);
+    if (status == LOOM_OK)
+        status = loom_material_chat(&run->material, json_object_get(json, "data"), &run->setup, error);
+    if (status == LOOM_OK)
+        status = loom_material_base(&run->material, &run->setup, error);
+    if (status == LOOM_OK)
+        status = loom_private_plan(&run->setup, run->material.data.chat, error);
+    if (status == LOOM_OK && run->material.data.corpus) /* before the folder is made; the trainer asks again */
+        status = loom_batches_check(&run->material.corpus, (size_t)run->setup.recipe.seq_len, error);
     json_decref(json);
     return status;
 }
@@ -165,7 +155,7 @@ static loom_status write_config(struct run *run, const struct loom_train_result 
     loom_status status = LOOM_OK;
     if (!json || json_object_set_new(json, "model", loom_config_json(&run->setup.config)) ||
         json_object_set_new(json, "train", loom_recipe_json(&run->setup.recipe)) ||
-        json_object_set_new(json, "data", loom_corpus_record(&run->corpus)))
+        json_object_set_new(json, "data", loom_material_record(&run->material)))
         status = loom_fail_memory(error, run->config_path, sizeof *run);
     if (status == LOOM_OK)
         status = loom_json_write(run->config_path, json, error);
@@ -237,7 +227,9 @@ static loom_status open_run(struct run *run, const struct loom_train_result *siz
     if (status)
         return status;
     tell_sizes(run, sizes);
-    status = loom_trainer_open(&run->trainer, &run->setup, &run->corpus, run->options->threads, error);
+    status = loom_trainer_open(&run->trainer, &run->setup, &run->material.data, run->options->threads, error);
+    if (status == LOOM_OK)
+        status = loom_material_weights(&run->material, &run->trainer, error);
     if (status == LOOM_OK)
         status = rewind_run(run, error);
     if (status == LOOM_OK)
@@ -251,7 +243,7 @@ static loom_status open_run(struct run *run, const struct loom_train_result *siz
 static void close_run(struct run *run) {
     loom_metrics_close(&run->metrics);
     loom_trainer_close(&run->trainer);
-    loom_corpus_close(&run->corpus);
+    loom_material_close(&run->material);
     if (run->locked)
         loom_lock_release(&run->lock);
     free(run->config_path);
@@ -286,10 +278,10 @@ static loom_status step(struct run *run, struct loom_error *error) {
 
 /* The validation loss of each folder of a mixture; false when memory is short. */
 static bool put_folder_losses(json_t *line, const struct loom_trainer *t) {
-    if (t->corpus->n_folders == 1)
+    if (!t->data.corpus || t->data.corpus->n_folders == 1)
         return true;
     json_t *losses = json_array();
-    for (size_t i = 0; losses && i < t->corpus->n_folders; i++)
+    for (size_t i = 0; losses && i < t->data.corpus->n_folders; i++)
         if (json_array_append_new(losses, loom_metrics_number(t->val_losses[i]))) {
             json_decref(losses);
             return false;
@@ -418,8 +410,8 @@ loom_status loom_train(const struct loom_train_options *options, struct loom_tra
                        struct loom_error *error) {
     struct run run = {.options = options};
     *result = (struct loom_train_result){.val_loss = (double)NAN, .best_val_loss = (double)NAN};
-    if (!options->dry_run && (options->n_data == 0 || !options->out))
-        return loom_fail(error, LOOM_INVALID, "training needs a token folder and a run folder");
+    if (!options->dry_run && (options->n_data + options->n_chat == 0 || !options->out))
+        return loom_fail(error, LOOM_INVALID, "training needs token folders or conversations, and a run folder");
     loom_status status = options->out ? name_paths(&run, error) : LOOM_OK;
     if (status == LOOM_OK)
         status = prepare_setup(&run, error);

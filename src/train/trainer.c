@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "train/private_step.h"
 #include "train/schedule.h"
 
 static struct loom_workspace_shape shape_of(const struct loom_setup *setup) {
@@ -12,6 +13,26 @@ static struct loom_workspace_shape shape_of(const struct loom_setup *setup) {
                                          .seq = (size_t)setup->recipe.seq_len,
                                          .loops = setup->config.max_loop_iters,
                                          .keep = true};
+}
+
+const struct loom_tensors *loom_trainer_table(const struct loom_trainer *trainer) {
+    return trainer->factors ? &trainer->lora.factors : &trainer->model.net.tensors;
+}
+
+real *loom_trainer_trained(const struct loom_trainer *trainer) {
+    return trainer->factors ? trainer->factors : trainer->model.weights;
+}
+
+real *loom_trainer_gradients(const struct loom_trainer *trainer) {
+    return trainer->factors ? trainer->dfactors : trainer->gradients;
+}
+
+void loom_trainer_adapt(struct loom_trainer *trainer, bool keep_base) {
+    if (!trainer->factors)
+        return;
+    if (keep_base)
+        loom_lora_keep_base(&trainer->lora, trainer->model.weights);
+    loom_lora_apply(&trainer->lora, trainer->model.weights, trainer->factors);
 }
 
 /* What an update and the gradient's norm compute and hold, by a dry run of them. */
@@ -41,8 +62,15 @@ loom_status loom_trainer_measure(const struct loom_setup *setup, struct loom_tra
     loom_status status = loom_net_open(&net, &setup->config, error);
     if (status == LOOM_OK)
         status = loom_workspace_measure(&net, &shape, &stack, &pass, error);
+    struct loom_lora lora = {0};
+    if (status == LOOM_OK && recipe->adapter_rank)
+        status = loom_lora_open(&lora, NULL, &net.tensors, recipe->adapter_targets, recipe->adapter_rank,
+                                recipe->adapter_alpha, error);
     if (status == LOOM_OK)
-        status = measure_update(&net.tensors, recipe, &update, &result->bytes_optimizer, error);
+        status = measure_update(recipe->adapter_rank ? &lora.factors : &net.tensors, recipe, &update,
+                                &result->bytes_optimizer, error);
+    result->trained_parameters = loom_tensors_parameters(recipe->adapter_rank ? &lora.factors : &net.tensors);
+    loom_lora_close(&lora);
     uint64_t accumulation = (uint64_t)recipe->gradient_accumulation_steps, bytes = net.tensors.elements * sizeof(real);
     result->parameters = loom_tensors_parameters(&net.tensors);
     result->active_parameters = loom_net_active_parameters(&net);
@@ -73,6 +101,29 @@ static loom_status init_weights(struct loom_trainer *t, struct loom_error *error
     return LOOM_OK;
 }
 
+/* Adapters with their own gradients; B is zero, so that nothing changes yet. */
+static loom_status open_adapters(struct loom_trainer *t, struct loom_error *error) {
+    const struct loom_recipe *recipe = &t->setup.recipe;
+    const struct loom_kernels *k = &t->counter.kernels;
+    if (!recipe->adapter_rank)
+        return LOOM_OK;
+    loom_status status = loom_lora_open(&t->lora, k, &t->model.net.tensors, recipe->adapter_targets,
+                                        recipe->adapter_rank, recipe->adapter_alpha, error);
+    if (status)
+        return status;
+    size_t bytes = t->lora.factors.elements * sizeof(real);
+    real *host = calloc(1, bytes);
+    t->factors = k->alloc(k, bytes);
+    t->dfactors = k->alloc(k, bytes);
+    if (host && t->factors && t->dfactors) {
+        loom_tensors_init(&t->lora.factors, host, recipe->seed);
+        k->upload(k, t->factors, host, bytes);
+    } else
+        status = loom_fail_memory(error, "adapters", 2 * bytes);
+    free(host);
+    return status;
+}
+
 static loom_status open_parts(struct loom_trainer *t, int threads, struct loom_error *error) {
     const struct loom_recipe *recipe = &t->setup.recipe;
     struct loom_workspace_shape shape = shape_of(&t->setup);
@@ -87,8 +138,13 @@ static loom_status open_parts(struct loom_trainer *t, int threads, struct loom_e
     loom_counter_init(&t->counter, t->model.k);
     const struct loom_kernels *k = &t->counter.kernels;
     /* Borrowed, for samples; given back before the model closes. */
-    t->model.tokenizer = loom_corpus_tokenizer(t->corpus);
-    status = loom_optimizer_open(&t->optimizer, k, &t->model.net.tensors, recipe, error);
+    t->model.tokenizer = t->data.tokenizer;
+    status = open_adapters(t, error);
+    if (status == LOOM_OK)
+        status = loom_optimizer_open(&t->optimizer, k, loom_trainer_table(t), recipe, error);
+    size_t trained = loom_trainer_table(t)->elements * sizeof *t->example;
+    if (status == LOOM_OK && recipe->dp_clip > 0 && !(t->example = k->alloc(k, trained)))
+        status = loom_fail_memory(error, "an example's gradients", trained);
     if (status == LOOM_OK && !(t->gradients = k->alloc(k, bytes)))
         status = loom_fail_memory(error, "gradients", bytes);
     if (status == LOOM_OK)
@@ -96,8 +152,8 @@ static loom_status open_parts(struct loom_trainer *t, int threads, struct loom_e
     if (status == LOOM_OK)
         status = loom_objective_open(&t->buffers, k, rows, error);
     if (status == LOOM_OK)
-        status = loom_batch_open(&t->batch, shape.batch, shape.seq, recipe->document_mask, error);
-    t->val_losses = calloc(t->corpus->n_folders, sizeof *t->val_losses);
+        status = loom_batch_open(&t->batch, shape.batch, shape.seq, recipe->document_mask || t->data.chat, error);
+    t->val_losses = calloc(t->data.corpus ? t->data.corpus->n_folders : 1, sizeof *t->val_losses);
     t->bias = calloc((size_t)t->setup.config.n_experts + 1, sizeof *t->bias);
     if (status == LOOM_OK && !(t->val_losses && t->bias))
         status = loom_fail_memory(error, "training", sizeof *t);
@@ -111,7 +167,7 @@ static loom_status open_parts(struct loom_trainer *t, int threads, struct loom_e
 /* A generated task must fit the sequence, and the core's runs the workspace. */
 static loom_status open_drills(struct loom_trainer *t, struct loom_error *error) {
     const struct loom_recipe *recipe = &t->setup.recipe;
-    const struct loom_corpus_folder *folder = &t->corpus->folders[0];
+    const struct loom_corpus_folder *folder = &t->data.corpus->folders[0];
     loom_status status = loom_drills_open(&t->drills, folder->path, folder->tokens, error);
     if (status || t->drills.length == 0)
         return status;
@@ -125,16 +181,16 @@ static loom_status open_drills(struct loom_trainer *t, struct loom_error *error)
 }
 
 loom_status loom_trainer_open(struct loom_trainer *trainer, const struct loom_setup *setup,
-                              const struct loom_corpus *corpus, int threads, struct loom_error *error) {
+                              const struct loom_training_data *data, int threads, struct loom_error *error) {
     const struct loom_recipe *recipe = &setup->recipe;
     *trainer = (struct loom_trainer){
         .setup = *setup,
-        .corpus = corpus,
+        .data = *data,
         .progress = {.val_loss = (double)NAN, .best_val_loss = (double)NAN, .accuracy = (double)NAN}};
-    loom_status status = loom_batches_check(corpus, (size_t)recipe->seq_len, error);
-    if (status == LOOM_OK)
-        loom_batches_init(&trainer->batches, corpus, (size_t)recipe->seq_len, recipe->sampling, recipe->seed);
-    if (status == LOOM_OK)
+    loom_status status = data->corpus ? loom_batches_check(data->corpus, (size_t)recipe->seq_len, error) : LOOM_OK;
+    if (status == LOOM_OK && data->corpus)
+        loom_batches_init(&trainer->batches, data->corpus, (size_t)recipe->seq_len, recipe->sampling, recipe->seed);
+    if (status == LOOM_OK && data->corpus)
         status = open_drills(trainer, error);
     if (status == LOOM_OK)
         status = open_parts(trainer, threads, error);
@@ -148,7 +204,11 @@ void loom_trainer_close(struct loom_trainer *trainer) {
     if (t->model.k) {
         loom_objective_close(&t->buffers, t->model.k);
         t->model.k->release(t->model.k, t->gradients);
+        t->model.k->release(t->model.k, t->factors);
+        t->model.k->release(t->model.k, t->dfactors);
+        t->model.k->release(t->model.k, t->example);
     }
+    loom_lora_close(&t->lora);
     loom_optimizer_close(&t->optimizer);
     loom_workspace_close(&t->ws);
     t->model.tokenizer = NULL;
@@ -198,10 +258,22 @@ struct micro_batch {
     int loops;
 };
 
+static size_t count_targets(const int *targets, size_t n) {
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += targets[i] >= 0;
+    return count;
+}
+
 static loom_status draw(struct loom_trainer *t, uint64_t micro, struct micro_batch *m, struct loom_error *error) {
     const struct loom_recipe *recipe = &t->setup.recipe;
     size_t batch = (size_t)recipe->batch_size, seq = (size_t)recipe->seq_len, targets;
     *m = (struct micro_batch){seq, (double)(batch * seq), choose_loops(t, micro)};
+    if (t->data.chat) {
+        loom_chat_set_draw(t->data.chat, recipe->seed, micro * batch, batch, &t->batch);
+        m->targets = (double)count_targets(t->batch.targets, batch * seq);
+        return LOOM_OK;
+    }
     if (t->drills.length == 0) {
         loom_status status = loom_batches_draw(&t->batches, micro * batch, batch, &t->batch, error);
         loom_batches_fetch(&t->batches, (micro + 1) * batch, batch); /* comes while this one is computed */
@@ -288,18 +360,25 @@ static loom_status check_finite(const struct loom_trainer *t, const struct loom_
 loom_status loom_trainer_step(struct loom_trainer *trainer, struct loom_step *step, struct loom_error *error) {
     struct loom_trainer *t = trainer;
     const struct loom_recipe *recipe = &t->setup.recipe;
-    double begin = loom_clock();
+    double begin = loom_clock(), factor = 1;
     t->counter.flops = 0;
     *step = (struct loom_step){.learning_rate = loom_learning_rate(recipe, t->progress.step)};
-    loom_status status = accumulate(t, &step->loss, error);
+    loom_status status =
+        recipe->dp_clip > 0 ? loom_private_gradient(t, &step->loss, &factor, error) : accumulate(t, &step->loss, error);
     if (status)
         return status;
-    step->gradient_norm = loom_gradient_norm(t->ws.k, t->gradients, t->model.net.tensors.elements, 1);
+    real *gradients = loom_trainer_gradients(t);
+    if (t->factors && recipe->dp_clip == 0) {
+        t->ws.k->fill(t->ws.k, t->dfactors, 0, t->lora.factors.elements);
+        loom_lora_gradients(&t->lora, t->dfactors, t->gradients, t->factors);
+    }
+    step->gradient_norm = loom_gradient_norm(t->ws.k, gradients, loom_trainer_table(t)->elements, factor);
     status = check_finite(t, step, error);
     if (status)
         return status;
-    double factor = loom_clip_factor(step->gradient_norm, recipe->grad_clip);
-    loom_optimizer_update(&t->optimizer, recipe, step->learning_rate, factor, t->model.weights, t->gradients);
+    factor *= loom_clip_factor(step->gradient_norm, recipe->grad_clip);
+    loom_optimizer_update(&t->optimizer, recipe, step->learning_rate, factor, loom_trainer_trained(t), gradients);
+    loom_trainer_adapt(t, false);
     (void)hold_weights(t);
     if (t->ws.loads.choices) {
         balance(t);
@@ -347,7 +426,8 @@ static loom_status evaluate_drills(struct loom_trainer *t, const volatile sig_at
 
 static loom_status evaluate_text(struct loom_trainer *t, const volatile sig_atomic_t *stop,
                                  struct loom_heldout *heldout, struct loom_error *error) {
-    struct loom_heldout_options options = {.corpus = t->corpus,
+    struct loom_heldout_options options = {.corpus = t->data.corpus,
+                                           .chat = t->data.chat,
                                            .weights = t->model.weights,
                                            .batch = (size_t)t->setup.recipe.batch_size,
                                            .seq = (size_t)t->setup.recipe.seq_len,

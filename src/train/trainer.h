@@ -24,10 +24,18 @@ struct loom_step {
     double mean_loops, imbalance;
 };
 
+/* What is learned: text or conversations, one of the two. */
+struct loom_training_data {
+    const struct loom_corpus *corpus;
+    const struct loom_chat_set *chat;
+    struct loom_tokenizer *tokenizer; /* that of either */
+    const char *init, *init_sha256;   /* the model whose weights adapters are for; NULL without */
+};
+
 struct loom_trainer {
     struct loom_setup setup;
     struct loom_model model;
-    const struct loom_corpus *corpus; /* borrowed */
+    struct loom_training_data data; /* borrowed */
     struct loom_batches batches;
     struct loom_drills drills;   /* when the corpus is a generated task */
     struct loom_counter counter; /* the model's machine, counted */
@@ -35,9 +43,13 @@ struct loom_trainer {
     struct loom_objective_buffers buffers;
     struct loom_optimizer optimizer;
     real *gradients;
-    struct loom_batch batch; /* (B,T) */
-    double *val_losses;      /* (folders): of the last evaluation */
-    real *bias;              /* (E) on the host: a router's selection bias while it is moved */
+    struct loom_lora lora;    /* without sites: the weights themselves are trained */
+    real *factors, *dfactors; /* (lora.factors.elements): the adapters and their gradients; NULL without */
+    real *example;            /* (trained elements): a private training's gradient of one example; NULL without */
+    double last_loss;         /* of the last step that saw an example */
+    struct loom_batch batch;  /* (B,T) */
+    double *val_losses;       /* (folders): of the last evaluation */
+    real *bias;               /* (E) on the host: a router's selection bias while it is moved */
     struct loom_progress progress;
 };
 
@@ -45,11 +57,19 @@ struct loom_trainer {
 loom_status loom_trainer_measure(const struct loom_setup *setup, struct loom_train_result *result,
                                  struct loom_error *error);
 
-/* A checked setup whose vocabulary is that of the corpus; weights are fresh from the seed. The trainer must not move.
+/* A checked setup whose vocabulary is that of the data; weights are fresh from the seed. The trainer must not move.
  */
 loom_status loom_trainer_open(struct loom_trainer *trainer, const struct loom_setup *setup,
-                              const struct loom_corpus *corpus, int threads, struct loom_error *error);
+                              const struct loom_training_data *data, int threads, struct loom_error *error);
 void loom_trainer_close(struct loom_trainer *trainer);
+
+/* What is trained: its table, and the blocks of that table's size. */
+const struct loom_tensors *loom_trainer_table(const struct loom_trainer *trainer);
+real *loom_trainer_trained(const struct loom_trainer *trainer);
+real *loom_trainer_gradients(const struct loom_trainer *trainer);
+
+/* Once the weights to start from, or adapters of a checkpoint, are loaded: the weights become base + adapters. */
+void loom_trainer_adapt(struct loom_trainer *trainer, bool keep_base);
 
 /* One optimizer step. LOOM_FAILED, with weights and optimizer untouched, when loss or gradient is not finite. */
 loom_status loom_trainer_step(struct loom_trainer *trainer, struct loom_step *step, struct loom_error *error);

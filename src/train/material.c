@@ -1,0 +1,168 @@
+/* material.c - see material.h. */
+#include "train/material.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+static const double held_out = 0.05; /* the share of conversations */
+
+static loom_status join(const char *folder, const char *name, char **path, struct loom_error *error) {
+    *path = loom_path_join(folder, name);
+    return *path ? LOOM_OK : loom_fail_memory(error, folder, strlen(folder));
+}
+
+/* ---- the model to start from ------------------------------------------------------------------------------------- */
+
+static loom_status open_init(struct loom_material *m, struct loom_setup *setup, struct loom_error *error) {
+    char *path = NULL;
+    struct loom_config config;
+    loom_status status = loom_model_resolve(m->options->init, &m->init, error);
+    if (status == LOOM_OK)
+        status = join(m->init, LOOM_CONFIG_FILE, &path, error);
+    if (status == LOOM_OK)
+        status = loom_config_read(path, &config, error);
+    if (status == LOOM_OK)
+        setup->config = config;
+    free(path);
+    return status;
+}
+
+loom_status loom_material_open(struct loom_material *material, const struct loom_train_options *options,
+                               struct loom_setup *setup, struct loom_error *error) {
+    *material = (struct loom_material){.options = options};
+    if (options->n_chat && options->n_data)
+        return loom_fail(error, LOOM_INVALID, "a run learns from token folders or from conversations, not from both");
+    if (options->n_chat && !options->init)
+        return loom_fail(error, LOOM_INVALID, "conversations need a model to start from, with its tokenizer");
+    return options->init ? open_init(material, setup, error) : LOOM_OK;
+}
+
+void loom_material_close(struct loom_material *material) {
+    loom_chat_set_close(&material->chat);
+    loom_corpus_close(&material->corpus);
+    loom_tokenizer_free(material->tokenizer);
+    free(material->init);
+    *material = (struct loom_material){0};
+}
+
+loom_status loom_material_weights(const struct loom_material *material, struct loom_trainer *trainer,
+                                  struct loom_error *error) {
+    char *path;
+    bool adapter;
+    if (!material->init)
+        return LOOM_OK;
+    loom_status status = loom_adapter_in(material->init, &adapter, error);
+    if (status || adapter)
+        return status ? status : loom_adapter_load(&trainer->model, material->init, error);
+    status = join(material->init, LOOM_WEIGHTS_FILE, &path, error);
+    if (status == LOOM_OK)
+        status = loom_model_load(&trainer->model, path, error);
+    free(path);
+    if (status == LOOM_OK)
+        loom_trainer_adapt(trainer, true);
+    return status;
+}
+
+loom_status loom_material_base(struct loom_material *material, const struct loom_setup *setup,
+                               struct loom_error *error) {
+    struct loom_material *m = material;
+    if (!setup->recipe.adapter_rank)
+        return LOOM_OK;
+    if (!m->init)
+        return loom_fail(error, LOOM_INVALID, "adapters (adapter_rank %d) need a model to start from",
+                         setup->recipe.adapter_rank);
+    m->data.init = m->init;
+    m->data.init_sha256 = m->sha256;
+    return loom_adapter_hash(m->init, m->sha256, error);
+}
+
+/* ---- text -------------------------------------------------------------------------------------------------------- */
+
+/* A resumed run keeps its shares unless the command names others, which are then refused. */
+static loom_status open_corpus(struct loom_material *m, const json_t *record, struct loom_error *error) {
+    const struct loom_train_options *o = m->options;
+    double recorded[LOOM_DATA_MAX];
+    const double *mix = o->mix;
+    if (o->n_data > LOOM_DATA_MAX)
+        return loom_fail(error, LOOM_INVALID, "%zu token folders are more than %d", o->n_data, LOOM_DATA_MAX);
+    if (record && !mix && loom_corpus_recorded_mix(record, o->n_data, recorded))
+        mix = recorded;
+    loom_status status = loom_corpus_open(o->data, mix, o->n_data, &m->corpus, error);
+    return status == LOOM_OK && record ? loom_corpus_check_record(&m->corpus, record, o->out, error) : status;
+}
+
+loom_status loom_material_text(struct loom_material *material, const json_t *record, struct loom_setup *setup,
+                               struct loom_error *error) {
+    struct loom_material *m = material;
+    int *vocab = &setup->config.vocab_size;
+    if (m->options->n_data == 0 && *vocab == 0)
+        return loom_fail(error, LOOM_INVALID, "the preset %s takes its vocabulary from the data: name a token folder",
+                         setup->preset);
+    if (m->options->n_data == 0)
+        return LOOM_OK;
+    loom_status status = open_corpus(m, record, error);
+    if (status)
+        return status;
+    int size = loom_tokenizer_vocab_size(loom_corpus_tokenizer(&m->corpus));
+    if (m->init && size != *vocab)
+        return loom_fail(error, LOOM_INVALID, "%s: its vocabulary of %d tokens is not the %d of %s",
+                         m->options->data[0], size, *vocab, m->init);
+    *vocab = size;
+    m->data = (struct loom_training_data){.corpus = &m->corpus, .tokenizer = loom_corpus_tokenizer(&m->corpus)};
+    return LOOM_OK;
+}
+
+/* ---- conversations ----------------------------------------------------------------------------------------------- */
+
+static loom_status check_record(const struct loom_material *m, const json_t *record, struct loom_error *error) {
+    const char *hash = json_string_value(json_object_get(record, "sha256"));
+    if (hash && strcmp(hash, m->chat.sha256) == 0)
+        return LOOM_OK;
+    return loom_fail(error, LOOM_INVALID, "%s: these are not the conversations that the run %s began with",
+                     m->options->chat[0], m->options->out);
+}
+
+loom_status loom_material_chat(struct loom_material *material, const json_t *record, const struct loom_setup *setup,
+                               struct loom_error *error) {
+    struct loom_material *m = material;
+    const struct loom_train_options *o = m->options;
+    char *path;
+    if (o->n_chat == 0)
+        return LOOM_OK;
+    loom_status status = join(m->init, LOOM_TOKENIZER_FILE, &path, error);
+    if (status == LOOM_OK)
+        status = loom_tokenizer_open(path, &m->tokenizer, error);
+    free(path);
+    if (status == LOOM_OK)
+        status = loom_chat_set_open(&m->chat, o->chat, o->n_chat, m->tokenizer, (size_t)setup->recipe.seq_len, held_out,
+                                    error);
+    if (status)
+        return status;
+    m->data = (struct loom_training_data){.chat = &m->chat, .tokenizer = m->tokenizer};
+    return record ? check_record(m, record, error) : LOOM_OK;
+}
+
+json_t *loom_material_record(const struct loom_material *material) {
+    const struct loom_material *m = material;
+    json_t *json;
+    if (m->data.chat) {
+        json = json_pack("{s:s,s:I,s:I,s:I,s:I}", "sha256", m->chat.sha256, "examples", (json_int_t)m->chat.count,
+                         "held_out", (json_int_t)m->chat.n_val, "rows", (json_int_t)m->chat.train.rows, "vocab_size",
+                         (json_int_t)loom_tokenizer_vocab_size(m->tokenizer));
+        json_t *paths = json_array();
+        for (size_t i = 0; i < m->options->n_chat; i++)
+            json_array_append_new(paths, json_string(m->options->chat[i]));
+        if (json && json_object_set_new(json, "chat", paths)) {
+            json_decref(json);
+            json = NULL;
+        }
+    } else
+        json = loom_corpus_record(&m->corpus);
+    if (json && m->init && json_object_set_new(json, "init", json_string(m->init))) {
+        json_decref(json);
+        json = NULL;
+    }
+    return json;
+}

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# loom train --chat: from a pretrained model to one that answers; resumed to the same bits; and what is refused.
+. "$(dirname "$0")/helpers.bash"
+
+for a in 1 2 3 4 5; do
+    for b in 1 2 3 4 5; do
+        echo "{\"messages\":[{\"role\":\"user\",\"content\":\"$a+$b\"},{\"role\":\"assistant\",\"content\":\"$((a + b))\"}]}"
+    done
+done >sums.jsonl
+text 200 >text
+quietly "$loom" prepare --tokenizer byte --out data text
+quietly "$loom" train --data data --out base --steps 3 "${tiny[@]}" --set eval_interval=3 --set max_seq_len=64
+same=(--chat sums.jsonl --init base --threads 1 --set batch_size=4 --set eval_interval=20 --set learning_rate=1e-2)
+json "$loom" train "${same[@]}" --out chat --steps 60 --json
+has '"steps":60,'
+[ -s "$(newest chat)/tokenizer_config.json" ] || fail "no chat template"
+grep -q '"chat"' chat/config.json || fail "the run does not say what it learned from"
+python3 - chat/metrics.jsonl <<'PYTHON' || fail "the loss on the answers did not fall"
+import json, sys
+steps = [json.loads(line) for line in open(sys.argv[1])]
+losses = [s["loss"] for s in steps if s["event"] == "step"]
+sys.exit(not losses[-1] < 0.7 * losses[0])
+PYTHON
+json "$loom" generate --model chat --chat --prompt "1+2" --max-tokens 20 --json --seed 1
+
+# Stopped and resumed is the same as straight.
+quietly "$loom" train "${same[@]}" --out halves --steps 40 --set lr_decay_iters=60
+quietly "$loom" train "${same[@]}" --out halves --steps 60 --resume --set lr_decay_iters=60
+quietly "$loom" train "${same[@]}" --out whole --steps 60 --set lr_decay_iters=60
+same_run halves whole
+
+expect 2 '--init is missing' "$loom" train --chat sums.jsonl --out new
+expect 2 'not from both' "$loom" train --chat sums.jsonl --data data --init base --out new
+echo '{"messages":[{"role":"robot","content":"x"}]}' >bad.jsonl
+expect 2 'bad.jsonl: row 1: the role "robot" is none of' "$loom" train --chat bad.jsonl --init base --out new
+echo '{"prompt":"x"' >bad.jsonl
+expect 1 'bad.jsonl: row 1 is not valid JSON' "$loom" train --chat bad.jsonl --init base --out new
+printf '{"prompt":"%0100d","completion":"x"}\n' 1 >bad.jsonl
+expect 2 'row 1: 140 tokens are more than the sequence of 64' "$loom" train --chat bad.jsonl --init base --out new
+head -n 20 sums.jsonl >fewer.jsonl
+expect 2 'not the conversations that the run chat began with' \
+    "$loom" train --chat fewer.jsonl --init base --out chat --resume --steps 70
+quietly "$loom" prepare --tokenizer char --out other text
+expect 2 'its vocabulary of [0-9]+ tokens is not the 256 of' "$loom" train --data other --init base --out new
+[ ! -e new ] || fail "a refused run left a folder"
