@@ -13,6 +13,7 @@
 static const char help[] =
     "Usage: loom train --data DIR --out RUN [OPTION]...\n"
     "       loom train --chat FILE --init MODEL --out RUN [OPTION]...\n"
+    "       loom train --task NAME --problems FILE --init MODEL --out RUN [OPTION]...\n"
     "Trains a model on a token folder, or fine-tunes one on conversations. RUN gets config.json, metrics.jsonl, "
     "checkpoints and report.html.\n"
     "SIGINT (Ctrl-C) and SIGTERM save and stop.\n"
@@ -22,6 +23,8 @@ static const char help[] =
     "  --chat FILE       conversations, JSON lines or an array; several times: all of them. docs/finetuning.md has "
     "the\n"
     "                    forms of a row; the loss is on the answers, and one in twenty is held out\n"
+    "  --task NAME       learn to solve problems: answers are drawn and judged (loom help eval lists the tasks)\n"
+    "  --problems FILE   the task's rows\n"
     "  --init MODEL      start from the weights and sizes of this model or run (then the preset is finetune)\n"
     "  --out RUN         the run folder to write; it must not hold a run yet, unless with --resume\n"
     "  --preset NAME     a model and how to train it (default loom-small; listed below)\n"
@@ -39,6 +42,8 @@ enum {
     OPTION_DATA = 1,
     OPTION_MIX,
     OPTION_CHAT,
+    OPTION_TASK,
+    OPTION_PROBLEMS,
     OPTION_INIT,
     OPTION_OUT,
     OPTION_PRESET,
@@ -55,6 +60,8 @@ enum {
 static const struct option long_options[] = {{"data", required_argument, NULL, OPTION_DATA},
                                              {"mix", required_argument, NULL, OPTION_MIX},
                                              {"chat", required_argument, NULL, OPTION_CHAT},
+                                             {"task", required_argument, NULL, OPTION_TASK},
+                                             {"problems", required_argument, NULL, OPTION_PROBLEMS},
                                              {"init", required_argument, NULL, OPTION_INIT},
                                              {"out", required_argument, NULL, OPTION_OUT},
                                              {"preset", required_argument, NULL, OPTION_PRESET},
@@ -170,9 +177,11 @@ static int train(struct request *request) {
     if (request->n_mix > 0 && request->n_mix != request->n_data)
         return report_usage("train", "--mix has %zu weights for %zu folders of --data", request->n_mix,
                             request->n_data);
-    if (options->n_chat > 0 && !options->init)
-        return report_usage("train", "--init is missing: the model whose tokenizer reads the conversations");
-    if (!options->dry_run && request->n_data + options->n_chat == 0)
+    if ((options->n_chat > 0 || options->task) && !options->init)
+        return report_usage("train", "--init is missing: the model whose tokenizer reads conversations and problems");
+    if (!options->task != !options->problems)
+        return report_usage("train", "--task and --problems go together");
+    if (!options->dry_run && request->n_data + options->n_chat == 0 && !options->task)
         return report_usage("train", "--data is missing: a token folder that loom prepare wrote");
     if (!options->dry_run && !options->out)
         return report_usage("train", "--out is missing: the run folder to write");
@@ -229,6 +238,12 @@ static bool parse_option(struct request *request, int option) {
         return add_path("--data", request->data, &request->n_data, optarg);
     case OPTION_CHAT:
         return add_path("--chat", request->chat, &o->n_chat, optarg);
+    case OPTION_TASK:
+        o->task = optarg;
+        return true;
+    case OPTION_PROBLEMS:
+        o->problems = optarg;
+        return true;
     case OPTION_INIT:
         o->init = optarg;
         return true;

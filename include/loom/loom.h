@@ -273,6 +273,8 @@ struct loom_train_options {
     const double *mix;       /* (n_data): their weights in training, above 0; NULL: by their tokens */
     const char *const *chat; /* files of conversations, in place of token folders: only the answers are learned */
     size_t n_chat;
+    const char *task,
+        *problems;      /* in place of both: a task (its name) and its rows, which answers are drawn to and judged */
     const char *init;   /* NULL: fresh weights; else the model that training starts from; chat needs its tokenizer */
     const char *out;    /* run folder; must not hold a run unless resume */
     const char *preset; /* NULL: "loom-small", or "finetune" with init, whose model takes the place of the preset's */

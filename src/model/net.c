@@ -315,7 +315,7 @@ static int token_before(const struct loom_pass *p, const struct loom_forward *f,
     if (back <= i)
         return f->ids[b * p->seq + i - back];
     back -= i;
-    return f->history && back <= p->past ? f->history[p->past - back] : -1;
+    return f->history && back <= p->past ? f->history[b * f->history_stride + p->past - back] : -1;
 }
 
 /* Each token's row in the table of n-grams of this order: a hash of it and those before it. Where the sequence has no

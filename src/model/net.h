@@ -76,8 +76,9 @@ struct loom_forward {
     int loops;
     int bptt;                 /* the last loops that a backward goes through; 0: all */
     struct loom_cache *cache; /* NULL: none; its length grows by seq */
-    const int *history;       /* (past) with a cache of one sequence: the tokens it holds, which n-grams look back to */
-    bool keep;                /* a backward follows (then dropout is on); the workspace's shape must allow it */
+    const int *history; /* (batch, history_stride) with a cache: the tokens that it holds, which n-grams look back to */
+    size_t history_stride; /* from one sequence's to the next's */
+    bool keep;             /* a backward follows (then dropout is on); the workspace's shape must allow it */
     uint64_t dropout_seed;
     bool count_loads; /* add to ws->loads */
 };

@@ -36,6 +36,9 @@ static void put_training(struct loom_text *text, const struct loom_trainer *t) {
     if (t->data.chat)
         loom_text_append(text, "| conversations | %zu, %zu of them held out |\n| their SHA-256 | `%s` |\n",
                          t->data.chat->count, t->data.chat->n_val, t->data.chat->sha256);
+    if (t->data.task)
+        loom_text_append(text, "| problems of the task %s | %zu, %zu of them held out |\n", t->data.task->kind->name,
+                         t->data.task->count, t->data.n_val);
     for (size_t i = 0; t->data.corpus && i < t->data.corpus->n_folders; i++) {
         const struct loom_corpus_folder *folder = &t->data.corpus->folders[i];
         loom_text_append(text, "| training tokens' SHA-256, %.4g%% of the samples | `%s` |\n",

@@ -125,7 +125,7 @@ static loom_status save_files(const struct loom_trainer *t, const char *folder, 
                  {"README.md", loom_card_write, ALWAYS},           {LOOM_COMPLETE_FILE, save_marker, ALWAYS}};
     bool saved[] = {true, !t->factors, t->factors != NULL, t->setup.recipe.dp_clip > 0}; /* by when */
     loom_status status = loom_tokenizer_save(t->data.tokenizer, folder, error);
-    if (status == LOOM_OK && t->data.chat)
+    if (status == LOOM_OK && !t->data.corpus)
         status = save_chat(t, folder, error);
     for (size_t i = 0; i < sizeof files / sizeof files[0] && status == LOOM_OK; i++) {
         char *path;

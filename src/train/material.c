@@ -32,15 +32,18 @@ static loom_status open_init(struct loom_material *m, struct loom_setup *setup, 
 loom_status loom_material_open(struct loom_material *material, const struct loom_train_options *options,
                                struct loom_setup *setup, struct loom_error *error) {
     *material = (struct loom_material){.options = options};
-    if (options->n_chat && options->n_data)
-        return loom_fail(error, LOOM_INVALID, "a run learns from token folders or from conversations, not from both");
-    if (options->n_chat && !options->init)
-        return loom_fail(error, LOOM_INVALID, "conversations need a model to start from, with its tokenizer");
+    if ((options->n_chat > 0) + (options->n_data > 0) + (options->task != NULL) > 1)
+        return loom_fail(error, LOOM_INVALID,
+                         "a run learns from token folders, conversations or problems, from one of these alone");
+    if ((options->n_chat || options->task) && !options->init)
+        return loom_fail(error, LOOM_INVALID,
+                         "conversations and problems need a model to start from, with its tokenizer");
     return options->init ? open_init(material, setup, error) : LOOM_OK;
 }
 
 void loom_material_close(struct loom_material *material) {
     loom_chat_set_close(&material->chat);
+    loom_task_close(&material->task);
     loom_corpus_close(&material->corpus);
     loom_tokenizer_free(material->tokenizer);
     free(material->init);
@@ -124,17 +127,47 @@ static loom_status check_record(const struct loom_material *m, const json_t *rec
                      m->options->chat[0], m->options->out);
 }
 
-loom_status loom_material_chat(struct loom_material *material, const json_t *record, const struct loom_setup *setup,
-                               struct loom_error *error) {
-    struct loom_material *m = material;
-    const struct loom_train_options *o = m->options;
+static loom_status open_tokenizer(struct loom_material *m, struct loom_error *error) {
     char *path;
-    if (o->n_chat == 0)
-        return LOOM_OK;
     loom_status status = join(m->init, LOOM_TOKENIZER_FILE, &path, error);
     if (status == LOOM_OK)
         status = loom_tokenizer_open(path, &m->tokenizer, error);
     free(path);
+    return status;
+}
+
+static loom_status open_problems(struct loom_material *m, const struct loom_setup *setup, struct loom_error *error) {
+    const struct loom_train_options *o = m->options;
+    if (!o->problems)
+        return loom_fail(error, LOOM_INVALID, "the task %s needs a file of problems", o->task);
+    if (setup->recipe.router_bias_rate > 0)
+        return loom_fail(error, LOOM_INVALID,
+                         "router_bias_rate %g would move the experts between drawing and learning: set it to 0",
+                         setup->recipe.router_bias_rate);
+    loom_status status = loom_task_open(&m->task, o->task, o->problems, NULL, error);
+    if (status == LOOM_OK && m->task.count < 2)
+        status =
+            loom_fail(error, LOOM_INVALID, "%s: one problem to learn from and one to hold out are needed", o->problems);
+    if (status)
+        return status;
+    size_t n_val = (size_t)(held_out * (double)m->task.count);
+    m->data = (struct loom_training_data){.task = &m->task,
+                                          .n_val = n_val < 1     ? 1
+                                                   : n_val < 200 ? n_val
+                                                                 : 200,
+                                          .tokenizer = m->tokenizer};
+    return LOOM_OK;
+}
+
+loom_status loom_material_chat(struct loom_material *material, const json_t *record, const struct loom_setup *setup,
+                               struct loom_error *error) {
+    struct loom_material *m = material;
+    const struct loom_train_options *o = m->options;
+    if (o->n_chat == 0 && !o->task)
+        return LOOM_OK;
+    loom_status status = open_tokenizer(m, error);
+    if (status == LOOM_OK && o->task)
+        return open_problems(m, setup, error);
     if (status == LOOM_OK)
         status = loom_chat_set_open(&m->chat, o->chat, o->n_chat, m->tokenizer, (size_t)setup->recipe.seq_len, held_out,
                                     error);
@@ -147,7 +180,11 @@ loom_status loom_material_chat(struct loom_material *material, const json_t *rec
 json_t *loom_material_record(const struct loom_material *material) {
     const struct loom_material *m = material;
     json_t *json;
-    if (m->data.chat) {
+    if (m->data.task)
+        json = json_pack("{s:s,s:s,s:I,s:I,s:I}", "task", m->options->task, "problems", m->options->problems,
+                         "examples", (json_int_t)m->task.count, "held_out", (json_int_t)m->data.n_val, "vocab_size",
+                         (json_int_t)loom_tokenizer_vocab_size(m->tokenizer));
+    else if (m->data.chat) {
         json = json_pack("{s:s,s:I,s:I,s:I,s:I}", "sha256", m->chat.sha256, "examples", (json_int_t)m->chat.count,
                          "held_out", (json_int_t)m->chat.n_val, "rows", (json_int_t)m->chat.train.rows, "vocab_size",
                          (json_int_t)loom_tokenizer_vocab_size(m->tokenizer));

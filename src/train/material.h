@@ -13,6 +13,7 @@ struct loom_material {
     char sha256[LOOM_SHA256_TEXT];    /* of init's weights, where adapters are made for them */
     struct loom_corpus corpus;
     struct loom_chat_set chat;
+    struct loom_task task;
     struct loom_training_data data; /* what of it is there; no tokenizer: a dry run without data */
 };
 
@@ -25,7 +26,7 @@ void loom_material_close(struct loom_material *material);
  * that is resumed, or NULL. */
 loom_status loom_material_text(struct loom_material *material, const json_t *record, struct loom_setup *setup,
                                struct loom_error *error);
-/* Opens conversations, after loom_setup_check. Both refuse other data than the record's. */
+/* Opens conversations or problems, after loom_setup_check. Both refuse other data than the record's. */
 loom_status loom_material_chat(struct loom_material *material, const json_t *record, const struct loom_setup *setup,
                                struct loom_error *error);
 

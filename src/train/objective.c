@@ -14,6 +14,23 @@ void loom_objective_close(struct loom_objective_buffers *buffers, const struct l
     k->release(k, buffers->losses);
 }
 
+/* The gradient of each place by its own scale; neighbours with one scale go together. */
+static void weigh_places(struct loom_workspace *ws, const struct loom_objective_buffers *buffers,
+                         const struct loom_objective *o, real *dlogits, const real *logits, size_t rows) {
+    const struct loom_kernels *k = ws->k;
+    size_t vocab = (size_t)ws->net->config.vocab_size;
+    k->cross_entropy(k, buffers->losses, NULL, logits, buffers->targets, 1, rows, vocab);
+    k->download(k, o->host_losses, buffers->losses, rows * sizeof *o->host_losses);
+    o->weigh(o->user, o->host_losses, o->host_scales);
+    for (size_t r = 0, n; o->gradients && r < rows; r += n) {
+        for (n = 1; r + n < rows && !(o->host_scales[r + n] < o->host_scales[r]) &&
+                    !(o->host_scales[r + n] > o->host_scales[r]);)
+            n++;
+        k->cross_entropy(k, buffers->losses + r, dlogits + r * vocab, logits + r * vocab, buffers->targets + r,
+                         o->host_scales[r], n, vocab);
+    }
+}
+
 double loom_objective_run(struct loom_workspace *ws, const struct loom_objective_buffers *buffers,
                           const struct loom_objective *o) {
     const struct loom_kernels *k = ws->k;
@@ -25,7 +42,10 @@ double loom_objective_run(struct loom_workspace *ws, const struct loom_objective
     /* The gradient takes the logits' place, unless a cap must be undone by them. */
     bool capped = ws->net->config.softcap > 0;
     real *dlogits = !o->gradients ? NULL : capped ? loom_workspace_logits(ws, rows) : logits;
-    k->cross_entropy(k, buffers->losses, dlogits, logits, buffers->targets, o->scale, rows, vocab);
+    if (o->weigh)
+        weigh_places(ws, buffers, o, dlogits, logits, rows);
+    else
+        k->cross_entropy(k, buffers->losses, dlogits, logits, buffers->targets, o->scale, rows, vocab);
     if (o->gradients) {
         loom_net_logits_backward(ws, dlogits, logits, rows);
         loom_net_backward(ws, &o->forward, o->gradients, dlogits);

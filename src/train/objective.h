@@ -13,6 +13,11 @@ struct loom_objective {
     const int *targets; /* (B,T) on the host */
     real scale;
     real *gradients;
+    /* With `weigh` the scale of each place is its own: it is given the places' losses (B,T) and fills their scales,
+     * both on the host. Without gradients it only looks. */
+    void (*weigh)(void *user, const real *losses, real *scales);
+    void *user;
+    real *host_losses, *host_scales; /* (B,T) */
 };
 
 /* Buffers an objective needs beside the workspace. */

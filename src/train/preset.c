@@ -15,9 +15,11 @@ struct preset {
     "muon_lr=0.02 muon_momentum=0.95 muon_momentum_start=0.85 muon_momentum_warmup=300 muon_beta2=0.95 "               \
     "muon_decay=0 muon_cautious=true muon_iterations=5 muon_block=0 cooldown=0.5"
 
-/* What adapters and a private training would use, where adapter_rank and dp_clip ask for them. */
+/* What adapters, a private training and a reinforced one would use, where they are asked for. */
 #define ADAPTER_TRAINING                                                                                               \
-    " adapter_rank=0 adapter_alpha=16 adapter_targets=* dp_clip=0 dp_noise=0 dp_epsilon=0 dp_delta=1e-5"
+    " adapter_rank=0 adapter_alpha=16 adapter_targets=* dp_clip=0 dp_noise=0 dp_epsilon=0 dp_delta=1e-5 "              \
+    "rl_objective=grpo rl_credit=last rl_prompts=8 rl_group=8 rl_max_tokens=32 rl_updates=1 rl_temperature=1 "         \
+    "rl_clip_low=0 rl_clip_high=0"
 
 /* Every training starts from these: nanoGPT's settings for a small model on a CPU. */
 #define NANOGPT_SMALL_TRAINING                                                                                         \

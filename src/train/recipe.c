@@ -12,6 +12,8 @@ static const char *const task_loops_names[] = {"fixed", "given", NULL};
 static const char *const loop_sampling_names[] = {"fixed", "uniform", "poisson", NULL};
 static const char *const optimizer_names[] = {"adamw", "muon", NULL};
 static const char *const schedule_names[] = {"cosine", "linear", NULL};
+static const char *const objective_names[] = {"grpo", "dr_grpo", "dapo", "gspo", "cispo", NULL};
+static const char *const credit_names[] = {"last", "loops", NULL};
 static const double steps_big = 1e15, whole_big = 9007199254740992.0 /* 2^53 */;
 
 #define PLACE(field) offsetof(struct loom_recipe, field)
@@ -60,6 +62,15 @@ static const struct loom_key keys[] = {
     {"dp_noise", LOOM_KEY_REAL, PLACE(dp_noise), 0, 1e5, NULL, 0},
     {"dp_epsilon", LOOM_KEY_REAL, PLACE(dp_epsilon), 0, 1e6, NULL, 0},
     {"dp_delta", LOOM_KEY_REAL, PLACE(dp_delta), 0, 1, NULL, 0},
+    {"rl_objective", LOOM_KEY_CHOICE, PLACE(rl_objective), 0, 0, objective_names, 0},
+    {"rl_credit", LOOM_KEY_CHOICE, PLACE(rl_credit), 0, 0, credit_names, 0},
+    {"rl_prompts", LOOM_KEY_INT, PLACE(rl_prompts), 1, 1 << 16, NULL, 0},
+    {"rl_group", LOOM_KEY_INT, PLACE(rl_group), 2, 1 << 12, NULL, 0},
+    {"rl_max_tokens", LOOM_KEY_INT, PLACE(rl_max_tokens), 1, 1 << 20, NULL, 0},
+    {"rl_updates", LOOM_KEY_INT, PLACE(rl_updates), 1, 1 << 12, NULL, 0},
+    {"rl_temperature", LOOM_KEY_REAL, PLACE(rl_temperature), 1e-3, 100, NULL, 0},
+    {"rl_clip_low", LOOM_KEY_REAL, PLACE(rl_clip_low), 0, 1, NULL, 0},
+    {"rl_clip_high", LOOM_KEY_REAL, PLACE(rl_clip_high), 0, 1e3, NULL, 0},
     {"eval_interval", LOOM_KEY_UINT64, PLACE(eval_interval), 1, steps_big, NULL, 0},
     {"keep_checkpoints", LOOM_KEY_INT, PLACE(keep_checkpoints), 1, 1 << 20, NULL, 0},
     {"sample_tokens", LOOM_KEY_INT, PLACE(sample_tokens), 0, 1 << 20, NULL, 0},
@@ -107,6 +118,10 @@ loom_status loom_setup_check(struct loom_setup *setup, struct loom_error *error)
     if (rows * (picks > 1 ? picks : 1) > 1 << 30)
         return loom_fail(error, LOOM_INVALID, "batch_size %d x seq_len %d is too much for one micro-batch",
                          r->batch_size, r->seq_len);
+    /* The papers' own clips, by objective. */
+    static const double clips[][2] = {{0.2, 0.2}, {0.2, 0.2}, {0.2, 0.28}, {3e-4, 4e-4}, {1, 0.28}};
+    r->rl_clip_low = r->rl_clip_low > 0 ? r->rl_clip_low : clips[r->rl_objective][0];
+    r->rl_clip_high = r->rl_clip_high > 0 ? r->rl_clip_high : clips[r->rl_objective][1];
     if (r->min_lr > r->learning_rate)
         return loom_fail(error, LOOM_INVALID, "min_lr %g is more than learning_rate %g", r->min_lr, r->learning_rate);
     return LOOM_OK;

@@ -27,6 +27,9 @@ enum loom_optimizer_kind {
 /* Polar Express has a polynomial of its own for so many iterations. */
 enum { LOOM_MUON_ITERATIONS_MAX = 5 };
 
+/* Which read-outs of a loop a reward is credited to. */
+enum loom_credit { LOOM_CREDIT_LAST, LOOM_CREDIT_LOOPS };
+
 enum loom_schedule {
     LOOM_SCHEDULE_COSINE, /* down to min_lr at lr_decay_iters */
     LOOM_SCHEDULE_LINEAR, /* level, then a straight line over the last `cooldown` of lr_decay_iters */
@@ -86,9 +89,16 @@ struct loom_recipe {
     double dp_noise;   /* standard deviation of the noise, in units of dp_clip; 0: found for dp_epsilon */
     double dp_epsilon; /* what is promised with dp_noise 0 */
     double dp_delta;
-    uint64_t eval_interval; /* steps between validations, each followed by a checkpoint */
-    int keep_checkpoints;   /* the newest ones kept, beside the best */
-    int sample_tokens;      /* length of the sample written at each validation; 0: none */
+    int rl_objective;                 /* enum loom_policy_kind */
+    int rl_credit;                    /* enum loom_credit */
+    int rl_prompts, rl_group;         /* problems of a step, and answers to each */
+    int rl_max_tokens;                /* of an answer */
+    int rl_updates;                   /* of the weights in a step */
+    double rl_temperature;            /* of the answers */
+    double rl_clip_low, rl_clip_high; /* of the ratio of probabilities; 0: the objective's own */
+    uint64_t eval_interval;           /* steps between validations, each followed by a checkpoint */
+    int keep_checkpoints;             /* the newest ones kept, beside the best */
+    int sample_tokens;                /* length of the sample written at each validation; 0: none */
     uint64_t seed;
 };
 

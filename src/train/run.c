@@ -410,7 +410,7 @@ loom_status loom_train(const struct loom_train_options *options, struct loom_tra
                        struct loom_error *error) {
     struct run run = {.options = options};
     *result = (struct loom_train_result){.val_loss = (double)NAN, .best_val_loss = (double)NAN};
-    if (!options->dry_run && (options->n_data + options->n_chat == 0 || !options->out))
+    if (!options->dry_run && ((options->n_data + options->n_chat == 0 && !options->task) || !options->out))
         return loom_fail(error, LOOM_INVALID, "training needs token folders or conversations, and a run folder");
     loom_status status = options->out ? name_paths(&run, error) : LOOM_OK;
     if (status == LOOM_OK)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "train/policy_step.h"
 #include "train/private_step.h"
 #include "train/schedule.h"
 
@@ -161,7 +162,7 @@ static loom_status open_parts(struct loom_trainer *t, int threads, struct loom_e
         status = init_weights(t, error);
     if (status == LOOM_OK && !hold_weights(t))
         status = loom_fail_memory(error, "packed weights", bytes);
-    return status;
+    return status == LOOM_OK && t->data.task ? loom_policy_open(&t->policy, t, error) : status;
 }
 
 /* A generated task must fit the sequence, and the core's runs the workspace. */
@@ -201,6 +202,7 @@ loom_status loom_trainer_open(struct loom_trainer *trainer, const struct loom_se
 
 void loom_trainer_close(struct loom_trainer *trainer) {
     struct loom_trainer *t = trainer;
+    loom_policy_close(t->policy);
     if (t->model.k) {
         loom_objective_close(&t->buffers, t->model.k);
         t->model.k->release(t->model.k, t->gradients);
@@ -357,29 +359,52 @@ static loom_status check_finite(const struct loom_trainer *t, const struct loom_
     return LOOM_OK;
 }
 
-loom_status loom_trainer_step(struct loom_trainer *trainer, struct loom_step *step, struct loom_error *error) {
-    struct loom_trainer *t = trainer;
+/* Clips the gradients, multiplied by `factor`, and moves what is trained. */
+static loom_status move(struct loom_trainer *t, struct loom_step *step, double factor, struct loom_error *error) {
     const struct loom_recipe *recipe = &t->setup.recipe;
-    double begin = loom_clock(), factor = 1;
-    t->counter.flops = 0;
-    *step = (struct loom_step){.learning_rate = loom_learning_rate(recipe, t->progress.step)};
-    loom_status status =
-        recipe->dp_clip > 0 ? loom_private_gradient(t, &step->loss, &factor, error) : accumulate(t, &step->loss, error);
-    if (status)
-        return status;
     real *gradients = loom_trainer_gradients(t);
     if (t->factors && recipe->dp_clip == 0) {
         t->ws.k->fill(t->ws.k, t->dfactors, 0, t->lora.factors.elements);
         loom_lora_gradients(&t->lora, t->dfactors, t->gradients, t->factors);
     }
     step->gradient_norm = loom_gradient_norm(t->ws.k, gradients, loom_trainer_table(t)->elements, factor);
-    status = check_finite(t, step, error);
+    loom_status status = check_finite(t, step, error);
     if (status)
         return status;
     factor *= loom_clip_factor(step->gradient_norm, recipe->grad_clip);
     loom_optimizer_update(&t->optimizer, recipe, step->learning_rate, factor, loom_trainer_trained(t), gradients);
     loom_trainer_adapt(t, false);
     (void)hold_weights(t);
+    return LOOM_OK;
+}
+
+static loom_status find_gradient(struct loom_trainer *t, struct loom_step *step, double *factor,
+                                 struct loom_error *error) {
+    *factor = 1;
+    if (t->data.task)
+        return loom_policy_gradient(t, step, move, error);
+    if (t->setup.recipe.dp_clip > 0)
+        return loom_private_gradient(t, &step->loss, factor, error);
+    return accumulate(t, &step->loss, error);
+}
+
+/* Tokens that a step learns from. */
+static uint64_t step_tokens(const struct loom_trainer *t) {
+    const struct loom_recipe *r = &t->setup.recipe;
+    return t->data.task ? loom_policy_tokens(t->policy)
+                        : (uint64_t)r->gradient_accumulation_steps * (uint64_t)r->batch_size * (uint64_t)r->seq_len;
+}
+
+loom_status loom_trainer_step(struct loom_trainer *trainer, struct loom_step *step, struct loom_error *error) {
+    struct loom_trainer *t = trainer;
+    double begin = loom_clock(), factor;
+    t->counter.flops = 0;
+    *step = (struct loom_step){.learning_rate = loom_learning_rate(&t->setup.recipe, t->progress.step)};
+    loom_status status = find_gradient(t, step, &factor, error);
+    if (status == LOOM_OK)
+        status = move(t, step, factor, error);
+    if (status)
+        return status;
     if (t->ws.loads.choices) {
         balance(t);
         step->mean_loops = loom_loads_mean_loops(&t->ws.loads);
@@ -388,8 +413,7 @@ loom_status loom_trainer_step(struct loom_trainer *trainer, struct loom_step *st
     step->seconds = loom_clock() - begin;
     step->flops = t->counter.flops;
     t->progress.step++;
-    t->progress.tokens +=
-        (uint64_t)recipe->gradient_accumulation_steps * (uint64_t)recipe->batch_size * (uint64_t)recipe->seq_len;
+    t->progress.tokens += step_tokens(t);
     t->progress.seconds += step->seconds;
     t->progress.flops += step->flops;
     return LOOM_OK;
@@ -441,18 +465,24 @@ static loom_status evaluate_text(struct loom_trainer *t, const volatile sig_atom
 loom_status loom_trainer_evaluate(struct loom_trainer *trainer, const volatile sig_atomic_t *stop,
                                   struct loom_error *error) {
     struct loom_trainer *t = trainer;
-    struct loom_heldout heldout;
-    loom_status status =
-        t->drills.length ? evaluate_drills(t, stop, &heldout, error) : evaluate_text(t, stop, &heldout, error);
+    struct loom_heldout heldout = {0};
+    loom_status status = LOOM_OK;
+    double wrong = 0;
+    (void)hold_weights(t);
+    if (t->data.task)
+        status = loom_policy_evaluate(t, stop, &wrong, error);
+    else
+        status = t->drills.length ? evaluate_drills(t, stop, &heldout, error) : evaluate_text(t, stop, &heldout, error);
+    double loss = t->data.task ? wrong : heldout.loss;
     if (status)
         return status;
-    if (!isfinite(heldout.loss))
+    if (!isfinite(loss))
         return loom_fail(error, LOOM_FAILED, "step %llu: the validation loss is %g, not a finite number",
-                         (unsigned long long)t->progress.step, heldout.loss);
-    t->progress.val_loss = heldout.loss;
+                         (unsigned long long)t->progress.step, loss);
+    t->progress.val_loss = loss;
     t->progress.val_step = t->progress.step;
-    if (!(heldout.loss >= t->progress.best_val_loss)) {
-        t->progress.best_val_loss = heldout.loss;
+    if (!(loss >= t->progress.best_val_loss)) {
+        t->progress.best_val_loss = loss;
         t->progress.best_step = t->progress.step;
     }
     return LOOM_OK;

@@ -5,6 +5,7 @@
 #ifndef LOOM_TRAIN_TRAINER_H
 #define LOOM_TRAIN_TRAINER_H
 
+#include "data/task.h"
 #include "model/model.h"
 #include "train/drills.h"
 #include "train/objective.h"
@@ -24,11 +25,13 @@ struct loom_step {
     double mean_loops, imbalance;
 };
 
-/* What is learned: text or conversations, one of the two. */
+/* What is learned: text, conversations, or to solve problems; one of the three. */
 struct loom_training_data {
     const struct loom_corpus *corpus;
     const struct loom_chat_set *chat;
-    struct loom_tokenizer *tokenizer; /* that of either */
+    const struct loom_task *task;
+    size_t n_val;                     /* problems that are held out */
+    struct loom_tokenizer *tokenizer; /* that of any */
     const char *init, *init_sha256;   /* the model whose weights adapters are for; NULL without */
 };
 
@@ -46,10 +49,11 @@ struct loom_trainer {
     struct loom_lora lora;    /* without sites: the weights themselves are trained */
     real *factors, *dfactors; /* (lora.factors.elements): the adapters and their gradients; NULL without */
     real *example;            /* (trained elements): a private training's gradient of one example; NULL without */
-    double last_loss;         /* of the last step that saw an example */
-    struct loom_batch batch;  /* (B,T) */
-    double *val_losses;       /* (folders): of the last evaluation */
-    real *bias;               /* (E) on the host: a router's selection bias while it is moved */
+    struct loom_policy_state *policy; /* NULL without a task */
+    double last_loss;                 /* of the last step that saw an example */
+    struct loom_batch batch;          /* (B,T) */
+    double *val_losses;               /* (folders): of the last evaluation */
+    real *bias;                       /* (E) on the host: a router's selection bias while it is moved */
     struct loom_progress progress;
 };
 

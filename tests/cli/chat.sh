@@ -30,7 +30,7 @@ quietly "$loom" train "${same[@]}" --out whole --steps 60 --set lr_decay_iters=6
 same_run halves whole
 
 expect 2 '--init is missing' "$loom" train --chat sums.jsonl --out new
-expect 2 'not from both' "$loom" train --chat sums.jsonl --data data --init base --out new
+expect 2 'from one of these alone' "$loom" train --chat sums.jsonl --data data --init base --out new
 echo '{"messages":[{"role":"robot","content":"x"}]}' >bad.jsonl
 expect 2 'bad.jsonl: row 1: the role "robot" is none of' "$loom" train --chat bad.jsonl --init base --out new
 echo '{"prompt":"x"' >bad.jsonl

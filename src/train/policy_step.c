@@ -1,0 +1,298 @@
+/* policy_step.c - see policy_step.h. */
+#include "train/policy_step.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/task.h"
+#include "generate/rollout.h"
+#include "train/policy.h"
+
+struct loom_policy_state {
+    struct loom_rollout rollout, greedy; /* the group; and one answer, the likeliest */
+    struct loom_ids *prompts;            /* (problems) */
+    size_t n_prompts;
+    struct loom_sandbox_limits limits;
+    size_t answers, seq, room;    /* S = prompts * group; T; the longest answer */
+    int *tokens;                  /* (S, T): prompt and answer */
+    size_t *starts, *lengths;     /* (S): where the answer begins, and its tokens */
+    double *rewards, *advantages; /* (S) */
+    double *drawn;                /* (R, S, room): log probabilities of the answers' tokens when they were drawn */
+    double *now, *weights;        /* (room) */
+    real *losses, *scales;        /* (B, T) on the host */
+};
+
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
+
+static loom_status encode_problem(struct loom_trainer *t, const struct loom_problem *problem, struct loom_ids *ids,
+                                  struct loom_error *error) {
+    const struct loom_recipe *r = &t->setup.recipe;
+    struct loom_conversation c = {0};
+    struct loom_text text = {0};
+    loom_status status = loom_conversation_add(&c, LOOM_ROLE_USER, problem->prompt)
+                             ? loom_chat_render(&c, true, problem->id, &text, NULL, NULL, error)
+                             : loom_fail_memory(error, problem->id, sizeof c);
+    if (status == LOOM_OK)
+        status = loom_chat_encode(t->data.tokenizer, text.data, text.size, problem->id, ids, error);
+    if (status == LOOM_OK && ids->count + (size_t)r->rl_max_tokens > (size_t)r->seq_len)
+        status = loom_fail(error, LOOM_INVALID,
+                           "problem %s: its %zu tokens and rl_max_tokens %d are more than the sequence of %d",
+                           problem->id, ids->count, r->rl_max_tokens, r->seq_len);
+    loom_text_free(&text);
+    loom_conversation_free(&c);
+    return status;
+}
+
+static loom_status take_memory(struct loom_policy_state *s, const struct loom_trainer *t, struct loom_error *error) {
+    size_t places = (size_t)t->setup.recipe.batch_size * s->seq, depths = (size_t)t->setup.config.max_loop_iters;
+    s->tokens = calloc(s->answers * s->seq, sizeof *s->tokens);
+    s->starts = calloc(s->answers, sizeof *s->starts);
+    s->lengths = calloc(s->answers, sizeof *s->lengths);
+    s->rewards = calloc(s->answers, sizeof *s->rewards);
+    s->advantages = calloc(s->answers, sizeof *s->advantages);
+    s->drawn = calloc(depths * s->answers * s->room, sizeof *s->drawn);
+    s->now = calloc(s->room, sizeof *s->now);
+    s->weights = calloc(s->room, sizeof *s->weights);
+    s->losses = calloc(places, sizeof *s->losses);
+    s->scales = calloc(places, sizeof *s->scales);
+    bool there = s->tokens && s->starts && s->lengths && s->rewards && s->advantages && s->drawn && s->now &&
+                 s->weights && s->losses && s->scales;
+    return there ? LOOM_OK : loom_fail_memory(error, "answers", s->answers * s->seq * sizeof *s->tokens);
+}
+
+loom_status loom_policy_open(struct loom_policy_state **state, struct loom_trainer *trainer, struct loom_error *error) {
+    const struct loom_recipe *r = &trainer->setup.recipe;
+    const struct loom_task *task = trainer->data.task;
+    struct loom_policy_state *s = *state = calloc(1, sizeof *s);
+    if (!s)
+        return loom_fail_memory(error, "answers", sizeof *s);
+    s->answers = (size_t)r->rl_prompts * (size_t)r->rl_group;
+    s->seq = (size_t)r->seq_len;
+    s->room = (size_t)r->rl_max_tokens;
+    s->limits = loom_sandbox_default();
+    s->prompts = calloc(task->count, sizeof *s->prompts);
+    s->n_prompts = task->count;
+    const struct loom_kernels *k = trainer->ws.k; /* counted */
+    loom_status status = s->prompts ? take_memory(s, trainer, error) : loom_fail_memory(error, "problems", 1);
+    for (size_t i = 0; i < task->count && status == LOOM_OK; i++)
+        status = encode_problem(trainer, &task->problems[i], &s->prompts[i], error);
+    if (status == LOOM_OK)
+        status = loom_rollout_open(&s->rollout, &trainer->model, k, (size_t)r->rl_group, s->room, r->rl_temperature,
+                                   LOOM_CHAT_END, error);
+    if (status == LOOM_OK)
+        status = loom_rollout_open(&s->greedy, &trainer->model, k, 1, s->room, 0, LOOM_CHAT_END, error);
+    return status;
+}
+
+void loom_policy_close(struct loom_policy_state *state) {
+    struct loom_policy_state *s = state;
+    if (!s)
+        return;
+    loom_rollout_close(&s->rollout);
+    loom_rollout_close(&s->greedy);
+    for (size_t i = 0; s->prompts && i < s->n_prompts; i++)
+        free(s->prompts[i].data);
+    free(s->prompts);
+    free(s->tokens);
+    free(s->starts);
+    free(s->lengths);
+    free(s->rewards);
+    free(s->advantages);
+    free(s->drawn);
+    free(s->now);
+    free(s->weights);
+    free(s->losses);
+    free(s->scales);
+    free(s);
+}
+
+/* ---- asking ------------------------------------------------------------------------------------------------------ */
+
+/* The i-th problem of the fixed shuffle: the first n_val are held out. */
+static size_t shuffled(const struct loom_trainer *t, size_t i) {
+    const struct loom_random stream = {0, LOOM_RANDOM_CHAT};
+    return (size_t)loom_random_permute(stream, i, t->data.task->count);
+}
+
+/* The problem of a training sample: each epoch has every problem once. */
+static size_t problem_of(const struct loom_trainer *t, uint64_t sample) {
+    size_t count = t->data.task->count - t->data.n_val;
+    const struct loom_random stream = {t->setup.recipe.seed, LOOM_RANDOM_CHAT | (sample / count + 1) << 8};
+    return shuffled(t, t->data.n_val + (size_t)loom_random_permute(stream, sample % count, count));
+}
+
+static loom_status judge(const struct loom_trainer *t, const struct loom_rollout *r, size_t g, size_t problem,
+                         double *reward, struct loom_error *error) {
+    bool right[LOOM_TASK_METRICS] = {false};
+    const struct loom_task *task = t->data.task;
+    loom_status status = LOOM_OK;
+    if (r->ended[g])
+        status = task->kind->judge(&task->problems[problem], r->texts[g], &t->policy->limits, right, error);
+    *reward = right[0];
+    return status;
+}
+
+/* Asks one problem; its answers become rows `first` and on. */
+static loom_status ask(struct loom_trainer *t, size_t problem, size_t first, uint64_t seed, struct loom_error *error) {
+    struct loom_policy_state *s = t->policy;
+    const struct loom_ids *prompt = &s->prompts[problem];
+    loom_status status = loom_rollout_run(&s->rollout, prompt->data, prompt->count, seed, error);
+    for (size_t g = 0; g < s->rollout.group && status == LOOM_OK; g++) {
+        size_t row = first + g, length = s->rollout.lengths[g];
+        int *tokens = s->tokens + row * s->seq;
+        memset(tokens, 0, s->seq * sizeof *tokens);
+        memcpy(tokens, prompt->data, prompt->count * sizeof *tokens);
+        memcpy(tokens + prompt->count, s->rollout.tokens + g * s->room, length * sizeof *tokens);
+        s->starts[row] = prompt->count;
+        s->lengths[row] = length;
+        status = judge(t, &s->rollout, g, problem, &s->rewards[row], error);
+    }
+    if (status == LOOM_OK)
+        loom_policy_advantages(t->setup.recipe.rl_objective, s->rewards + first, s->rollout.group,
+                               s->advantages + first);
+    return status;
+}
+
+static loom_status ask_all(struct loom_trainer *t, double *wrong, struct loom_error *error) {
+    const struct loom_recipe *r = &t->setup.recipe;
+    const struct loom_random stream = {r->seed, LOOM_RANDOM_SAMPLE | (t->progress.step + 1) << 8};
+    size_t prompts = (size_t)r->rl_prompts, group = (size_t)r->rl_group;
+    double right = 0;
+    loom_status status = LOOM_OK;
+    for (size_t p = 0; p < prompts && status == LOOM_OK; p++)
+        status = ask(t, problem_of(t, t->progress.step * prompts + p), p * group, loom_random_bits(stream, p), error);
+    for (size_t i = 0; i < t->policy->answers; i++)
+        right += t->policy->rewards[i];
+    *wrong = 1 - right / (double)t->policy->answers;
+    return status;
+}
+
+/* ---- learning ---------------------------------------------------------------------------------------------------- */
+
+/* Rows first .. first+count-1 of the answers, read out after `loops` loops. */
+struct part {
+    struct loom_trainer *t;
+    size_t first, count;
+    int loops;
+    double share;              /* of the reward, for this read-out */
+    struct loom_policy policy; /* of the whole update */
+    bool keep;                 /* only keep the log probabilities as drawn */
+};
+
+static double *drawn_of(const struct part *p, size_t row) {
+    const struct loom_policy_state *s = p->t->policy;
+    return s->drawn + ((size_t)(p->loops - 1) * s->answers + row) * s->room;
+}
+
+/* The objective's weights of a micro-batch from its losses, -log p of each answer's token. */
+static void weigh(void *user, const real *losses, real *scales) {
+    const struct part *p = user;
+    struct loom_policy_state *s = p->t->policy;
+    memset(scales, 0, (size_t)p->t->setup.recipe.batch_size * s->seq * sizeof *scales);
+    for (size_t b = 0; b < p->count; b++) {
+        size_t row = p->first + b, n = s->lengths[row], at = b * s->seq + s->starts[row] - 1;
+        double *drawn = drawn_of(p, row);
+        for (size_t i = 0; i < n; i++)
+            s->now[i] = -(double)losses[at + i];
+        if (p->keep)
+            memcpy(drawn, s->now, n * sizeof *drawn);
+        loom_policy_weights(&p->policy, s->advantages[row], s->now, drawn, n, s->weights);
+        for (size_t i = 0; i < n && !p->keep; i++)
+            scales[at + i] = (real)(p->share * s->weights[i]);
+    }
+}
+
+/* One micro-batch: each row is one answer; what is behind it predicts nothing. */
+static void run_part(struct part *p) {
+    struct loom_trainer *t = p->t;
+    struct loom_policy_state *s = t->policy;
+    size_t batch = (size_t)t->setup.recipe.batch_size;
+    for (size_t i = 0; i < batch * s->seq; i++) {
+        t->batch.inputs[i] = 0;
+        t->batch.targets[i] = -1;
+    }
+    for (size_t b = 0; b < p->count; b++) {
+        size_t row = p->first + b;
+        const int *tokens = s->tokens + row * s->seq;
+        memcpy(t->batch.inputs + b * s->seq, tokens, s->seq * sizeof *tokens);
+        for (size_t i = 0; i < s->lengths[row]; i++)
+            t->batch.targets[b * s->seq + s->starts[row] - 1 + i] = tokens[s->starts[row] + i];
+    }
+    struct loom_objective o = {.forward = {.weights = t->model.weights,
+                                           .ids = t->batch.inputs,
+                                           .batch = batch,
+                                           .seq = s->seq,
+                                           .loops = p->loops,
+                                           .keep = true,
+                                           .count_loads = true},
+                               .targets = t->batch.targets,
+                               .gradients = p->keep ? NULL : t->gradients,
+                               .weigh = weigh,
+                               .user = p,
+                               .host_losses = s->losses,
+                               .host_scales = s->scales};
+    loom_objective_run(&t->ws, &t->buffers, &o);
+}
+
+/* Answers first .. last-1 at every depth that gets a share. */
+static void run_answers(struct loom_trainer *t, size_t first, size_t last, bool keep) {
+    const struct loom_recipe *r = &t->setup.recipe;
+    struct loom_policy_state *s = t->policy;
+    int depth = t->setup.config.max_loop_iters, from = r->rl_credit == LOOM_CREDIT_LOOPS ? 1 : depth;
+    struct loom_policy policy = {r->rl_objective, r->rl_clip_low, r->rl_clip_high, last - first, 0, s->room};
+    for (size_t i = first; i < last; i++)
+        policy.all_tokens += s->lengths[i];
+    for (int loops = from; loops <= depth; loops++)
+        for (size_t at = first; at < last; at += (size_t)r->batch_size) {
+            size_t left = last - at, batch = (size_t)r->batch_size;
+            struct part part = {t, at, left < batch ? left : batch, loops, 1.0 / (depth - from + 1), policy, keep};
+            run_part(&part);
+        }
+}
+
+uint64_t loom_policy_tokens(const struct loom_policy_state *state) {
+    uint64_t tokens = 0;
+    for (size_t i = 0; i < state->answers; i++)
+        tokens += state->lengths[i];
+    return tokens;
+}
+
+loom_status loom_policy_gradient(struct loom_trainer *trainer, struct loom_step *step, loom_move_function move,
+                                 struct loom_error *error) {
+    struct loom_trainer *t = trainer;
+    const struct loom_kernels *k = t->ws.k;
+    size_t updates = (size_t)t->setup.recipe.rl_updates, answers = t->policy->answers;
+    loom_loads_clear(&t->ws.loads);
+    loom_status status = ask_all(t, &step->loss, error);
+    if (status)
+        return status;
+    run_answers(t, 0, answers, true);
+    for (size_t u = 0; u < updates && status == LOOM_OK; u++) {
+        k->fill(k, t->gradients, 0, t->model.net.tensors.elements);
+        run_answers(t, u * answers / updates, (u + 1) * answers / updates, false);
+        if (u + 1 < updates)
+            status = move(t, step, 1, error);
+    }
+    return status;
+}
+
+loom_status loom_policy_evaluate(struct loom_trainer *trainer, const volatile sig_atomic_t *stop, double *wrong,
+                                 struct loom_error *error) {
+    struct loom_policy_state *s = trainer->policy;
+    double right = 0;
+    for (size_t i = 0; i < trainer->data.n_val; i++) {
+        size_t problem = shuffled(trainer, i);
+        double reward;
+        if (stop && *stop)
+            return loom_fail(error, LOOM_STOPPED, "stopped during validation");
+        loom_status status =
+            loom_rollout_run(&s->greedy, s->prompts[problem].data, s->prompts[problem].count, 0, error);
+        if (status == LOOM_OK)
+            status = judge(trainer, &s->greedy, 0, problem, &reward, error);
+        if (status)
+            return status;
+        right += reward;
+    }
+    *wrong = 1 - right / (double)trainer->data.n_val;
+    return LOOM_OK;
+}

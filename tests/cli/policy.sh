@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# loom train --task: a model that says yes or no by chance learns what is rewarded; stopped and resumed to the same bits.
+. "$(dirname "$0")/helpers.bash"
+
+for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    echo "{\"prompt\":\"q$i\",\"completion\":\"yes\"}"
+    echo "{\"prompt\":\"q$i\",\"completion\":\"no\"}"
+    echo "{\"prompt\":\"q$i\",\"answer\":\"yes\"}" >&3
+done >coin.jsonl 3>problems.jsonl
+text 200 >text
+quietly "$loom" prepare --tokenizer byte --out data text
+quietly "$loom" train --data data --out base --steps 3 "${tiny[@]}" --set eval_interval=3 --set max_seq_len=64
+quietly "$loom" train --chat coin.jsonl --init base --out coin --steps 150 --threads 1 --set eval_interval=150 \
+    --set learning_rate=1e-2
+
+same=(--task exact --problems problems.jsonl --init coin --threads 1 --set rl_prompts=4 --set rl_group=8
+    --set rl_max_tokens=14 --set learning_rate=3e-3 --set warmup_iters=0 --set eval_interval=6 --set lr_decay_iters=1000)
+for objective in grpo cispo; do
+    quietly "$loom" train "${same[@]}" --out "$objective" --steps 30 --set rl_objective=$objective --set rl_updates=2
+    python3 - "$objective/metrics.jsonl" <<'PYTHON' || fail "$objective did not learn what is rewarded"
+import json, sys
+losses = [line["loss"] for line in map(json.loads, open(sys.argv[1])) if line["event"] == "step"]
+print(losses)
+sys.exit(not sum(losses[-3:]) / 3 < 0.6 * sum(losses[:2]) / 2)
+PYTHON
+done
+quietly "$loom" train "${same[@]}" --out loops --steps 6 --set rl_credit=loops --set adapter_rank=2
+[ -s "$(newest loops)/adapter_model.safetensors" ] || fail "no adapter"
+
+quietly "$loom" train "${same[@]}" --out halves --steps 6
+quietly "$loom" train "${same[@]}" --out halves --steps 12 --resume
+quietly "$loom" train "${same[@]}" --out whole --steps 12
+same_run halves whole
+
+expect 2 'go together' "$loom" train --task exact --init coin --out new
+expect 2 '--init is missing' "$loom" train --task exact --problems problems.jsonl --out new
+expect 2 'no task "nonsense"' "$loom" train --task nonsense --problems problems.jsonl --init coin --out new
+expect 2 'from one of these alone' "$loom" train --task exact --problems problems.jsonl --init coin --data data --out new
+expect 2 'router_bias_rate 0.1 would move' "$loom" train --task exact --problems problems.jsonl --init coin --out new \
+    --set router_bias_rate=0.1
+[ ! -e new ] || fail "a refused run left a folder"
