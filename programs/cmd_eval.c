@@ -34,6 +34,7 @@ static const char help[] =
     "  --seconds S         for running one response's program in the sandbox (default: 10)\n"
     "  --seed N            default: 0\n"
     "  --report FILE       write the task's figures as an HTML page\n"
+    "  --precision P       of products: float32 (default), bf16, int8 or int4 weights\n"
     "  --threads N         default: one for each processor\n"
     "  --json              print one JSON object a line\n";
 
@@ -54,6 +55,7 @@ enum {
     OPTION_SECONDS,
     OPTION_SEED,
     OPTION_REPORT,
+    OPTION_PRECISION,
     OPTION_THREADS,
     OPTION_JSON,
     OPTION_HELP
@@ -75,6 +77,7 @@ static const struct option long_options[] = {{"model", required_argument, NULL, 
                                              {"seconds", required_argument, NULL, OPTION_SECONDS},
                                              {"seed", required_argument, NULL, OPTION_SEED},
                                              {"report", required_argument, NULL, OPTION_REPORT},
+                                             {"precision", required_argument, NULL, OPTION_PRECISION},
                                              {"threads", required_argument, NULL, OPTION_THREADS},
                                              {"json", no_argument, NULL, OPTION_JSON},
                                              {"help", no_argument, NULL, OPTION_HELP},
@@ -84,7 +87,7 @@ enum { LOOP_COUNTS_MAX = 64, LOOPS_MAX = 4096, LOOPS_GIVEN = -1 };
 
 /* What the command line asks for. */
 struct request {
-    const char *model, *data;
+    const char *model, *data, *precision;
     int loops[LOOP_COUNTS_MAX], n_loops; /* none: as trained */
     int threads;
     bool document_mask, json, help;
@@ -204,8 +207,12 @@ static int open_and_evaluate(struct request *request) {
     if (code)
         return code;
     loom_status status = request->model ? loom_model_open(request->model, request->threads, &model, &error) : LOOM_OK;
-    if (status)
+    if (status == LOOM_OK && model && request->precision)
+        status = loom_model_use_precision(model, request->precision, &error);
+    if (status) {
+        loom_model_free(model);
         return report_failure(status, &error);
+    }
     if (request->task.options.task) {
         request->task.options.data = request->data;
         request->task.loops = request->loops;
@@ -291,6 +298,9 @@ static bool parse_option(struct request *request, int option) {
         return parse_loops(request, optarg);
     case OPTION_DOCUMENT_MASK:
         return request->document_mask = true;
+    case OPTION_PRECISION:
+        request->precision = optarg;
+        return true;
     case OPTION_THREADS:
         return parse_int("--threads", optarg, 1, 1024, &request->threads);
     case OPTION_JSON:

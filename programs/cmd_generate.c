@@ -26,6 +26,7 @@ static const char help[] =
     "  --top-k N         draw among the N likeliest tokens only\n"
     "  --top-p X         draw among the likeliest tokens that have this share together\n"
     "  --seed N          the same seed writes the same text (default: another one each time, told on standard error)\n"
+    "  --precision P     of products: float32 (default), bf16, int8 or int4 weights: quicker, and not quite the same\n"
     "  --threads N       default: one for each processor\n"
     "  --json            print one JSON object at the end; \"text\" is what the model added\n";
 
@@ -39,6 +40,7 @@ enum {
     OPTION_TOP_K,
     OPTION_TOP_P,
     OPTION_SEED,
+    OPTION_PRECISION,
     OPTION_THREADS,
     OPTION_JSON,
     OPTION_HELP
@@ -53,6 +55,7 @@ static const struct option long_options[] = {{"model", required_argument, NULL, 
                                              {"top-k", required_argument, NULL, OPTION_TOP_K},
                                              {"top-p", required_argument, NULL, OPTION_TOP_P},
                                              {"seed", required_argument, NULL, OPTION_SEED},
+                                             {"precision", required_argument, NULL, OPTION_PRECISION},
                                              {"threads", required_argument, NULL, OPTION_THREADS},
                                              {"json", no_argument, NULL, OPTION_JSON},
                                              {"help", no_argument, NULL, OPTION_HELP},
@@ -60,7 +63,7 @@ static const struct option long_options[] = {{"model", required_argument, NULL, 
 
 /* What the command line asks for. */
 struct request {
-    const char *model;
+    const char *model, *precision;
     struct loom_generate_options options;
     int threads;
     bool has_seed, json, help;
@@ -168,6 +171,10 @@ static int open_and_generate(struct request *request) {
     loom_status status = loom_model_open(request->model, request->threads, &model, &error);
     if (status)
         return report_failure(status, &error);
+    if (request->precision && (status = loom_model_use_precision(model, request->precision, &error))) {
+        loom_model_free(model);
+        return report_failure(status, &error);
+    }
     if (!request->has_seed) {
         request->options.seed = random_seed();
         fprintf(stderr, "seed %" PRIu64 "\n", request->options.seed);
@@ -223,6 +230,9 @@ static bool parse_option(struct request *request, int option) {
     case OPTION_SEED:
         request->has_seed = true;
         return parse_uint64("--seed", optarg, 0, (uint64_t)1 << 53, &o->seed);
+    case OPTION_PRECISION:
+        request->precision = optarg;
+        return true;
     case OPTION_THREADS:
         return parse_int("--threads", optarg, 1, 1024, &request->threads);
     case OPTION_JSON:

@@ -641,6 +641,72 @@ static void held_weights_change_nothing(void **state) {
     loom_kernels_cpu_close(plain);
 }
 
+/* ---- whole numbers ----------------------------------------------------------------------------------------------- */
+
+enum { WHOLE_ROWS = 21, WHOLE_IN = 96, WHOLE_OUT = 48, WHOLE_GROUPS = 3, WHOLE_WEIGHTS = WHOLE_IN * WHOLE_OUT };
+
+/* Products of one shape, plain and in groups; returns how many numbers. */
+static size_t whole_products(const struct loom_kernels *k, float *y, const float *x, const float *w, bool exact) {
+    static const int offset[WHOLE_GROUPS + 1] = {0, 1, 1, WHOLE_ROWS};
+    struct loom_linear s = {.rows = WHOLE_ROWS, .n_in = WHOLE_IN, .n_out = WHOLE_OUT, .groups = 1, .exact = exact};
+    const size_t n = WHOLE_ROWS * WHOLE_OUT;
+    k->linear(k, &s, y, x, w, false);
+    s.rows = 1;
+    k->linear(k, &s, y, x, w, true);
+    s.rows = WHOLE_ROWS;
+    s.groups = WHOLE_GROUPS;
+    s.offset = offset;
+    k->linear(k, &s, y + n, x, w, false);
+    return 2 * n;
+}
+
+/* Numbers i/most, each 32 of which hold 1, so that nothing is lost in rounding to whole numbers. */
+static void fill_whole(float *x, size_t n, int most, int step) {
+    for (size_t i = 0; i < n; i++)
+        x[i] = i % 32 == 0 ? 1.0f : (float)((int)(i * (size_t)step % (size_t)(2 * most + 1)) - most) / (float)most;
+}
+
+static void check_whole(enum loom_precision precision, const float *x, const float *w, double tolerance) {
+    enum { N = 2 * WHOLE_ROWS * WHOLE_OUT };
+    static float expected[N], y[N], one[N];
+    memset(expected, 0, sizeof expected);
+    whole_products(loom_kernels_ref(), expected, x, w, false);
+    for (int threads = 1; threads <= THREADS_MAX; threads++) {
+        struct loom_kernels *k = loom_kernels_cpu_open_at(LOOM_CPU_AVX512BF16, threads);
+        assert_true(k && k->set_precision(k, precision) && k->hold(k, w, WHOLE_GROUPS * WHOLE_WEIGHTS));
+        for (int again = 0; again < 2; again++) {
+            whole_products(k, y, x, w, false);
+            const double d = distance(y, expected, N);
+            if (!(d <= tolerance))
+                fail_msg("precision %d: off by %g, allowed %g", (int)precision, d, tolerance);
+        }
+        if (threads == 1)
+            memcpy(one, y, sizeof one);
+        assert_memory_equal(y, one, sizeof one);
+        whole_products(k, y, x, w, true);
+        assert_true(distance(y, expected, N) < 2e-6);
+        loom_kernels_cpu_close(k);
+    }
+}
+
+/* Weights that whole numbers hold give ref's products; others give products as near as the format is fine. */
+static void whole_numbers_are_near(void **state) {
+    (void)state;
+    static float x[WHOLE_ROWS * WHOLE_IN], w[WHOLE_GROUPS * WHOLE_WEIGHTS];
+    if (!loom_cpu_supports(LOOM_CPU_AVX512BF16))
+        skip();
+    fill_whole(x, WHOLE_ROWS * WHOLE_IN, 127, 89);
+    fill_whole(w, WHOLE_GROUPS * WHOLE_WEIGHTS, 127, 57);
+    check_whole(LOOM_PRECISION_INT8, x, w, 2e-6);
+    fill_whole(w, WHOLE_GROUPS * WHOLE_WEIGHTS, 7, 11);
+    check_whole(LOOM_PRECISION_INT4, x, w, 2e-6);
+    struct scene s = {.seed = 5};
+    const float *any_x = input(&s, WHOLE_ROWS * WHOLE_IN), *any_w = input(&s, WHOLE_GROUPS * WHOLE_WEIGHTS);
+    check_whole(LOOM_PRECISION_INT8, any_x, any_w, 1e-2);
+    check_whole(LOOM_PRECISION_INT4, any_x, any_w, 1.2e-1);
+    release(&s);
+}
+
 static void peak_is_plausible(void **state) {
     (void)state;
     const double peak = loom_kernels_cpu_peak(1, LOOM_PRECISION_FLOAT32);
@@ -683,16 +749,17 @@ int main(void) {
         {"attention in bf16", run_attention, 18, 8e-3},
     };
     enum { CASES = sizeof cases / sizeof *cases, ROUNDED = sizeof rounded / sizeof *rounded };
-    struct CMUnitTest tests[CASES + ROUNDED + 5] = {
+    struct CMUnitTest tests[CASES + ROUNDED + 6] = {
         {"memory_is_zeroed_and_aligned", memory_is_zeroed_and_aligned, NULL, NULL, NULL},
         {"nan_stays_nan", nan_stays_nan, NULL, NULL, NULL},
         {"precision_is_chosen", precision_is_chosen, NULL, NULL, NULL},
+        {"whole_numbers_are_near", whole_numbers_are_near, NULL, NULL, NULL},
         {"held_weights_change_nothing", held_weights_change_nothing, NULL, NULL, NULL},
         {"peak_is_plausible", peak_is_plausible, NULL, NULL, NULL},
     };
     for (size_t i = 0; i < CASES; i++)
-        tests[5 + i] = (struct CMUnitTest){cases[i].name, check, NULL, NULL, &cases[i]};
+        tests[6 + i] = (struct CMUnitTest){cases[i].name, check, NULL, NULL, &cases[i]};
     for (size_t i = 0; i < ROUNDED; i++)
-        tests[5 + CASES + i] = (struct CMUnitTest){rounded[i].name, check_bf16, NULL, NULL, &rounded[i]};
+        tests[6 + CASES + i] = (struct CMUnitTest){rounded[i].name, check_bf16, NULL, NULL, &rounded[i]};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -361,7 +361,7 @@ LOOM_API loom_status loom_report(const char *folder, struct loom_error *error);
 
 /* ---- models ------------------------------------------------------------------------------------------------------ */
 
-/* A loaded model, immutable. `path` is a model folder, or a run folder (its best checkpoint). */
+/* A loaded model, immutable but for its precision. `path` is a model folder, or a run folder (its best checkpoint). */
 struct loom_model;
 
 LOOM_API loom_status loom_model_open(const char *path, int threads, struct loom_model **model,
@@ -370,6 +370,12 @@ LOOM_API void loom_model_free(struct loom_model *model);
 
 /* Writes an opened model, its adapter added to its weights, as a model folder that holds no model yet. */
 LOOM_API loom_status loom_model_save(const struct loom_model *model, const char *folder, struct loom_error *error);
+
+/* How the model's products round from now on: "float32" (as it was opened), "bf16", or with weights of 8 or 4 bits,
+ * "int8", "int4", one scale for each 32; router, norms and halting stay float32. LOOM_INVALID for another name and
+ * where the processor has no such products; LOOM_NO_MEMORY when there is none for the rounded weights. */
+LOOM_API loom_status loom_model_use_precision(struct loom_model *model, const char *precision,
+                                              struct loom_error *error);
 
 struct loom_model_info {
     const char *architecture; /* "gpt", "openmythos", "loom" */

@@ -7,7 +7,6 @@
 
 #include "base/clock.h"
 #include "eval/numbers.h"
-#include "generate/session.h"
 #include "train/trainer.h"
 
 enum { ROUNDS = 5, ARRAYS = 9 };
@@ -292,34 +291,84 @@ static loom_status measure_training(struct bench *b, struct loom_error *error) {
     return measure(b, &work, error);
 }
 
+/* Sequences that grow together, one token at a time. */
 struct decoding {
-    struct loom_session *session;
-    int *tokens; /* (context) */
-    size_t count, context;
+    struct loom_workspace ws;
+    struct loom_cache cache;
+    int *tokens;  /* (batch) the newest */
+    int *history; /* (capacity) of one sequence */
+    size_t batch, capacity;
 };
 
-/* One more token; a full context begins anew. */
+/* One more token for each sequence, and its logits; a full context begins anew. */
 static loom_status decode_token(struct bench *b, void *what, struct loom_error *error) {
     struct decoding *d = what;
-    const float *logits;
-    d->count = d->count < d->context ? d->count + 1 : 1;
-    d->tokens[d->count - 1] = (int)random_below(b, (uint64_t)b->setup.config.vocab_size);
-    return loom_session_sync(d->session, d->tokens, d->count, &logits, error);
+    const real *weights = b->trainer.model.weights;
+    (void)error;
+    if (d->cache.length == d->capacity)
+        d->cache.length = 0;
+    for (size_t i = 0; i < d->batch; i++)
+        d->tokens[i] = (int)random_below(b, (uint64_t)b->setup.config.vocab_size);
+    struct loom_forward f = {.weights = weights,
+                             .ids = d->tokens,
+                             .batch = d->batch,
+                             .seq = 1,
+                             .loops = b->setup.config.max_loop_iters,
+                             .cache = &d->cache,
+                             .history = d->history};
+    d->history[d->cache.length] = d->tokens[0];
+    loom_net_forward(&d->ws, &f);
+    loom_net_logits(&d->ws, weights, loom_workspace_logits(&d->ws, d->batch), d->ws.hidden, d->batch);
+    return LOOM_OK;
 }
 
-static loom_status measure_decoding(struct bench *b, struct loom_error *error) {
-    struct loom_model counted = b->trainer.model; /* a view of the same model, through the counter */
-    counted.k = &b->trainer.counter.kernels;
-    struct decoding d = {.context = (size_t)b->setup.config.max_seq_len};
-    loom_status status = loom_session_open(&counted, 0, &d.session, error);
-    d.tokens = calloc(d.context, sizeof *d.tokens);
-    if (status == LOOM_OK && !d.tokens)
-        status = loom_fail_memory(error, "benchmark", d.context * sizeof *d.tokens);
-    struct work work = {"decode batch 1", "tokens", 1, decode_token, &d};
+static loom_status open_decoding(struct bench *b, struct decoding *d, size_t batch, struct loom_error *error) {
+    const struct loom_net *net = &b->trainer.model.net;
+    const int loops = net->config.max_loop_iters;
+    *d = (struct decoding){.batch = batch, .capacity = (size_t)net->config.max_seq_len};
+    struct loom_workspace_shape shape = {.batch = batch, .seq = 1, .capacity = d->capacity, .loops = loops};
+    loom_status status = loom_workspace_open(&d->ws, net, machine(b), &shape, error);
+    if (status == LOOM_OK)
+        status = loom_cache_open(&d->cache, machine(b), &net->config, loops, batch, d->capacity, error);
+    d->tokens = calloc(batch, sizeof *d->tokens);
+    d->history = calloc(d->capacity, sizeof *d->history);
+    if (status == LOOM_OK && !(d->tokens && d->history))
+        status = loom_fail_memory(error, "benchmark", d->capacity * sizeof *d->tokens);
+    return status;
+}
+
+static void close_decoding(struct decoding *d) {
+    loom_workspace_close(&d->ws);
+    loom_cache_close(&d->cache);
+    free(d->tokens);
+    free(d->history);
+}
+
+static loom_status measure_batch(struct bench *b, size_t batch, const char *precision, struct loom_error *error) {
+    struct decoding d;
+    char name[64];
+    snprintf(name, sizeof name, "decode batch %zu, %s", batch, precision);
+    struct work work = {name, "tokens", (double)batch, decode_token, &d};
+    loom_status status = open_decoding(b, &d, batch, error);
     if (status == LOOM_OK)
         status = measure(b, &work, error);
-    loom_session_free(d.session);
-    free(d.tokens);
+    close_decoding(&d);
+    return status;
+}
+
+/* In every format that the machine has, against the peak that the other rows are held against. */
+static loom_status measure_decoding(struct bench *b, struct loom_error *error) {
+    static const char *const names[] = {"float32", "bf16", "int8", "int4"};
+    struct loom_model *model = &b->trainer.model;
+    const size_t most = b->setup.config.ngram > 1 ? 1 : 8; /* n-grams look back in a cache of one sequence */
+    loom_status status = LOOM_OK;
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && status == LOOM_OK; i++) {
+        if (!model->k->set_precision(model->k, (enum loom_precision)i))
+            continue;
+        status = loom_model_use_precision(model, names[i], error);
+        for (size_t batch = 1; batch <= most && status == LOOM_OK; batch *= 8)
+            status = measure_batch(b, batch, names[i], error);
+    }
     return status;
 }
 

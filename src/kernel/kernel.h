@@ -27,8 +27,10 @@ struct loom_view {
     size_t batch, row, head; /* strides, in elements */
 };
 
-/* How a machine rounds the factors of its products. Sums are float32 in either, and so is everything in memory. */
-enum loom_precision { LOOM_PRECISION_FLOAT32, LOOM_PRECISION_BF16 };
+/* How a machine rounds the factors of its products. Sums are float32 in each, and so is everything in memory. The whole
+ * numbers are for inference: y = x W^T with held weights (see hold), each 32 neighbours of a row with a scale of their
+ * own; x is rounded to 8 bits in the same way. */
+enum loom_precision { LOOM_PRECISION_FLOAT32, LOOM_PRECISION_BF16, LOOM_PRECISION_INT8, LOOM_PRECISION_INT4 };
 
 /* Matrix products over groups of rows. Rows offset[g] .. offset[g+1]-1 belong to group g, which has its own weight
  * matrix, the g-th of `groups` that lie one after another. offset == NULL means one group with all `rows`.
@@ -100,7 +102,8 @@ struct loom_kernels {
 
     /* From now on the `count` elements at `weights` stay as they are until hold is called again, which it must be after
      * every change: the machine may keep copies of them in the form it multiplies best. NULL: no longer. Results do not
-     * depend on it. False when there is no memory for the copies, which is taken when `count` is not the last call's.
+     * depend on it, except that int8 and int4 round held weights only. False when there is no memory for the copies,
+     * which is taken when `count` is not the last call's.
      */
     bool (*hold)(const struct loom_kernels *k, const real *weights, size_t count);
 

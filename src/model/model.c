@@ -16,7 +16,7 @@ loom_status loom_machine_check(enum loom_precision precision, struct loom_error 
         return loom_fail(error, LOOM_INVALID, "LOOM_MACHINE=%.32s: this processor has %s", machine,
                          loom_kernels_cpu_names());
     if (!loom_kernels_cpu_multiplies(precision))
-        return loom_fail(error, LOOM_INVALID, "precision bf16: the machine \"%.32s\" has no such products",
+        return loom_fail(error, LOOM_INVALID, "precision bf16: the machine \"%.40s\" has products in float32 only",
                          machine ? machine : loom_kernels_cpu_names());
     return LOOM_OK;
 }
@@ -42,7 +42,7 @@ loom_status loom_model_set_precision(struct loom_model *model, enum loom_precisi
                                      struct loom_error *error) {
     if (model->k->set_precision(model->k, precision))
         return LOOM_OK;
-    return loom_fail(error, LOOM_INVALID, "precision bf16: the machine %s has no such products", model->k->name);
+    return loom_fail(error, LOOM_INVALID, "the machine %s has products in float32 only", model->k->name);
 }
 
 void loom_model_close(struct loom_model *model) {
@@ -248,6 +248,20 @@ loom_status loom_model_open(const char *path, int threads, struct loom_model **m
     }
     *model = opened;
     return LOOM_OK;
+}
+
+loom_status loom_model_use_precision(struct loom_model *model, const char *precision, struct loom_error *error) {
+    static const char *const names[] = {"float32", "bf16", "int8", "int4"};
+    size_t i = 0;
+    while (i < 4 && strcmp(precision, names[i]) != 0)
+        i++;
+    if (i == 4)
+        return loom_fail(error, LOOM_INVALID, "the precision \"%.32s\" is none of float32, bf16, int8, int4",
+                         precision);
+    loom_status status = loom_model_set_precision(model, (enum loom_precision)i, error);
+    if (status == LOOM_OK && !model->k->hold(model->k, model->weights, model->net.tensors.elements))
+        status = loom_fail_memory(error, "rounded weights", model->net.tensors.elements);
+    return status;
 }
 
 void loom_model_free(struct loom_model *model) {

@@ -22,12 +22,15 @@ enum { LOOM_CPU_SMALL = 1 << 14 };
 /* The two factors that a weight matrix can be: of y = x W^T and of dx = dy W. */
 enum loom_cpu_side { LOOM_CPU_FORWARD, LOOM_CPU_INPUT, LOOM_CPU_SIDES };
 
-/* Packed bf16 copies of a block of weights; hold.c. */
+/* Packed copies of a block of weights, in bf16, or rounded to whole numbers with their scales; hold.c. */
 struct loom_cpu_held {
     const float *weights; /* NULL: none */
     size_t capacity;
     uint32_t now; /* how often the weights have changed */
+    enum loom_precision precision;
     uint32_t *words[LOOM_CPU_SIDES];
+    uint8_t *quants;
+    float *scales;
     uint32_t *mark[LOOM_CPU_SIDES]; /* at each matrix's start, when it was packed */
 };
 
@@ -35,8 +38,8 @@ struct loom_cpu {
     struct loom_kernels table;
     struct loom_pool *pool;
     enum loom_cpu_level level;
-    bool bf16;      /* the precision of products */
-    float *scratch; /* (threads, LOOM_CPU_SCRATCH) */
+    enum loom_precision precision; /* of products */
+    float *scratch;                /* (threads, LOOM_CPU_SCRATCH) */
     struct loom_cpu_held held;
 };
 
@@ -55,7 +58,7 @@ void loom_cpu_share(const struct loom_kernels *k, size_t items, size_t cost, loo
 
 /* Whether products that are not exact round to bf16. */
 static inline bool loom_cpu_bf16(const struct loom_kernels *k) {
-    return ((const struct loom_cpu *)k->self)->bf16;
+    return ((const struct loom_cpu *)k->self)->precision == LOOM_PRECISION_BF16;
 }
 
 /* How many threads will share so much work. */
@@ -67,6 +70,9 @@ bool loom_cpu_hold(const struct loom_kernels *k, const real *weights, size_t cou
 void loom_cpu_let_go(const struct loom_kernels *k);
 uint32_t *loom_cpu_held_copy(const struct loom_kernels *k, enum loom_cpu_side side, const struct loom_linear *s,
                              const real *w, bool *stale);
+/* The same for whole numbers. */
+uint8_t *loom_cpu_held_quants(const struct loom_kernels *k, const struct loom_linear *s, const real *w, float **scales,
+                              bool *stale);
 
 /* Whether this processor runs code of that level, and this build has it. */
 bool loom_cpu_supports(enum loom_cpu_level level);

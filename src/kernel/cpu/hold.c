@@ -1,23 +1,37 @@
 /* hold.c - packed copies of weights that many products use; see hold in kernel.h.
  *
  * A looped block's weights meet every loop, forward and backward, between two updates. Rounding and packing them anew
- * for each product would cost a few percent of it. A matrix's copy lies at the place in the copies' block that the
- * matrix has in the weights' block, which works when its copy is no longer than half of it: when its sizes are whole
- * vectors. Others are packed by each product, as if nothing were held. */
+ * for each product would cost a few percent of it; and a token alone reads them from memory at half the bytes, or a
+ * quarter or an eighth. A matrix's copy lies at the place in the copies' block that the matrix has in the weights'
+ * block, which works when its copy is not longer than its share: when its sizes are whole vectors or groups. Others are
+ * multiplied as if nothing were held. */
 #include <stdlib.h>
 
 #include "kernel/cpu/cpu.h"
 
 /* A matrix of whole vectors has at least so many elements, so no two share a mark. */
-enum { MARKED = 256, UNIT = 16 };
+enum { MARKED = 256, UNIT = 16, GROUP = 32, LONGEST = 1 << 16 };
+
+static bool allocate_words(const struct loom_kernels *k, struct loom_cpu_held *held, size_t count) {
+    for (int side = 0; side < LOOM_CPU_SIDES; side++)
+        if ((held->words[side] = k->alloc(k, (count / 2 + UNIT) * sizeof(uint32_t))) == NULL)
+            return false;
+    return true;
+}
+
+static bool allocate_quants(const struct loom_kernels *k, struct loom_cpu_held *held, size_t count) {
+    held->quants = k->alloc(k, held->precision == LOOM_PRECISION_INT4 ? count / 2 + UNIT : count + UNIT);
+    held->scales = k->alloc(k, (count / GROUP + UNIT) * sizeof(float));
+    return held->quants != NULL && held->scales != NULL;
+}
 
 static bool allocate(const struct loom_kernels *k, struct loom_cpu_held *held, size_t count) {
-    for (int side = 0; side < LOOM_CPU_SIDES; side++) {
-        held->words[side] = k->alloc(k, (count / 2 + UNIT) * sizeof(uint32_t));
-        held->mark[side] = calloc(count / MARKED + 1, sizeof *held->mark[side]);
-        if (held->words[side] == NULL || held->mark[side] == NULL)
+    const bool words = held->precision == LOOM_PRECISION_BF16;
+    if (!(words ? allocate_words(k, held, count) : allocate_quants(k, held, count)))
+        return false;
+    for (int side = 0; side < LOOM_CPU_SIDES; side++)
+        if ((held->mark[side] = calloc(count / MARKED + 1, sizeof *held->mark[side])) == NULL)
             return false;
-    }
     held->capacity = count;
     return true;
 }
@@ -28,16 +42,20 @@ void loom_cpu_let_go(const struct loom_kernels *k) {
         k->release(k, held->words[side]);
         free(held->mark[side]);
     }
+    k->release(k, held->quants);
+    k->release(k, held->scales);
     *held = (struct loom_cpu_held){.weights = NULL};
 }
 
 bool loom_cpu_hold(const struct loom_kernels *k, const real *weights, size_t count) {
     struct loom_cpu *cpu = k->self;
     struct loom_cpu_held *held = &cpu->held;
-    if (weights == NULL || !cpu->bf16 || held->capacity != count)
+    const bool wanted = weights != NULL && cpu->precision != LOOM_PRECISION_FLOAT32;
+    if (!wanted || held->capacity != count || held->precision != cpu->precision)
         loom_cpu_let_go(k);
-    if (weights == NULL || !cpu->bf16)
+    if (!wanted)
         return true;
+    held->precision = cpu->precision;
     if (held->capacity == 0 && !allocate(k, held, count)) {
         loom_cpu_let_go(k);
         return false;
@@ -47,15 +65,45 @@ bool loom_cpu_hold(const struct loom_kernels *k, const real *weights, size_t cou
     return true;
 }
 
+/* Whether the matrices at w are held; *offset is where. */
+static bool find(const struct loom_cpu_held *held, const real *w, size_t *offset) {
+    if (held->weights == NULL || w < held->weights || w >= held->weights + held->capacity)
+        return false;
+    *offset = (size_t)(w - held->weights);
+    return true;
+}
+
+/* Marks the copies of all groups as made; whether one was not. */
+static bool was_stale(const struct loom_cpu_held *held, enum loom_cpu_side side, const struct loom_linear *s,
+                      size_t offset) {
+    const size_t groups = s->offset != NULL ? s->groups : 1, matrix = s->n_in * s->n_out;
+    bool stale = false;
+    for (size_t g = 0; g < groups; g++) {
+        uint32_t *mark = &held->mark[side][(offset + g * matrix) / MARKED];
+        stale = stale || *mark != held->now;
+        *mark = held->now;
+    }
+    return stale;
+}
+
 uint32_t *loom_cpu_held_copy(const struct loom_kernels *k, enum loom_cpu_side side, const struct loom_linear *s,
                              const real *w, bool *stale) {
-    struct loom_cpu_held *held = &((struct loom_cpu *)k->self)->held;
-    if (held->weights == NULL || w < held->weights || w >= held->weights + held->capacity || s->n_in % UNIT != 0 ||
-        s->n_out % UNIT != 0)
+    const struct loom_cpu_held *held = &((struct loom_cpu *)k->self)->held;
+    size_t offset;
+    if (held->words[side] == NULL || !find(held, w, &offset) || s->n_in % UNIT != 0 || s->n_out % UNIT != 0)
         return NULL;
-    const size_t offset = (size_t)(w - held->weights);
-    uint32_t *mark = &held->mark[side][offset / MARKED];
-    *stale = *mark != held->now;
-    *mark = held->now;
+    *stale = was_stale(held, side, s, offset);
     return held->words[side] + (offset + 1) / 2;
+}
+
+uint8_t *loom_cpu_held_quants(const struct loom_kernels *k, const struct loom_linear *s, const real *w, float **scales,
+                              bool *stale) {
+    const struct loom_cpu_held *held = &((struct loom_cpu *)k->self)->held;
+    size_t offset;
+    if (held->quants == NULL || !find(held, w, &offset) || s->n_in % GROUP != 0 || s->n_out % UNIT != 0 ||
+        s->n_in > LONGEST)
+        return NULL;
+    *stale = was_stale(held, LOOM_CPU_FORWARD, s, offset);
+    *scales = held->scales + (offset + GROUP - 1) / GROUP;
+    return held->quants + (held->precision == LOOM_PRECISION_INT4 ? (offset + 1) / 2 : offset);
 }

@@ -121,6 +121,23 @@ static void weigh(const struct loom_attention *a, const struct chunk *s, float *
         drop_scores(a, s, score, i, s->start + skip, seen);
 }
 
+/* What the last product does, with values read where they lie. */
+static void add_values(const struct forward *f, const struct chunk *s, size_t row, size_t rows, size_t width,
+                       bool accumulate) {
+    const size_t dim = f->a->value_dim;
+    for (size_t r = 0; r < rows; r++) {
+        float *total = s->total + (row + r) * dim;
+        for (size_t c = 0; c < dim && !accumulate; c++)
+            total[c] = 0;
+        for (size_t j = 0; j < width; j++) {
+            const float *value = head_at(f->value, s->b, s->start + j, s->g), weight = s->scores[r * s->block + j];
+#pragma omp simd
+            for (size_t c = 0; c < dim; c++)
+                total[c] += weight * value[c];
+        }
+    }
+}
+
 /* Queries row .. row+rows-1 of the chunk, at most TILE_ROWS, against the block of keys. */
 static void add_strip(const struct forward *f, const struct chunk *s, size_t row, size_t rows) {
     const struct loom_attention *a = f->a;
@@ -139,6 +156,10 @@ static void add_strip(const struct forward *f, const struct chunk *s, size_t row
                              a->head_dim);
     for (size_t r = 0; r < rows; r++)
         weigh(a, s, s->scores + r * s->block, row + r, width);
+    if (s->queries <= FEW_QUERIES) {
+        add_values(f, s, row, rows, width, s->start > first);
+        return;
+    }
     loom_cpu_multiply_as((struct loom_target){s->total + row * a->value_dim, a->value_dim, s->start > first},
                          (struct loom_matrix){s->scores, s->block, 1}, s->values, rows, width);
 }
@@ -147,8 +168,9 @@ static void pack_block(const struct forward *f, struct chunk *s) {
     const struct loom_attention *a = f->a;
     const struct loom_matrix keys = {head_at(f->key, s->b, s->start, s->g), 1, f->key.row};
     const struct loom_matrix values = {head_at(f->value, s->b, s->start, s->g), f->value.row, 1};
-    if (s->queries > FEW_QUERIES)
-        s->keys = loom_cpu_pack_as(f->bf16, s->packed_keys, keys, a->head_dim, s->width);
+    if (s->queries <= FEW_QUERIES)
+        return;
+    s->keys = loom_cpu_pack_as(f->bf16, s->packed_keys, keys, a->head_dim, s->width);
     s->values = loom_cpu_pack_as(f->bf16, s->packed_values, values, s->width, a->value_dim);
 }
 

@@ -8,6 +8,7 @@
  */
 #include "kernel/cpu/cpu.h"
 #include "kernel/cpu/isa_fill.h"
+#include "kernel/cpu/isa_quant.h"
 #include "kernel/cpu/isa_tile.h"
 
 /* A packed block is at most DEPTH x COLUMNS: 384 KiB, within a small level-2 cache. In bf16 the result's way to memory
@@ -140,7 +141,7 @@ static void multiply(struct product p, bool few, float *scratch) {
     const size_t rest = p.columns % LANES, whole = p.columns - rest;
     if (p.depth == 0) {
         clear(p);
-    } else if (contiguous && few) {
+    } else if (contiguous && few && !p.bf16) {
         multiply_dots(p);
     } else if (contiguous && rest <= DOT_COLUMNS_LIMIT) {
         multiply_packed(part_of(p, 0, p.rows, 0, whole), scratch);
@@ -238,15 +239,85 @@ static void run(const struct loom_kernels *k, struct call *call) {
     const struct loom_linear *s = call->shape;
     call->bf16 = loom_cpu_bf16(k) && !s->exact;
     find_held(k, call);
-    const size_t work = s->rows * s->n_in * s->n_out / 32;
+    /* The weights of a few rows cost their way from memory. */
+    const size_t work = (s->rows > 8 ? s->rows : 8) * s->n_in * s->n_out / 32;
     const struct cut_call job = {call, cut_of(call, loom_cpu_threads(k, work))};
     const size_t tasks = job.cut.groups * job.cut.blocks * job.cut.chunks;
     loom_cpu_share(k, tasks, tasks > 0 ? work / tasks : 0, run_part, &job);
 }
 
+/* ---- whole numbers ----------------------------------------------------------------------------------------------- */
+
+#if defined(__AVX512VNNI__)
+
+/* One product with held weights of 8 or 4 bits: tasks are panels of a group's outputs. */
+struct quantized {
+    const struct call *call;
+    struct loom_cpu_quantized first; /* the first group's */
+    size_t panels;                   /* of a group */
+};
+
+static struct loom_cpu_quantized quantized_of(const struct quantized *s, size_t g) {
+    const size_t matrix = g * s->call->shape->n_in * s->call->shape->n_out;
+    struct loom_cpu_quantized w = s->first;
+    w.quants += w.four ? matrix / 2 : matrix;
+    w.scales += matrix / LOOM_CPU_GROUP;
+    return w;
+}
+
+static void quantize_part(const void *job, struct loom_cpu_part part) {
+    const struct quantized *s = job;
+    for (size_t i = part.first; i < part.end; i++) {
+        const size_t g = i / s->panels;
+        const struct loom_cpu_quantized to = quantized_of(s, g);
+        loom_cpu_quantize_panel(&to, i % s->panels, s->call->b + g * s->call->shape->n_in * s->call->shape->n_out);
+    }
+}
+
+static void quantized_part(const void *job, struct loom_cpu_part part) {
+    const struct quantized *s = job;
+    for (size_t i = part.first; i < part.end;) {
+        const size_t g = i / s->panels, first = i % s->panels, end = least(first + part.end - i, s->panels);
+        const struct loom_cpu_quantized w = quantized_of(s, g);
+        const struct product p = product_of(s->call, g);
+        loom_cpu_multiply_quantized(&w, p.c.data, p.c.row, p.a.data, p.rows, first, end, p.c.accumulate, part.scratch);
+        i += end - first;
+    }
+}
+
+/* False when these weights are not held as whole numbers. */
+static bool run_quantized(const struct loom_kernels *k, const struct call *call) {
+    const struct loom_linear *s = call->shape;
+    float *scales;
+    bool stale;
+    const uint8_t *quants = s->exact ? NULL : loom_cpu_held_quants(k, s, call->b, &scales, &stale);
+    if (quants == NULL)
+        return false;
+    const bool four = ((const struct loom_cpu *)k->self)->precision == LOOM_PRECISION_INT4;
+    const size_t groups = s->offset != NULL ? s->groups : 1;
+    struct quantized job = {call, {quants, scales, s->n_in, four}, s->n_out / LOOM_CPU_QUANT_PANEL};
+    if (stale)
+        loom_cpu_share(k, groups * job.panels, s->n_in * LOOM_CPU_QUANT_PANEL, quantize_part, &job);
+    loom_cpu_share(k, groups * job.panels, (s->rows + 3) * s->n_in * LOOM_CPU_QUANT_PANEL / (64 * groups) + 1,
+                   quantized_part, &job);
+    return true;
+}
+
+#else
+
+static bool run_quantized(const struct loom_kernels *k, const struct call *call) {
+    (void)k;
+    (void)call;
+    return false;
+}
+
+#endif
+
 static void linear(const struct loom_kernels *k, const struct loom_linear *s, real *y, const real *x, const real *w,
                    bool accumulate) {
-    run(k, &(struct call){FORWARD, false, s, y, x, w, accumulate, NULL});
+    struct call call = {FORWARD, false, s, y, x, w, accumulate, NULL};
+    if (!run_quantized(k, &call))
+        run(k, &call);
 }
 
 static void linear_input(const struct loom_kernels *k, const struct loom_linear *s, real *dx, const real *dy,

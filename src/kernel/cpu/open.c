@@ -84,9 +84,9 @@ static size_t round_up(size_t value, size_t unit) {
 
 static bool cpu_set_precision(const struct loom_kernels *k, enum loom_precision precision) {
     struct loom_cpu *cpu = k->self;
-    if (precision == LOOM_PRECISION_BF16 && cpu->level < LOOM_CPU_AVX512BF16)
+    if (precision != LOOM_PRECISION_FLOAT32 && cpu->level < LOOM_CPU_AVX512BF16)
         return false;
-    cpu->bf16 = precision == LOOM_PRECISION_BF16;
+    cpu->precision = precision;
     return true;
 }
 
