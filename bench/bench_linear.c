@@ -1,9 +1,11 @@
 /* bench_linear.c - what the matrix products reach, beside the processor's peak.
  *
- * bench_linear [THREADS] prints one line a shape: GFLOP/s of y = x W^T, dx = dy W and dW += dy^T x, and each one's
- * share of the peak. Each number is the best of several short windows, because other programs only ever take away. */
+ * bench_linear [THREADS [bf16]] prints one line a shape: GFLOP/s of y = x W^T, dx = dy W and dW += dy^T x, and each
+ * one's share of the peak. Each number is the best of several short windows, because other programs only ever take
+ * away. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/random.h"
@@ -93,12 +95,18 @@ int main(int argc, char **argv) {
         {1, 384, 1536, 1},     {4, 384, 1536, 1},
     };
     const int threads = argc > 1 ? atoi(argv[1]) : 0;
+    const enum loom_precision precision =
+        argc > 2 && strcmp(argv[2], "bf16") == 0 ? LOOM_PRECISION_BF16 : LOOM_PRECISION_FLOAT32;
     struct loom_kernels *k = loom_kernels_cpu_open(threads);
     if (k == NULL) {
         fprintf(stderr, "bench_linear: out of memory\n");
         return 1;
     }
-    const double peak = loom_kernels_cpu_peak(threads, LOOM_PRECISION_FLOAT32);
+    if (!k->set_precision(k, precision)) {
+        fprintf(stderr, "bench_linear: %s has no products in bf16\n", k->name);
+        return 1;
+    }
+    const double peak = loom_kernels_cpu_peak(threads, precision);
     printf("%s, peak %.1f GFLOP/s\n  rows  x  n_out x  n_in:            forward          input         weight\n",
            k->name, peak * 1e-9);
     int ok = 1;

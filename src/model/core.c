@@ -258,7 +258,10 @@ void loom_core_forward(struct loom_pass *p, const struct loom_core *core, struct
         l->cum = cum;
         l->cum_next = p->keep ? loom_stack_take(p->stack, rows) : turns.cum[t % 2];
         size_t mark = p->stack->used;
+        l->dropout_sites = p->dropout_sites;
         loop(p, core, s, l, slot, t, e);
+        if (p->recompute)
+            loom_stack_release(p->stack, mark);
         if (act) {
             halt(p, core, l, t, out);
             running = still_running(p, l);
@@ -356,7 +359,17 @@ static void loop_backward(struct loom_pass *p, const struct loom_core *core, con
     loom_stack_release(p->stack, mark);
 }
 
-void loom_core_backward(struct loom_pass *p, const struct loom_core *core, const struct loom_core_saved *s, real *d) {
+/* Runs a loop again, from the state that entered it, for what its backward needs. Its choices have been counted. */
+static void run_again(struct loom_pass *p, const struct loom_core *core, struct loom_core_saved *all, int t,
+                      const real *e) {
+    struct loom_loads *loads = p->loads;
+    p->loads = NULL;
+    p->dropout_sites = all->loops[t].dropout_sites;
+    loop(p, core, all, &all->loops[t], 0, t, e);
+    p->loads = loads;
+}
+
+void loom_core_backward(struct loom_pass *p, const struct loom_core *core, struct loom_core_saved *s, real *d) {
     const struct loom_kernels *k = p->k;
     size_t mark = p->stack->used, rows = loom_pass_rows(p), n = rows * (size_t)p->c->dim;
     bool act = core->halt_weight != LOOM_NO_TENSOR;
@@ -373,7 +386,11 @@ void loom_core_backward(struct loom_pass *p, const struct loom_core *core, const
     for (int t = s->run - 1; t >= last; t--) {
         if (act)
             halt_backward(p, core, &s->loops[t], t, dh, dcum, d);
+        size_t loop_mark = p->stack->used;
+        if (p->recompute)
+            run_again(p, core, s, t, e);
         loop_backward(p, core, &s->loops[t], t, before, de, dh, e);
+        loom_stack_release(p->stack, loop_mark);
         real *swap = dh;
         dh = before;
         before = swap;

@@ -34,6 +34,7 @@ struct loom_loop_saved {
     real *y;                         /* (rows, C) the blocks' output */
     real *low, *scaled;              /* (rows, r) before and after scale[t] */
     real *p, *w, *cum, *cum_next;    /* (rows) halting */
+    uint64_t dropout_sites;          /* how many dropouts the pass had drawn when the loop began */
 };
 
 struct loom_core_saved {
@@ -57,6 +58,6 @@ void loom_core_index(real *rows, int loops, size_t dim);
 void loom_core_forward(struct loom_pass *p, const struct loom_core *core, struct loom_core_saved *s, size_t slot,
                        real *out, const real *e);
 /* In place: d holds the gradient of out and becomes that of e. */
-void loom_core_backward(struct loom_pass *p, const struct loom_core *core, const struct loom_core_saved *s, real *d);
+void loom_core_backward(struct loom_pass *p, const struct loom_core *core, struct loom_core_saved *s, real *d);
 
 #endif

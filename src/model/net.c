@@ -299,6 +299,7 @@ static struct loom_pass start(struct loom_workspace *ws, const struct loom_forwa
                               .loops = f->loops,
                               .bptt = f->bptt,
                               .keep = f->keep,
+                              .recompute = f->keep && ws->shape.recompute,
                               .loads = f->count_loads && ws->loads.choices ? &ws->loads : NULL,
                               .dropout_seed = f->dropout_seed};
 }

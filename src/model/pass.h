@@ -38,6 +38,7 @@ struct loom_pass {
     int loops;                /* R of this pass */
     int bptt;                 /* the last loops that the gradient goes back through; 0: all */
     bool keep;                /* a backward follows */
+    bool recompute;           /* ... and runs each loop again instead of keeping its activations */
     struct loom_loads *loads; /* NULL: not counted */
     uint64_t dropout_seed;
     uint64_t dropout_sites; /* how many dropouts this pass has drawn */

@@ -48,6 +48,7 @@ static const struct loom_key keys[] = {
     {"weight_decay", LOOM_KEY_REAL, PLACE(weight_decay), 0, 1e3, NULL, 0},
     {"decay", LOOM_KEY_CHOICE, PLACE(decay), 0, 0, decay_names, 0},
     {"grad_clip", LOOM_KEY_REAL, PLACE(grad_clip), 0, 1e9, NULL, 0},
+    {"recompute", LOOM_KEY_BOOL, PLACE(recompute), 0, 0, NULL, 0},
     {"precision", LOOM_KEY_CHOICE, PLACE(precision), 0, 0, precision_names, 0},
     {"task_loops", LOOM_KEY_CHOICE, PLACE(task_loops), 0, 0, task_loops_names, 0},
     {"curriculum", LOOM_KEY_UINT64, PLACE(curriculum), 0, steps_big, NULL, 0},

@@ -13,7 +13,8 @@ static struct loom_workspace_shape shape_of(const struct loom_setup *setup) {
     return (struct loom_workspace_shape){.batch = (size_t)setup->recipe.batch_size,
                                          .seq = (size_t)setup->recipe.seq_len,
                                          .loops = setup->config.max_loop_iters,
-                                         .keep = true};
+                                         .keep = true,
+                                         .recompute = setup->recipe.recompute};
 }
 
 const struct loom_tensors *loom_trainer_table(const struct loom_trainer *trainer) {
