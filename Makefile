@@ -3,10 +3,10 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 BENCH ?=
 
-.PHONY: help demo race test check bench build install clean setup
+.PHONY: help demo race test check bench bench-check build install clean setup
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: build ## learn real text beside nanoGPT, draw the report, write a sample
 	@tools/demo
@@ -23,6 +23,9 @@ check: ## warnings of two compilers, format, includes, symbols, sanitizers
 
 bench: build ## tokens/s and share of this machine's peak (BENCH="--preset NAME")
 	@build/loom bench $(BENCH)
+
+bench-check: build ## fails when a row lost more than a tenth of its stored share of the peak
+	@bench/check
 
 build: setup ## the library and the program, in ./build
 	@cmake -S . -B build -G Ninja -DCMAKE_INSTALL_PREFIX="$(PREFIX)" >/dev/null

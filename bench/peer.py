@@ -2,10 +2,12 @@
 """peer.py - training speed of the same models in PyTorch and in Loom, in turn, in one run.
 
     bench/peer.py [--loom build/loom] [--rounds 5] [--seconds 4] [--threads 2] [--precision bf16|float32] [--work WORD]
+                  [--processor-time]
 
 Needs PyTorch (Debian: python3-torch; preload BLIS, libblis4-openmp, where that is faster than the default BLAS). The
 models are written here from the equations of docs/design.md's references, as a PyTorch user would write them: forward,
-backward, AdamW, with autocast in bf16. Every token runs every loop on both sides: the learning rate is 0. Prints
+backward, AdamW, with autocast in bf16. --processor-time rates both on one thread by the processor's time, which a busy
+machine changes little (set OMP_NUM_THREADS=1 and BLIS_NUM_THREADS=1 with it). Every token runs every loop on both sides: the learning rate is 0. Prints
 tokens/s of each round, the medians, Loom's median over PyTorch's and over it in each round.
 """
 import argparse
@@ -179,7 +181,9 @@ class Looped(nn.Module):
         return self.norm(self.coda(out, mask, self.turns)) @ self.tokens.weight.T
 
 
-def torch_rate(model, vocab, batch, context, seconds, bf16):
+def torch_rate(model, vocab, batch, context, options):
+    clock = time.process_time if options.processor_time else time.perf_counter
+    bf16 = options.precision == "bf16"
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.0)
     mask = torch.triu(torch.ones(context, context, dtype=torch.bool), diagonal=1)
     ids = torch.randint(vocab, (batch, context + 1))
@@ -195,16 +199,16 @@ def torch_rate(model, vocab, batch, context, seconds, bf16):
 
     for _ in range(2):
         step()
-    begin, steps = time.perf_counter(), 0
-    while time.perf_counter() - begin < seconds:
+    begin, steps = clock(), 0
+    while clock() - begin < options.seconds:
         step()
         steps += 1
-    return steps * batch * context / (time.perf_counter() - begin)
+    return steps * batch * context / (clock() - begin)
 
 
 def loom_rate(options, preset, settings):
     command = [options.loom, "bench", "--json", "--preset", preset, "--seconds", str(options.seconds), "--threads",
-               str(options.threads)]
+               str(options.threads)] + ["--processor-time"] * options.processor_time
     for setting in settings + ["learning_rate=0", "min_lr=0", f"precision={options.precision}"]:
         command += ["--set", setting]
     rows = [json.loads(line) for line in subprocess.run(command, check=True, capture_output=True,
@@ -219,8 +223,10 @@ def main():
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--precision", choices=["bf16", "float32"], default="bf16")
+    parser.add_argument("--processor-time", action="store_true", help="one thread, by the processor's time")
     parser.add_argument("--work", default="", help="small, large, gqa or mla; all of them by default")
     options = parser.parse_args()
+    options.threads = 1 if options.processor_time else options.threads
     torch.set_num_threads(options.threads)
     work = [("small: gpt, 4 layers, width 128, 12x64", "nanogpt-small", [], Gpt(), 65, 12, 64),
             ("large: gpt, 6 layers, width 384, 12x256", "nanogpt-shakespeare", ["batch_size=12", "dropout=0"],
@@ -232,7 +238,7 @@ def main():
             continue
         ours, theirs = [], []
         for _ in range(options.rounds):
-            theirs.append(torch_rate(model, vocab, batch, context, options.seconds, options.precision == "bf16"))
+            theirs.append(torch_rate(model, vocab, batch, context, options))
             ours.append(loom_rate(options, preset, settings))
         print(f"{name}, {options.precision}: PyTorch {[round(x) for x in theirs]}, Loom {[round(x) for x in ours]}")
         a, b = statistics.median(theirs), statistics.median(ours)

@@ -16,14 +16,28 @@ static const char help[] =
     "  --set KEY=VALUE   one setting over the preset's, any number of times; docs/config.md names them all\n"
     "  --threads N       default: one for each processor\n"
     "  --seconds X       about how long each row takes (default 2)\n"
+    "  --machine         the machine's limits instead: multiply-adds in each format, reads from each level of memory\n"
+    "  --processor-time  rates by the time that the processor gave, for a machine that does something else; needs\n"
+    "                    --threads 1\n"
     "  --json            print one JSON object a line\n";
 
-enum { OPTION_PRESET = 1, OPTION_SET, OPTION_THREADS, OPTION_SECONDS, OPTION_JSON, OPTION_HELP };
+enum {
+    OPTION_PRESET = 1,
+    OPTION_SET,
+    OPTION_THREADS,
+    OPTION_SECONDS,
+    OPTION_MACHINE,
+    OPTION_PROCESSOR_TIME,
+    OPTION_JSON,
+    OPTION_HELP
+};
 
 static const struct option long_options[] = {{"preset", required_argument, NULL, OPTION_PRESET},
                                              {"set", required_argument, NULL, OPTION_SET},
                                              {"threads", required_argument, NULL, OPTION_THREADS},
                                              {"seconds", required_argument, NULL, OPTION_SECONDS},
+                                             {"machine", no_argument, NULL, OPTION_MACHINE},
+                                             {"processor-time", no_argument, NULL, OPTION_PROCESSOR_TIME},
                                              {"json", no_argument, NULL, OPTION_JSON},
                                              {"help", no_argument, NULL, OPTION_HELP},
                                              {NULL, 0, NULL, 0}};
@@ -41,8 +55,11 @@ static void print_row(void *user, const struct loom_bench_row *row) {
         printf("%-36s %12s %-6s %14s %8s\n", "each second", "", "", "FLOPs", "of peak");
     *headed = true;
     const bool flops_alone = strcmp(row->unit, "FLOP") == 0;
-    printf("%-36s %12s %-6s %14s %7.1f%%\n", row->name, flops_alone ? "" : show_count(row->per_second).text,
-           flops_alone ? "" : row->unit, show_flops(row->flops_per_second).text, 100 * row->peak_share);
+    printf("%-36s %12s %-6s", row->name, flops_alone ? "" : show_count(row->per_second).text,
+           flops_alone ? "" : row->unit);
+    if (row->flops_per_second > 0)
+        printf(" %14s %7.1f%%", show_flops(row->flops_per_second).text, 100 * row->peak_share);
+    putchar('\n');
     fflush(stdout); /* each row when it is known */
 }
 
@@ -81,6 +98,10 @@ static bool parse_option(struct request *request, int option) {
         return parse_int("--threads", optarg, 1, 1024, &o->threads);
     case OPTION_SECONDS:
         return parse_double("--seconds", optarg, 1e-3, 1e6, &o->seconds);
+    case OPTION_MACHINE:
+        return o->machine = true;
+    case OPTION_PROCESSOR_TIME:
+        return o->processor_time = true;
     case OPTION_JSON:
         return request->json = true;
     case OPTION_HELP:

@@ -5,4 +5,9 @@
 /* Seconds of a clock that only goes forward; its zero means nothing. */
 double loom_clock(void);
 
+/* Seconds that all threads of this process have run. */
+double loom_clock_processor(void);
+/* ... and that the calling thread has. */
+double loom_clock_thread(void);
+
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "eval/bench_machine.h"
 #include "eval/numbers.h"
 #include "train/trainer.h"
 
@@ -18,6 +19,7 @@ static const double default_seconds = 2;
 
 struct bench {
     double seconds, peak; /* a row's time; FLOP/s */
+    double (*clock)(void);
     loom_bench_function on_row;
     void *user;
     struct loom_setup setup;
@@ -53,14 +55,14 @@ struct work {
 /* FLOP/s and pieces/s of one round. */
 static loom_status run_round(struct bench *b, const struct work *work, double *flops, double *pieces,
                              struct loom_error *error) {
-    double begin = loom_clock(), seconds = 0, count = 0, done = 0;
+    double begin = b->clock(), seconds = 0, count = 0, done = 0;
     for (; count == 0 || seconds < b->seconds / ROUNDS; count++) {
         b->trainer.counter.flops = 0;
         loom_status status = work->run(b, work->what, error);
         if (status)
             return status;
         done += b->trainer.counter.flops;
-        seconds = loom_clock() - begin;
+        seconds = b->clock() - begin;
     }
     *flops = done / seconds;
     *pieces = count / seconds;
@@ -420,8 +422,14 @@ static loom_status measure_all(struct bench *b, struct loom_error *error) {
 
 loom_status loom_bench(const struct loom_bench_options *options, loom_bench_function on_row, void *user,
                        struct loom_error *error) {
-    struct bench b = {
-        .seconds = options->seconds > 0 ? options->seconds : default_seconds, .on_row = on_row, .user = user};
+    struct bench b = {.seconds = options->seconds > 0 ? options->seconds : default_seconds,
+                      .clock = options->processor_time ? loom_clock_processor : loom_clock,
+                      .on_row = on_row,
+                      .user = user};
+    if (options->machine)
+        return loom_bench_machine(options->threads, on_row, user, error);
+    if (options->processor_time && options->threads != 1)
+        return loom_fail(error, LOOM_INVALID, "the processor's time tells a rate with one thread only");
     loom_status status = make_setup(&b, options, error);
     if (status == LOOM_OK)
         status = make_tokens(&b, error);

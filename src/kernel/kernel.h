@@ -302,4 +302,8 @@ bool loom_kernels_dry(const struct loom_kernels *k);
 /* The multiply-add rate this machine sustains from registers, in FLOP/s, measured now (about 50 ms). */
 double loom_kernels_cpu_peak(int threads, enum loom_precision precision);
 
+/* Bytes a second at which the threads together read blocks of so many bytes each, again and again, the best of several
+ * short windows; 0 when memory is short. */
+double loom_kernels_cpu_read_rate(int threads, size_t bytes);
+
 #endif

@@ -71,4 +71,17 @@ has '"baseline":\{"parameters":[1-9]'
 [ -s race/race.json ] && [ -s race/report.html ] || fail "race.json or report.html is missing"
 json "$loom" bench --seconds 0.01 --set batch_size=1 --json
 has '^\{"name":"train","per_second":[1-9]'
-has '^\{"name":"decode batch 1",'
+has '^\{"name":"decode batch 1, float32","per_second":[1-9]'
+json "$loom" bench --machine --threads 1 --json
+has '^\{"name":"multiply-add float32","per_second":[1-9]'
+has '^\{"name":"read 256 MiB a thread","per_second":[1-9]'
+expect 2 'one thread' "$loom" bench --processor-time --threads 2
+
+# ---- other precisions of a trained model
+for precision in float32 bf16 int8 int4; do
+    "$loom" eval --model run --data data --precision $precision --json >stdout 2>stderr && has '"loss":[0-9]' ||
+        grep -q 'float32 only' stderr || fail "eval in $precision"
+    "$loom" generate --model run --max-tokens 3 --seed 1 --precision $precision --json >stdout 2>stderr ||
+        grep -q 'float32 only' stderr || fail "generate in $precision"
+done
+expect 2 'int16.*none of' "$loom" eval --model run --data data --precision int16

@@ -77,6 +77,10 @@ uint8_t *loom_cpu_held_quants(const struct loom_kernels *k, const struct loom_li
 /* Whether this processor runs code of that level, and this build has it. */
 bool loom_cpu_supports(enum loom_cpu_level level);
 
+/* The level to open: the environment's where it names one, so that every command can be run as on an older processor.
+ */
+enum loom_cpu_level loom_cpu_chosen_level(void);
+
 /* Opens the machine at a level that the processor supports, not necessarily its best. */
 struct loom_kernels *loom_kernels_cpu_open_at(enum loom_cpu_level level, int threads);
 
@@ -92,5 +96,12 @@ double loom_cpu_burn_avx2(size_t rounds);
 double loom_cpu_burn_avx512(size_t rounds);
 double loom_cpu_burn_avx512bf16(size_t rounds);
 double loom_cpu_burn_bf16_avx512bf16(size_t rounds);
+double loom_cpu_burn_int8_avx512bf16(size_t rounds);
+
+/* Reads n floats, whole cache lines; returns a sum that keeps the compiler from leaving it out. */
+float loom_cpu_scan_generic(const float *x, size_t n);
+float loom_cpu_scan_avx2(const float *x, size_t n);
+float loom_cpu_scan_avx512(const float *x, size_t n);
+float loom_cpu_scan_avx512bf16(const float *x, size_t n);
 
 #endif

@@ -15,6 +15,21 @@ void loom_cpu_fill(struct loom_kernels *table) {
     LOOM_ISA_NAME(loom_cpu_fill_attention_backward)(table);
 }
 
+float LOOM_ISA_NAME(loom_cpu_scan)(const float *x, size_t n) {
+    enum { SUMS = 8 };
+    vec sum[SUMS] = {0};
+    for (size_t i = 0; i + SUMS * LANES <= n; i += SUMS * LANES) {
+        LOOM_UNROLL
+        for (int j = 0; j < SUMS; j++)
+            sum[j] += vec_load(x + i + (size_t)j * LANES);
+    }
+    vec total = {0};
+    LOOM_UNROLL
+    for (int j = 0; j < SUMS; j++)
+        total += sum[j];
+    return total[0];
+}
+
 double loom_cpu_burn(size_t rounds) {
     const vec factor = (vec){0} + 0.999f, term = (vec){0} + 0.001f;
     /* As many independent sums as a product's tile has: enough to hide the latency of the multiply-add. All different,

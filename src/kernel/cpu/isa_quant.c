@@ -219,4 +219,24 @@ void loom_cpu_multiply_quantized(const struct loom_cpu_quantized *w, float *y, s
     }
 }
 
+/* As loom_cpu_burn, for the peak of whole numbers. */
+double LOOM_ISA_NAME(loom_cpu_burn_int8)(size_t rounds) {
+    enum { SUMS = 16 };
+    __m512i sum[SUMS];
+    const __m512i factor = _mm512_set1_epi8(1);
+    LOOM_UNROLL
+    for (int i = 0; i < SUMS; i++)
+        sum[i] = _mm512_set1_epi32(i);
+    for (size_t round = 0; round < rounds; round++) {
+        LOOM_UNROLL
+        for (int i = 0; i < SUMS; i++)
+            sum[i] = _mm512_dpbusd_epi32(sum[i], factor, factor);
+    }
+    __m512i total = _mm512_setzero_si512();
+    LOOM_UNROLL
+    for (int i = 0; i < SUMS; i++)
+        total = _mm512_add_epi32(total, sum[i]);
+    return _mm512_cvtsi512_si32(total) == 1 ? 0 : 2.0 * SUMS * 64 * (double)rounds;
+}
+
 #endif

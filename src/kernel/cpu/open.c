@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 /* Blocks of this many bytes and more are aligned to pages of that size, which make long reads cheaper. */
 static const size_t huge_page = (size_t)2 << 20;
@@ -50,7 +49,7 @@ const char *loom_kernels_cpu_names(void) {
 
 /* The level to open: the environment's where it names one, so that every command can be run as on an older processor.
  */
-static enum loom_cpu_level chosen_level(void) {
+enum loom_cpu_level loom_cpu_chosen_level(void) {
     const char *name = getenv("LOOM_MACHINE");
     return find_level(loom_kernels_cpu_has(name) ? name : NULL);
 }
@@ -91,7 +90,7 @@ static bool cpu_set_precision(const struct loom_kernels *k, enum loom_precision 
 }
 
 bool loom_kernels_cpu_multiplies(enum loom_precision precision) {
-    return precision == LOOM_PRECISION_FLOAT32 || chosen_level() >= LOOM_CPU_AVX512BF16;
+    return precision == LOOM_PRECISION_FLOAT32 || loom_cpu_chosen_level() >= LOOM_CPU_AVX512BF16;
 }
 
 static void *cpu_alloc(const struct loom_kernels *k, size_t bytes) {
@@ -181,82 +180,10 @@ struct loom_kernels *loom_kernels_cpu_open_at(enum loom_cpu_level level, int thr
 }
 
 struct loom_kernels *loom_kernels_cpu_open(int threads) {
-    return loom_kernels_cpu_open_at(chosen_level(), threads);
+    return loom_kernels_cpu_open_at(loom_cpu_chosen_level(), threads);
 }
 
 void loom_kernels_cpu_close(struct loom_kernels *k) {
     if (k != NULL)
         close_cpu(k->self);
-}
-
-/* ---- the peak ---------------------------------------------------------------------------------------------------- */
-
-static double burn(enum loom_cpu_level level, bool bf16, size_t rounds) {
-#if defined(__x86_64__)
-    if (bf16)
-        return loom_cpu_burn_bf16_avx512bf16(rounds);
-#else
-    (void)bf16;
-#endif
-    switch (level) {
-#if defined(__x86_64__)
-    case LOOM_CPU_AVX512BF16:
-        return loom_cpu_burn_avx512bf16(rounds);
-    case LOOM_CPU_AVX512:
-        return loom_cpu_burn_avx512(rounds);
-    case LOOM_CPU_AVX2:
-        return loom_cpu_burn_avx2(rounds);
-#endif
-    default:
-        return loom_cpu_burn_generic(rounds);
-    }
-}
-
-static double seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-/* A task burns until the window ends, and tells how much. */
-struct window {
-    enum loom_cpu_level level;
-    bool bf16;
-    double end;
-    double *flops; /* (tasks) */
-};
-
-static void burn_window(void *job, size_t task, int worker) {
-    enum { ROUNDS = 2000 };
-    const struct window *w = job;
-    (void)worker;
-    for (w->flops[task] = 0; seconds() < w->end;)
-        w->flops[task] += burn(w->level, w->bf16, ROUNDS);
-}
-
-/* FLOP/s over one window of all threads. */
-static double burn_rate(struct loom_pool *pool, bool bf16, double *flops) {
-    const double length = 0.005, start = seconds();
-    const size_t threads = (size_t)loom_pool_threads(pool);
-    struct window w = {chosen_level(), bf16, start + length, flops};
-    double total = 0;
-    loom_pool_run(pool, threads, burn_window, &w);
-    for (size_t i = 0; i < threads; i++)
-        total += flops[i];
-    return total / (seconds() - start);
-}
-
-/* The best of several short windows: other programs on the machine only ever take away. */
-double loom_kernels_cpu_peak(int threads, enum loom_precision precision) {
-    enum { WINDOWS = 10 };
-    struct loom_pool *pool = loom_pool_open(loom_threads(threads));
-    double *flops = pool != NULL ? calloc((size_t)loom_pool_threads(pool), sizeof *flops) : NULL;
-    double best = 0;
-    for (int i = 0; flops != NULL && i < WINDOWS; i++) {
-        const double rate = burn_rate(pool, precision == LOOM_PRECISION_BF16, flops);
-        best = rate > best ? rate : best;
-    }
-    free(flops);
-    loom_pool_close(pool);
-    return best;
 }
