@@ -5,7 +5,7 @@
 
 #include "data/preparation.h"
 
-enum { HEAD_BYTES = 4096, SKIPPED_SHOWN = 100 };
+enum { HEAD_BYTES = 512, SKIPPED_SHOWN = 100 };
 
 /* The first bytes of SHA-256 as a number. */
 static uint64_t hash_number(const void *data, size_t size) {
