@@ -158,8 +158,8 @@ struct loom_prepare_options {
     const char *const *filters; /* conditions such as "int_score >= 3" that a row must meet, all of them */
     size_t n_filters;
     double val_fraction; /* 0 means 0.1 */
-    /* "document": a document is of the validation split by the hash of its first 512 bytes, whatever else there is; "tail":
-     * the last fraction of all tokens is; NULL or "auto": "document" where there are rows, else "tail". */
+    /* "document": a document is of the validation split by the hash of its first 512 bytes, whatever else there is;
+     * "tail": the last fraction of all tokens is; NULL or "auto": "document" where there are rows, else "tail". */
     const char *split;
     bool skip_broken;                  /* a broken row, file or page is counted and left out; else it stops the work */
     bool remove_duplicates;            /* of equal documents only the first is taken */
