@@ -62,12 +62,12 @@ static const struct preset presets[] = {
     {"nanogpt-small-tuned", "nanogpt-small with the best learning rate of a sweep on Tiny Shakespeare",
      LOOM_ARCHITECTURE_GPT,
      "n_layer=4 n_head=4 n_embd=128 block_size=64 bias=false dropout=0 " NANOGPT_SMALL_TRAINING " learning_rate=8e-3"},
-    {"loom-drill", "one looped block, run once for each step of a generated task", LOOM_ARCHITECTURE_LOOM,
-     LOOM_BLOCK "dim=64 n_heads=4 n_kv_heads=4 max_seq_len=128 prelude_layers=0 coda_layers=0 core_layers=1 "
-                "n_experts=0 ffn_dim=256 max_loop_iters=8 injection=none loop_index=false lora_rank=0 "
-                "rope_theta=1000 ngram=2 ngram_rows=1024 " LOOM_TRAINING
-                " batch_size=64 max_iters=700 curriculum=400 task_loops=given eval_interval=100 sample_tokens=0 "
-                "muon_lr=0.02 embedding_lr=0.02"},
+    {"loom-drill", "a block and a looped one, run once for each step of a generated task", LOOM_ARCHITECTURE_LOOM,
+     LOOM_BLOCK "dim=64 n_heads=2 n_kv_heads=2 max_seq_len=128 prelude_layers=1 coda_layers=0 core_layers=1 "
+                "n_experts=0 ffn_dim=256 max_loop_iters=8 injection=add loop_index=false lora_rank=0 "
+                "rope_theta=1000000 qk_norm=0 embed_shift=true init_match=true " LOOM_TRAINING
+                " batch_size=32 max_iters=2500 curriculum=60 cooldown=0.3 task_loops=given eval_interval=500 "
+                "sample_tokens=0 muon_lr=0.02 embedding_lr=0.005"},
     {"finetune", "training that starts from a model (--init), whose sizes take the place of loom-small's",
      LOOM_ARCHITECTURE_LOOM,
      "dim=128 n_heads=4 n_kv_heads=4 max_seq_len=64 max_loop_iters=2 " NANOGPT_SMALL_TRAINING
