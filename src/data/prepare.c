@@ -13,7 +13,6 @@
 #include "data/preparation.h"
 
 enum { SCAN_BYTES = 1 << 20 };
-static const char hashes_name[] = "hashes.bin";
 
 /* ---- settings ---------------------------------------------------------------------------------------------------- */
 
@@ -119,9 +118,9 @@ static loom_status open_encoders(struct loom_preparation *p, struct loom_error *
 }
 
 static loom_status open_hashes(struct loom_preparation *p, uint64_t count, struct loom_error *error) {
-    char *path = loom_path_join(loom_tokens_folder(p->writer), hashes_name);
+    char *path = loom_path_join(loom_tokens_folder(p->writer), LOOM_HASHES_FILE);
     loom_status status =
-        path ? loom_hashset_open(&p->seen, path, count, error) : loom_fail_memory(error, hashes_name, 0);
+        path ? loom_hashset_open(&p->seen, path, count, error) : loom_fail_memory(error, LOOM_HASHES_FILE, 0);
     free(path);
     return status;
 }
@@ -277,13 +276,9 @@ static json_t *about_json(const struct loom_preparation *p) {
 
 static loom_status finish(struct loom_preparation *p, struct loom_error *error) {
     json_t *about = about_json(p);
-    char *hashes = loom_path_join(loom_tokens_folder(p->writer), hashes_name);
     loom_status status =
-        about && hashes ? loom_folder_remove(hashes, error) : loom_fail_memory(error, p->options->out, 0);
-    if (status == LOOM_OK)
-        status = loom_tokens_finish(p->writer, about, error);
+        about ? loom_tokens_finish(p->writer, about, error) : loom_fail_memory(error, p->options->out, 0);
     json_decref(about);
-    free(hashes);
     return status;
 }
 

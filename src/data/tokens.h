@@ -43,7 +43,8 @@ loom_status loom_tokens_create(const char *out, uint64_t shard_tokens, struct lo
                                struct loom_error *error);
 /* What the last checkpoint was given, borrowed until the next; NULL when there is none. */
 const json_t *loom_tokens_progress(const struct loom_tokens_writer *writer);
-/* Where the work is done until it is published: for files that belong to it. */
+/* Where the work is done until it is published. The caller may keep one file of its own there, which goes then. */
+#define LOOM_HASHES_FILE "hashes.bin"
 const char *loom_tokens_folder(const struct loom_tokens_writer *writer);
 /* The tokenizer that the ids are of, which must outlive the writer; saved in the folder. Before the first token. */
 loom_status loom_tokens_set_tokenizer(struct loom_tokens_writer *writer, const struct loom_tokenizer *tokenizer,

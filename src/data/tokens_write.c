@@ -169,12 +169,18 @@ static loom_status remove_name(const char *folder, const char *name, struct loom
     return status;
 }
 
-/* What a writer that was killed between giving the folder its name and its last act has left. */
+/* Removes what belongs to the work and not to the result. */
+static loom_status remove_work(const char *folder, struct loom_error *error) {
+    loom_status status = remove_name(folder, LOOM_HASHES_FILE, error);
+    return status == LOOM_OK ? remove_name(folder, LOOM_PROGRESS_FILE, error) : status;
+}
+
+/* Takes up a publication that was killed between giving the folder its name and its last act. */
 static loom_status finish_publishing(const char *out, struct loom_error *error) {
     char *manifest = loom_path_join(out, LOOM_MANIFEST_FILE);
     loom_status status = manifest ? LOOM_OK : loom_fail_memory(error, out, 0);
     if (status == LOOM_OK && loom_path_exists(manifest))
-        status = remove_name(out, LOOM_PROGRESS_FILE, error);
+        status = remove_work(out, error);
     free(manifest);
     return status;
 }
@@ -359,7 +365,7 @@ static loom_status publish(struct loom_tokens_writer *writer, struct loom_error 
     if (status != LOOM_OK)
         return status;
     writer->published = true;
-    return remove_name(writer->out, LOOM_PROGRESS_FILE, error);
+    return remove_work(writer->out, error);
 }
 
 loom_status loom_tokens_finish(struct loom_tokens_writer *writer, json_t *about, struct loom_error *error) {
