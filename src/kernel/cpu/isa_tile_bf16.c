@@ -22,7 +22,9 @@ struct words {
 
 /* The first n lanes, at most all. */
 static inline __mmask16 lanes(size_t n) {
-    return n < LANES ? (__mmask16)((1u << n) - 1) : (__mmask16)0xffff;
+    if (n >= LANES)
+        return 0xffff;
+    return (__mmask16)((1u << n) - 1);
 }
 
 /* 16 words from 32 neighbours along the depth, of which `n` are there. */
