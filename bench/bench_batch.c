@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "data/batch.h"
+#include "data/tokens/batch.h"
 
 enum { ROWS = 64 };
 

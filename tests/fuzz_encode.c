@@ -1,7 +1,7 @@
 /* fuzz_encode.c - libFuzzer target: the first byte picks a family of split patterns, the rest is a text. */
 #include "fuzz_tokenizers.h"
 
-#include "data/tokenizer_kinds.h"
+#include "data/tokenizer/tokenizer_kinds.h"
 
 /* 256 bytes and merges of common pairs. */
 static struct loom_tokenizer *open_small(struct loom_split split) {

@@ -1,7 +1,7 @@
 /* fuzz_merges.c - libFuzzer target: merges, a NUL byte, and the vocabulary beside them. */
 #include "fuzz_tokenizers.h"
 
-#include "data/ranks.h"
+#include "data/tokenizer/ranks.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct loom_tokenizer *tokenizer;

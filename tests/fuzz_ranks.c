@@ -1,8 +1,8 @@
 /* fuzz_ranks.c - libFuzzer target: the first byte picks an encoding, the rest is a rank file. */
 #include "fuzz_tokenizers.h"
 
-#include "data/encodings.h"
-#include "data/ranks.h"
+#include "data/tokenizer/encodings.h"
+#include "data/tokenizer/ranks.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct loom_tokenizer *tokenizer;

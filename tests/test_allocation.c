@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-#include "data/tokens.h"
+#include "data/tokens/tokens.h"
 #include "generate/session.h"
 
 /* ---- the allocator ----------------------------------------------------------------------------------------------- */

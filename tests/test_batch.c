@@ -5,7 +5,7 @@
 
 #include "token_folder.h"
 
-#include "data/batch.h"
+#include "data/tokens/batch.h"
 
 enum { FOLDERS_MAX = 3 };
 

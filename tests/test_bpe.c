@@ -4,10 +4,10 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "data/bpe.h"
-#include "data/encodings.h"
-#include "data/ranks.h"
-#include "data/tokenizer_kinds.h"
+#include "data/tokenizer/bpe.h"
+#include "data/tokenizer/encodings.h"
+#include "data/tokenizer/ranks.h"
+#include "data/tokenizer/tokenizer_kinds.h"
 
 static const char vectors_path[] = "tests/vectors/tokenizers.json";
 

@@ -1,5 +1,5 @@
 /* test_chat.c - conversations from rows, their text, and batches in which only answers are learned. */
-#include "data/chat_set.h"
+#include "data/chat/chat_set.h"
 #include <sys/wait.h>
 
 #include "scratch.h"

@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 
 #include "base/json.h"
-#include "data/tokens.h"
+#include "data/tokens/tokens.h"
 
 /* ---- helpers ----------------------------------------------------------------------------------------------------- */
 

@@ -11,7 +11,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "data/tokens.h"
+#include "data/tokens/tokens.h"
 
 enum { ROWS = 300 };
 

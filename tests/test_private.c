@@ -1,7 +1,7 @@
 /* test_private.c - a private step's gradient against per-example gradients computed one by one another way:
  * in a batch of two whose other row predicts nothing, so that weights used in every loop, experts, norms and the shared
  * embedding are all in the norm that is clipped. Then sampling and noise. */
-#include "data/chat_set.h"
+#include "data/chat/chat_set.h"
 #include "scratch.h"
 #include "tiny.h"
 #include "train/private_step.h"

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/answer.h"
-#include "data/task.h"
+#include "data/task/answer.h"
+#include "data/task/task.h"
 #include "eval/task_score.h"
 #include "scratch.h"
 

@@ -6,7 +6,7 @@
 #include "scratch.h"
 
 #include "base/json.h"
-#include "data/tokens.h"
+#include "data/tokens/tokens.h"
 
 /* One split: ids, and where documents begin. */
 struct token_text {

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "data/rows.h"
+#include "data/task/rows.h"
 #include "eval/task_score.h"
 #include "generate/session.h"
 

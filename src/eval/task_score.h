@@ -2,7 +2,7 @@
 #ifndef LOOM_EVAL_TASK_SCORE_H
 #define LOOM_EVAL_TASK_SCORE_H
 
-#include "data/task.h"
+#include "data/task/task.h"
 
 /* How many responses to a problem there were, and how many were right by each metric. */
 struct loom_tally {

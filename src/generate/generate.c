@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "data/chat_set.h"
+#include "data/chat/chat_set.h"
 #include "generate/sampler.h"
 #include "generate/session.h"
 #include "generate/until.h"

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "data/chat.h"
+#include "data/chat/chat.h"
 #include "model/model.h"
 #include "model/weights.h"
 

@@ -1,4 +1,4 @@
-/* drills.h - learning and scoring generated problems (data/drill.h) whose number of steps is known.
+/* drills.h - learning and scoring generated problems (data/task/drill.h) whose number of steps is known.
  *
  * A batch holds problems of one number of steps, which the step's number draws; only the answer's characters are
  * targets. With loops = steps the core runs once for each step of the problem. Early in training the most steps rise
@@ -6,8 +6,8 @@
 #ifndef LOOM_TRAIN_DRILLS_H
 #define LOOM_TRAIN_DRILLS_H
 
-#include "data/batch.h"
-#include "data/drill.h"
+#include "data/tokens/batch.h"
+#include "data/task/drill.h"
 #include "train/objective.h"
 
 /* The problems of one split, by their steps: those of s steps are order[begin[s]] .. order[begin[s+1]-1]. */

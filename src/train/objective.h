@@ -3,7 +3,7 @@
 #ifndef LOOM_TRAIN_OBJECTIVE_H
 #define LOOM_TRAIN_OBJECTIVE_H
 
-#include "data/chat_set.h"
+#include "data/chat/chat_set.h"
 #include "model/net.h"
 
 /* Forward, loss, and when `gradients` is not NULL backward of one batch; gradients += scale * d(sum of losses). The

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/task.h"
+#include "data/task/task.h"
 #include "generate/rollout.h"
 #include "train/policy.h"
 

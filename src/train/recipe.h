@@ -3,7 +3,7 @@
 #define LOOM_TRAIN_RECIPE_H
 
 #include "kernel/kernel.h"
-#include "data/batch.h"
+#include "data/tokens/batch.h"
 #include "model/config.h"
 #include "model/lora.h"
 

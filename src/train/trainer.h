@@ -5,7 +5,7 @@
 #ifndef LOOM_TRAIN_TRAINER_H
 #define LOOM_TRAIN_TRAINER_H
 
-#include "data/task.h"
+#include "data/task/task.h"
 #include "model/model.h"
 #include "train/drills.h"
 #include "train/objective.h"

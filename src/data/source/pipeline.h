@@ -1,0 +1,51 @@
+/* pipeline.h - text out of sources, through all threads, and on in order.
+ *
+ * Three stages on three batches of records: while one batch is worked on, the batch before it is put away and the one
+ * behind it is read. Which thread works on a record never shows in the result: records are put in the order in which
+ * they lie in the sources. */
+#ifndef LOOM_DATA_PIPELINE_H
+#define LOOM_DATA_PIPELINE_H
+
+#include "data/source/document.h"
+#include "data/tokenizer/tokenizer.h"
+
+enum loom_verdict {
+    LOOM_TAKEN,
+    LOOM_FILTERED,      /* the filter does not hold */
+    LOOM_BROKEN,        /* the record is not what it should be */
+    LOOM_BROKEN_SOURCE, /* from here on the source cannot be read */
+};
+
+/* What became of a record. */
+struct loom_item {
+    struct loom_record record;
+    enum loom_verdict verdict;
+    uint64_t bytes; /* of text */
+    const int *ids; /* what work appended */
+    size_t count;
+    uint64_t head; /* for work to fill and put to read: a number drawn from the text's head */
+    unsigned char content[LOOM_SHA256_BYTES]; /* likewise: the text's hash */
+    const char *reason;                       /* BROKEN and BROKEN_SOURCE: a sentence that names source and row */
+};
+
+struct loom_pipeline {
+    struct loom_sources *sources;
+    const struct loom_read_options *read;
+    struct loom_cursor from;
+    int threads; /* at least 1 */
+    void *user;
+    /* Works on one record's text; `worker` is 0 .. threads-1, and two calls never run at once with the same one. A
+     * failure with LOOM_FAILED makes the record broken, any other ends the run. */
+    loom_status (*work)(void *user, int worker, const struct loom_piece *piece, struct loom_item *item,
+                        struct loom_ids *ids, struct loom_error *error);
+    /* Takes the records one by one, in order; never two calls at once. */
+    loom_status (*put)(void *user, const struct loom_item *item, struct loom_error *error);
+    /* Called after each round by the thread that runs the pipeline, between puts: `bytes` of the stored bytes of
+     * source `source` have been read. NULL: not called. */
+    loom_status (*tick)(void *user, size_t source, uint64_t bytes, struct loom_error *error);
+};
+
+/* Runs all records through; returns the first failure of any stage. */
+loom_status loom_pipeline_run(const struct loom_pipeline *pipeline, struct loom_error *error);
+
+#endif

@@ -1,0 +1,201 @@
+/* task.c - files of problems. See task.h. */
+#include "data/task/task.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "data/task/rows.h"
+
+struct reading {
+    struct loom_task *task;
+    char *group, *preface; /* of the file at hand; preface may be NULL */
+    size_t row;            /* counted from 0 */
+    size_t *place;         /* (rows) 1 + where a row belongs, 0: nowhere; NULL: all rows in their order */
+    size_t rows;
+};
+
+/* ---- one problem ------------------------------------------------------------------------------------------------- */
+
+static struct loom_problem *grow(struct loom_task *task) {
+    if (task->count == task->capacity) {
+        size_t capacity = task->capacity ? 2 * task->capacity : 256;
+        struct loom_problem *problems = realloc(task->problems, capacity * sizeof *problems);
+        if (!problems)
+            return NULL;
+        task->problems = problems;
+        task->capacity = capacity;
+    }
+    task->problems[task->count] = (struct loom_problem){0};
+    return &task->problems[task->count++];
+}
+
+/* The row's own name, or its number among those taken. */
+static char *name_of(const json_t *row, size_t number) {
+    static const char *const keys[] = {"task_id", "id", "unique_id"};
+    char text[32];
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const json_t *value = json_object_get(row, keys[i]);
+        if (json_is_string(value))
+            return strdup(json_string_value(value));
+        if (json_is_integer(value)) {
+            snprintf(text, sizeof text, "%lld", (long long)json_integer_value(value));
+            return strdup(text);
+        }
+    }
+    snprintf(text, sizeof text, "%zu", number);
+    return strdup(text);
+}
+
+static loom_status add_row(void *user, json_t *row, const char *name, struct loom_error *error) {
+    struct reading *r = user;
+    size_t at = r->row++;
+    if (r->place && (at >= r->rows || !r->place[at]))
+        return LOOM_OK;
+    size_t number = r->place ? r->place[at] - 1 : r->task->count;
+    struct loom_problem *problem = grow(r->task);
+    if (!problem)
+        return loom_fail_memory(error, name, sizeof *problem);
+    problem->place = number;
+    problem->id = name_of(row, number);
+    problem->group = strdup(r->group);
+    if (!problem->id || !problem->group)
+        return loom_fail_memory(error, name, 1);
+    return r->task->kind->read(row, name, r->preface, problem, error);
+}
+
+/* ---- files ------------------------------------------------------------------------------------------------------- */
+
+static bool ends_with(const char *text, const char *end) {
+    size_t size = strlen(text), tail = strlen(end);
+    return size >= tail && strcmp(text + size - tail, end) == 0;
+}
+
+/* X.txt beside X.json: worked examples behind a line of dashes, with an empty line before the question. */
+static loom_status read_preface(struct reading *r, const char *path, struct loom_error *error) {
+    char *beside = strdup(path), *text;
+    size_t size;
+    loom_status status = beside ? LOOM_OK : loom_fail_memory(error, path, strlen(path));
+    if (beside && ends_with(beside, ".json"))
+        strcpy(beside + strlen(beside) - 5, ".txt");
+    if (beside && ends_with(beside, ".txt") && loom_path_exists(beside)) {
+        status = loom_file_read(beside, 1 << 20, &text, &size, error);
+        const char *mark = status == LOOM_OK ? strstr(text, "-----\n") : NULL, *start = mark ? mark + 6 : text;
+        if (status == LOOM_OK && !(r->preface = malloc(strlen(start) + 3)))
+            status = loom_fail_memory(error, beside, size);
+        if (status == LOOM_OK) {
+            strcpy(r->preface, start);
+            strcat(r->preface, "\n\n");
+            free(text);
+        }
+    }
+    free(beside);
+    return status;
+}
+
+/* The file's name without folder and kind. */
+static char *group_of(const char *path) {
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    return strndup(base, strcspn(base, "."));
+}
+
+static loom_status read_file(struct reading *r, const char *path, struct loom_error *error) {
+    r->group = group_of(path);
+    r->preface = NULL;
+    r->row = 0;
+    loom_status status = r->group ? read_preface(r, path, error) : loom_fail_memory(error, path, strlen(path));
+    if (status == LOOM_OK)
+        status = loom_rows_each(path, add_row, r, error);
+    free(r->group);
+    free(r->preface);
+    return status;
+}
+
+static loom_status read_folder(struct reading *r, const char *folder, struct loom_error *error) {
+    char **names;
+    size_t count;
+    loom_status status = loom_folder_list(folder, &names, &count, error);
+    if (status)
+        return status;
+    for (size_t i = 0; i < count && status == LOOM_OK; i++) {
+        if (!ends_with(names[i], ".json") && !ends_with(names[i], ".jsonl"))
+            continue;
+        char *path = loom_path_join(folder, names[i]);
+        status = path ? read_file(r, path, error) : loom_fail_memory(error, folder, strlen(folder));
+        free(path);
+    }
+    loom_names_free(names, count);
+    return status;
+}
+
+static loom_status read_indices(struct reading *r, const char *path, struct loom_error *error) {
+    json_t *list;
+    loom_status status = loom_json_read(path, &list, error);
+    if (status)
+        return status;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_int_t value = json_integer_value(json_array_get(list, i));
+        if (!json_is_integer(json_array_get(list, i)) || value < 0 || value > 1 << 30)
+            status = loom_fail(error, LOOM_INVALID, "%s: entry %zu is no row number", path, i);
+        else if ((size_t)value >= r->rows)
+            r->rows = (size_t)value + 1;
+    }
+    if (status == LOOM_OK && !json_is_array(list))
+        status = loom_fail(error, LOOM_INVALID, "%s: not an array of row numbers", path);
+    if (status == LOOM_OK && !(r->place = calloc(r->rows + 1, sizeof *r->place)))
+        status = loom_fail_memory(error, path, r->rows);
+    for (size_t i = 0; status == LOOM_OK && i < json_array_size(list); i++)
+        r->place[json_integer_value(json_array_get(list, i))] = i + 1;
+    json_decref(list);
+    return status;
+}
+
+static int by_place(const void *a, const void *b) {
+    size_t x = ((const struct loom_problem *)a)->place, y = ((const struct loom_problem *)b)->place;
+    return (x > y) - (x < y);
+}
+
+loom_status loom_task_open(struct loom_task *task, const char *name, const char *path, const char *indices,
+                           struct loom_error *error) {
+    struct reading reading = {.task = task};
+    *task = (struct loom_task){0};
+    loom_status status = loom_task_kind_find(name, &task->kind, error);
+    if (status == LOOM_OK && indices && loom_path_is_folder(path))
+        status = loom_fail(error, LOOM_INVALID, "%s: row numbers are of one file, not of a folder", path);
+    if (status == LOOM_OK && indices)
+        status = read_indices(&reading, indices, error);
+    if (status == LOOM_OK)
+        status = loom_path_is_folder(path) ? read_folder(&reading, path, error) : read_file(&reading, path, error);
+    if (reading.place && task->count > 1)
+        qsort(task->problems, task->count, sizeof *task->problems, by_place);
+    if (status == LOOM_OK && task->count == 0)
+        status = loom_fail(error, LOOM_INVALID, "%s: there is no problem of task %s in it", path, name);
+    free(reading.place);
+    if (status)
+        loom_task_close(task);
+    return status;
+}
+
+void loom_task_close(struct loom_task *task) {
+    for (size_t i = 0; i < task->count; i++) {
+        struct loom_problem *p = &task->problems[i];
+        free(p->id);
+        free(p->group);
+        free(p->prompt);
+        free(p->answer);
+        free(p->test);
+    }
+    free(task->problems);
+    *task = (struct loom_task){0};
+}
+
+size_t loom_task_cut(const struct loom_task_kind *kind, const char *response) {
+    size_t size = strlen(response);
+    for (const char *const *stop = kind->stops; *stop; stop++) {
+        const char *found = strstr(response, *stop);
+        if (found && (size_t)(found - response) < size)
+            size = (size_t)(found - response);
+    }
+    return size;
+}

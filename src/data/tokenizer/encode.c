@@ -1,0 +1,166 @@
+/* encode.c - a whole text to tokens, on several threads; see loom.h and tokenizer.h. The text is cut where its parts
+ * encode as they do together, so that threads take parts and the result does not depend on how many there are. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/pool.h"
+#include "data/tokenizer/tokenizer_kinds.h"
+
+enum { BLOCK_BYTES = 256 << 10 };
+
+/* ---- where a text may be cut ------------------------------------------------------------------------------------- */
+
+/* As loom_tokenizer_cut; with `special`, special tokens are looked for too. */
+static size_t cut(const struct loom_tokenizer *tokenizer, bool special, const char *data, size_t size) {
+    if (tokenizer->kind != LOOM_TOKENIZER_BPE)
+        return tokenizer->kind == LOOM_TOKENIZER_CHAR ? size - loom_utf8_unfinished(data, size) : size;
+    size_t at = loom_split_cut(&tokenizer->split, data, size, size);
+    while (at > 0 && loom_added_crosses(&tokenizer->added, special, data, size, at))
+        at = loom_split_cut(&tokenizer->split, data, size, at);
+    return at;
+}
+
+size_t loom_tokenizer_cut(const struct loom_tokenizer *tokenizer, const char *data, size_t size) {
+    return cut(tokenizer, false, data, size);
+}
+
+/* The bytes of the block at the front of the text: about BLOCK_BYTES, or as many more as hold a place to cut. */
+static size_t block_size(const struct loom_tokenizer *tokenizer, bool special, const char *text, size_t size) {
+    for (size_t window = BLOCK_BYTES; window < size; window *= 2) {
+        size_t at = cut(tokenizer, special, text, window);
+        if (at > 0)
+            return at;
+    }
+    return size;
+}
+
+/* ---- blocks ------------------------------------------------------------------------------------------------------ */
+
+struct block {
+    struct loom_piece piece;
+    struct loom_ids ids;
+    loom_status status;
+    struct loom_error error;
+};
+
+struct job {
+    struct loom_encoder **encoders; /* by worker */
+    struct block *blocks;
+    size_t n_blocks;
+};
+
+static void encode_block(void *state, size_t task, int worker) {
+    struct job *job = state;
+    struct block *block = &job->blocks[task];
+    block->status = loom_encoder_put(job->encoders[worker], &block->piece, &block->ids, &block->error);
+}
+
+static loom_status add_block(struct job *job, const char *text, size_t size, uint64_t offset,
+                             struct loom_error *error) {
+    size_t count = job->n_blocks;
+    if ((count & (count - 1)) == 0) { /* at 0, 1, 2, 4, ...: double */
+        size_t bytes = (count > 0 ? 2 * count : 1) * sizeof *job->blocks;
+        struct block *grown = realloc(job->blocks, bytes);
+        if (!grown)
+            return loom_fail_memory(error, "blocks of text", bytes);
+        job->blocks = grown;
+    }
+    job->blocks[job->n_blocks++] = (struct block){.piece = {text, size, "the text", offset}};
+    return LOOM_OK;
+}
+
+static loom_status cut_blocks(const struct loom_tokenizer *tokenizer, bool special, const char *text, size_t size,
+                              struct job *job, struct loom_error *error) {
+    loom_status status = LOOM_OK;
+    for (size_t at = 0, step; status == LOOM_OK && at < size; at += step) {
+        step = block_size(tokenizer, special, text + at, size - at);
+        status = add_block(job, text + at, step, at, error);
+    }
+    return status;
+}
+
+/* Joins the blocks' tokens; the first error in the text's order is the text's. */
+static loom_status join_blocks(const struct job *job, int **tokens, size_t *count, struct loom_error *error) {
+    size_t total = 0;
+    for (size_t i = 0; i < job->n_blocks; i++) {
+        if (job->blocks[i].status != LOOM_OK)
+            return loom_fail(error, job->blocks[i].status, "%s", job->blocks[i].error.text);
+        total += job->blocks[i].ids.count;
+    }
+    *tokens = malloc((total + 1) * sizeof **tokens);
+    if (!*tokens)
+        return loom_fail_memory(error, "tokens", (total + 1) * sizeof **tokens);
+    for (size_t i = 0; i < job->n_blocks; i++) {
+        struct loom_ids *ids = &job->blocks[i].ids;
+        if (ids->count > 0)
+            memcpy(*tokens + *count, ids->data, ids->count * sizeof *ids->data);
+        *count += ids->count;
+        free(ids->data);
+        *ids = (struct loom_ids){NULL, 0, 0};
+    }
+    return LOOM_OK;
+}
+
+/* ---- encoders ---------------------------------------------------------------------------------------------------- */
+
+static loom_status open_encoder(const struct loom_tokenizer *tokenizer, const struct loom_encode_options *options,
+                                struct loom_encoder **encoder, struct loom_error *error) {
+    loom_status status = loom_encoder_open(tokenizer, encoder, error);
+    if (status == LOOM_OK && options->all_special)
+        status = loom_encoder_allow(*encoder, NULL, error);
+    for (size_t i = 0; status == LOOM_OK && i < options->n_special; i++)
+        status = loom_encoder_allow(*encoder, options->special[i], error);
+    return status;
+}
+
+static loom_status run_blocks(const struct loom_tokenizer *tokenizer, const struct loom_encode_options *options,
+                              struct loom_pool *pool, struct job *job, struct loom_error *error) {
+    int threads = loom_pool_threads(pool);
+    loom_status status = LOOM_OK;
+    job->encoders = calloc((size_t)threads, sizeof *job->encoders);
+    if (!job->encoders)
+        return loom_fail_memory(error, "encoders", (size_t)threads * sizeof *job->encoders);
+    for (int i = 0; status == LOOM_OK && i < threads; i++)
+        status = open_encoder(tokenizer, options, &job->encoders[i], error);
+    if (status == LOOM_OK)
+        loom_pool_run(pool, job->n_blocks, encode_block, job);
+    for (int i = 0; i < threads; i++)
+        loom_encoder_free(job->encoders[i]);
+    free(job->encoders);
+    return status;
+}
+
+/* No more threads than blocks, and at least one. */
+static int threads_for(const struct loom_encode_options *options, size_t blocks) {
+    long wanted = options->threads > 0 ? options->threads : sysconf(_SC_NPROCESSORS_ONLN);
+    if (wanted > 0 && (size_t)wanted > blocks)
+        wanted = (long)blocks;
+    return wanted > 1 ? (int)wanted : 1;
+}
+
+loom_status loom_tokenizer_encode_with(const struct loom_tokenizer *tokenizer, const char *text, size_t size,
+                                       const struct loom_encode_options *options, int **tokens, size_t *count,
+                                       struct loom_error *error) {
+    struct job job = {NULL, NULL, 0};
+    bool special = options->all_special || options->n_special > 0;
+    *tokens = NULL;
+    *count = 0;
+    loom_status status = cut_blocks(tokenizer, special, text, size, &job, error);
+    struct loom_pool *pool = status == LOOM_OK ? loom_pool_open(threads_for(options, job.n_blocks)) : NULL;
+    if (status == LOOM_OK)
+        status = pool ? run_blocks(tokenizer, options, pool, &job, error) : loom_fail_memory(error, "threads", 0);
+    if (status == LOOM_OK)
+        status = join_blocks(&job, tokens, count, error);
+    loom_pool_close(pool);
+    for (size_t i = 0; i < job.n_blocks; i++)
+        free(job.blocks[i].ids.data);
+    free(job.blocks);
+    return status;
+}
+
+loom_status loom_tokenizer_encode(const struct loom_tokenizer *tokenizer, const char *text, size_t size, int **tokens,
+                                  size_t *count, struct loom_error *error) {
+    const struct loom_encode_options options = {.threads = 1};
+    return loom_tokenizer_encode_with(tokenizer, text, size, &options, tokens, count, error);
+}
