@@ -12,7 +12,6 @@ import base64
 import os
 import pathlib
 import statistics
-import subprocess
 import sys
 import time
 
@@ -127,11 +126,8 @@ peer.save({out!r})
 def run_training(program, arguments, files, out):
     code = program.format(tests=str(ROOT / "tests"), files=[str(file) for file in files], out=str(out), size=arguments.train)
     begin = time.perf_counter()
-    child = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "RAYON_NUM_THREADS": "2"})
-    _, status, usage = os.wait4(child.pid, 0)
-    if status != 0:
-        sys.exit("training failed")
-    return time.perf_counter() - begin, usage.ru_maxrss / 1024
+    memory = loomlib.peak_memory([sys.executable, "-c", code], env={**os.environ, "RAYON_NUM_THREADS": "2"})
+    return time.perf_counter() - begin, memory
 
 
 def bench_training(arguments, files):

@@ -13,7 +13,6 @@ import os
 import pathlib
 import shutil
 import statistics
-import subprocess
 import sys
 import time
 
@@ -49,20 +48,14 @@ def write_parquet(documents, path):
 
 
 def prepare(arguments, inputs, standard_input=None):
-    """Seconds, and the peak memory in MiB of the program and of its largest child."""
+    """Seconds, and the peak memory in MiB."""
     out = arguments.work / "tokens"
     shutil.rmtree(out, ignore_errors=True)
     command = [str(ROOT / "build" / "loom"), "prepare", "--tokenizer", str(arguments.tokenizer), "--out", str(out),
                "--threads", str(arguments.threads), *map(str, inputs)]
-    watch = "import os,resource,subprocess,sys;p=subprocess.Popen(sys.argv[1:],stdout=subprocess.DEVNULL);" \
-            "_,s,u=os.wait4(p.pid,0);print(s,u.ru_maxrss/1024)"
     begin = time.perf_counter()
-    run = subprocess.run([sys.executable, "-c", watch, *command], stdin=standard_input, stdout=subprocess.PIPE, text=True)
-    seconds = time.perf_counter() - begin
-    status, memory = run.stdout.split()
-    if status != "0":
-        sys.exit("loom prepare failed")
-    return seconds, float(memory)
+    memory = loomlib.peak_memory(command, stdin=standard_input)
+    return time.perf_counter() - begin, memory
 
 
 def bench_speed(arguments, documents, files):

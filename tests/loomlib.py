@@ -1,8 +1,28 @@
 """loomlib.py - libloom.so's tokenizers by ctypes, for tests and benchmarks in Python."""
 import ctypes
 import pathlib
+import subprocess
+import sys
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+# A process begins as a copy of the one that starts it, whose memory counts as its own: a small one stands in between.
+_WATCH = """
+import os, subprocess, sys
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(child.pid, 0)
+print(status, usage.ru_maxrss / 1024)
+"""
+
+
+def peak_memory(command, **options):
+    """Runs a command to its end; the most memory that it held, in MiB."""
+    run = subprocess.run([sys.executable, "-c", _WATCH, *command], stdout=subprocess.PIPE, text=True, **options)
+    status, memory = run.stdout.split()
+    if status != "0":
+        raise RuntimeError(f"{command[0]} failed")
+    return float(memory)
 
 
 class _Error(ctypes.Structure):

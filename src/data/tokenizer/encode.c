@@ -40,6 +40,7 @@ static size_t block_size(const struct loom_tokenizer *tokenizer, bool special, c
 struct block {
     struct loom_piece piece;
     struct loom_ids ids;
+    size_t first; /* where its tokens lie among all */
     loom_status status;
     struct loom_error error;
 };
@@ -48,6 +49,7 @@ struct job {
     struct loom_encoder **encoders; /* by worker */
     struct block *blocks;
     size_t n_blocks;
+    int *tokens; /* of all blocks */
 };
 
 static void encode_block(void *state, size_t task, int worker) {
@@ -80,25 +82,33 @@ static loom_status cut_blocks(const struct loom_tokenizer *tokenizer, bool speci
     return status;
 }
 
-/* Joins the blocks' tokens; the first error in the text's order is the text's. */
-static loom_status join_blocks(const struct job *job, int **tokens, size_t *count, struct loom_error *error) {
+static void copy_block(void *state, size_t task, int worker) {
+    struct job *job = state;
+    struct block *block = &job->blocks[task];
+    (void)worker;
+    if (block->ids.count > 0)
+        memcpy(job->tokens + block->first, block->ids.data, block->ids.count * sizeof *block->ids.data);
+    free(block->ids.data);
+    block->ids = (struct loom_ids){NULL, 0, 0};
+}
+
+/* Joins the blocks' tokens, on all threads: fresh memory costs as much as the copying. The first error in the text's
+ * order is the text's. */
+static loom_status join_blocks(struct job *job, struct loom_pool *pool, int **tokens, size_t *count,
+                               struct loom_error *error) {
     size_t total = 0;
     for (size_t i = 0; i < job->n_blocks; i++) {
         if (job->blocks[i].status != LOOM_OK)
             return loom_fail(error, job->blocks[i].status, "%s", job->blocks[i].error.text);
+        job->blocks[i].first = total;
         total += job->blocks[i].ids.count;
     }
-    *tokens = malloc((total + 1) * sizeof **tokens);
-    if (!*tokens)
-        return loom_fail_memory(error, "tokens", (total + 1) * sizeof **tokens);
-    for (size_t i = 0; i < job->n_blocks; i++) {
-        struct loom_ids *ids = &job->blocks[i].ids;
-        if (ids->count > 0)
-            memcpy(*tokens + *count, ids->data, ids->count * sizeof *ids->data);
-        *count += ids->count;
-        free(ids->data);
-        *ids = (struct loom_ids){NULL, 0, 0};
-    }
+    job->tokens = malloc((total + 1) * sizeof *job->tokens);
+    if (!job->tokens)
+        return loom_fail_memory(error, "tokens", (total + 1) * sizeof *job->tokens);
+    loom_pool_run(pool, job->n_blocks, copy_block, job);
+    *tokens = job->tokens;
+    *count = total;
     return LOOM_OK;
 }
 
@@ -142,7 +152,7 @@ static int threads_for(const struct loom_encode_options *options, size_t blocks)
 loom_status loom_tokenizer_encode_with(const struct loom_tokenizer *tokenizer, const char *text, size_t size,
                                        const struct loom_encode_options *options, int **tokens, size_t *count,
                                        struct loom_error *error) {
-    struct job job = {NULL, NULL, 0};
+    struct job job = {NULL, NULL, 0, NULL};
     bool special = options->all_special || options->n_special > 0;
     *tokens = NULL;
     *count = 0;
@@ -151,7 +161,7 @@ loom_status loom_tokenizer_encode_with(const struct loom_tokenizer *tokenizer, c
     if (status == LOOM_OK)
         status = pool ? run_blocks(tokenizer, options, pool, &job, error) : loom_fail_memory(error, "threads", 0);
     if (status == LOOM_OK)
-        status = join_blocks(&job, tokens, count, error);
+        status = join_blocks(&job, pool, tokens, count, error);
     loom_pool_close(pool);
     for (size_t i = 0; i < job.n_blocks; i++)
         free(job.blocks[i].ids.data);
