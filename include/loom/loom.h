@@ -507,7 +507,7 @@ LOOM_API loom_status loom_session_sync(struct loom_session *session, const int *
                                        const float **logits, struct loom_error *error);
 
 struct loom_generate_options {
-    const char *prompt; /* NULL or "": starts from the tokenizer's newline token, or token 0 */
+    const char *prompt; /* NULL or "": starts from the end-of-text token, else newline's, else token 0 */
     size_t prompt_size; /* 0: strlen(prompt) */
     bool chat;          /* the prompt is a user's message; the text is the answer, without its end mark */
     int max_tokens;     /* 0: 256 */

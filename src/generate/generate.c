@@ -31,6 +31,23 @@ static loom_status encode_message(const struct loom_model *model, const char *me
     return status;
 }
 
+/* Without a prompt the text begins behind another's end; without a token for that, as after a line's end, or with token
+ * 0 where no newline is known. */
+static loom_status begin_text(const struct loom_tokenizer *tokenizer, struct text *text, struct loom_error *error) {
+    int end_of_text = loom_tokenizer_end_of_text(tokenizer);
+    if (end_of_text < 0) {
+        loom_status status = loom_tokenizer_encode(tokenizer, "\n", 1, &text->tokens, &text->count, error);
+        if (status != LOOM_FAILED && status != LOOM_INVALID)
+            return status;
+    }
+    text->tokens = calloc(1, sizeof *text->tokens);
+    text->count = 1;
+    if (!text->tokens)
+        return loom_fail_memory(error, "prompt", sizeof *text->tokens);
+    text->tokens[0] = end_of_text < 0 ? 0 : end_of_text;
+    return LOOM_OK;
+}
+
 static loom_status encode_prompt(const struct loom_model *model, const struct loom_generate_options *o,
                                  struct text *text, struct loom_error *error) {
     const char *prompt = o->prompt ? o->prompt : "";
@@ -40,15 +57,8 @@ static loom_status encode_prompt(const struct loom_model *model, const struct lo
                          model->path ? model->path : "the model", LOOM_TOKENIZER_FILE);
     if (o->chat)
         return encode_message(model, prompt, text, error);
-    /* Without a prompt the text begins as after a line's end, or with token 0 where no newline is known. */
-    if (size > 0)
-        return loom_tokenizer_encode(model->tokenizer, prompt, size, &text->tokens, &text->count, error);
-    loom_status status = loom_tokenizer_encode(model->tokenizer, "\n", 1, &text->tokens, &text->count, error);
-    if (status != LOOM_FAILED && status != LOOM_INVALID)
-        return status;
-    text->tokens = calloc(1, sizeof *text->tokens);
-    text->count = 1;
-    return text->tokens ? LOOM_OK : loom_fail_memory(error, "prompt", sizeof *text->tokens);
+    return size > 0 ? loom_tokenizer_encode(model->tokenizer, prompt, size, &text->tokens, &text->count, error)
+                    : begin_text(model->tokenizer, text, error);
 }
 
 static loom_status append(struct text *text, int token, struct loom_error *error) {

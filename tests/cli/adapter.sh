@@ -39,11 +39,11 @@ expect 2 'already holds a model' "$loom" merge --model whole --out merged
 quietly "$loom" train --chat sums.jsonl --init base --out private --threads 1 --steps 6 --set batch_size=4 \
     --set eval_interval=3 --set adapter_rank=2 --set dp_clip=1 --set dp_epsilon=8
 grep -q '"epsilon"' "$(newest private)/privacy.json" || fail "no privacy.json"
-python3 - "$(newest private)/privacy.json" <<'PYTHON' || fail "the promise is not kept"
-import json, sys
-p = json.load(open(sys.argv[1]))
-sys.exit(not (7 < p["epsilon"] <= 8 and p["steps"] == 6 and p["sampling"] == "poisson" and p["not_private"]))
-PYTHON
+promise=$(newest private)/privacy.json
+sed -n -E 's/.*"epsilon": *([0-9.]+).*/\1/p' "$promise" | awk '{ exit !($1 > 7 && $1 <= 8) }' || fail "another epsilon"
+for key in '"steps": *6' '"sampling": *"poisson"' '"not_private": *[["]'; do
+    grep -qE "$key" "$promise" || fail "privacy.json without $key"
+done
 expect 2 'needs conversations' "$loom" train --data data --init base --out new --set dp_clip=1 --set dp_noise=1
 expect 2 'router_bias_rate' "$loom" train --chat sums.jsonl --init base --out new --set dp_clip=1 --set dp_noise=1 \
     --set router_bias_rate=0.01

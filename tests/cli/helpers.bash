@@ -66,6 +66,11 @@ text() {
     done
 }
 
+# losses RUN: the loss of each step, one a line.
+losses() {
+    grep '"event": *"step"' "$1/metrics.jsonl" | sed -E 's/.*"loss": *([-+0-9.eE]+).*/\1/'
+}
+
 newest() {
     ls -d "$1"/checkpoints/step-* | tail -n 1
 }
