@@ -96,6 +96,14 @@ loom_status loom_json_integer(const json_t *object, const char *key, const char 
     return LOOM_OK;
 }
 
+loom_status loom_json_count(const json_t *object, const char *key, const char *name, uint64_t *count,
+                            struct loom_error *error) {
+    int64_t value = 0;
+    loom_status status = loom_json_integer(object, key, name, 0, INT64_MAX, &value, error);
+    *count = (uint64_t)value;
+    return status;
+}
+
 loom_status loom_json_number(const json_t *object, const char *key, const char *name, double *value,
                              struct loom_error *error) {
     json_t *found;

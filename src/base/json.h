@@ -20,6 +20,9 @@ loom_status loom_json_write(const char *path, const json_t *json, struct loom_er
 
 loom_status loom_json_integer(const json_t *object, const char *key, const char *name, int64_t low, int64_t high,
                               int64_t *value, struct loom_error *error);
+/* An integer that counts something: 0 to INT64_MAX. */
+loom_status loom_json_count(const json_t *object, const char *key, const char *name, uint64_t *count,
+                            struct loom_error *error);
 loom_status loom_json_number(const json_t *object, const char *key, const char *name, double *value,
                              struct loom_error *error);
 /* *value lives as long as the object. */

@@ -2,7 +2,6 @@
  * encode as they do together, so that threads take parts and the result does not depend on how many there are. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/pool.h"
 #include "data/tokenizer/tokenizer_kinds.h"
@@ -143,10 +142,10 @@ static loom_status run_blocks(const struct loom_tokenizer *tokenizer, const stru
 
 /* No more threads than blocks, and at least one. */
 static int threads_for(const struct loom_encode_options *options, size_t blocks) {
-    long wanted = options->threads > 0 ? options->threads : sysconf(_SC_NPROCESSORS_ONLN);
-    if (wanted > 0 && (size_t)wanted > blocks)
-        wanted = (long)blocks;
-    return wanted > 1 ? (int)wanted : 1;
+    int wanted = loom_threads(options->threads);
+    if ((size_t)wanted > blocks)
+        wanted = (int)blocks;
+    return wanted > 1 ? wanted : 1;
 }
 
 loom_status loom_tokenizer_encode_with(const struct loom_tokenizer *tokenizer, const char *text, size_t size,

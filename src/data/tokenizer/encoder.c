@@ -65,13 +65,20 @@ loom_status loom_ids_reserve(struct loom_ids *ids, size_t more, struct loom_erro
 
 /* ---- byte and char ----------------------------------------------------------------------------------------------- */
 
+static loom_status not_utf8(const struct loom_piece *piece, size_t at, struct loom_error *error) {
+    return loom_fail(error, LOOM_FAILED, "%s is not UTF-8: byte 0x%02X at offset %" PRIu64, piece->name,
+                     (unsigned)(unsigned char)piece->data[at], piece->offset + at);
+}
+
 loom_status loom_piece_character(const struct loom_piece *piece, size_t at, uint32_t *point, size_t *size,
                                  struct loom_error *error) {
     *size = loom_utf8_decode(piece->data + at, piece->size - at, point);
-    if (*size > 0)
-        return LOOM_OK;
-    return loom_fail(error, LOOM_FAILED, "%s is not UTF-8: byte 0x%02X at offset %" PRIu64, piece->name,
-                     (unsigned)(unsigned char)piece->data[at], piece->offset + at);
+    return *size > 0 ? LOOM_OK : not_utf8(piece, at, error);
+}
+
+loom_status loom_piece_check(const struct loom_piece *piece, struct loom_error *error) {
+    size_t offset;
+    return loom_utf8_check(piece->data, piece->size, &offset) ? LOOM_OK : not_utf8(piece, offset, error);
 }
 
 static loom_status put_characters(const struct loom_tokenizer *tokenizer, const struct loom_piece *piece,

@@ -63,6 +63,9 @@ loom_status loom_encoder_put(struct loom_encoder *encoder, const struct loom_pie
  * an equal result, whatever comes before and behind; 0 when there is none. */
 size_t loom_tokenizer_cut(const struct loom_tokenizer *tokenizer, const char *data, size_t size);
 
+/* LOOM_FAILED, naming the piece and the byte's offset, when the piece is not UTF-8. */
+loom_status loom_piece_check(const struct loom_piece *piece, struct loom_error *error);
+
 /* Whether any bytes can be encoded; else the text must be UTF-8. */
 bool loom_tokenizer_takes_bytes(const struct loom_tokenizer *tokenizer);
 

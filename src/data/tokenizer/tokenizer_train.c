@@ -3,9 +3,9 @@
  * depends on the text alone. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/pool.h"
 #include "base/file.h"
 #include "data/tokenizer/bpe_train.h"
 #include "data/source/pipeline.h"
@@ -52,12 +52,11 @@ static bool on_merges(void *user, size_t done, size_t wanted) {
 static loom_status count_words(void *user, int worker, const struct loom_piece *piece, struct loom_item *item,
                                struct loom_ids *ids, struct loom_error *error) {
     struct training *t = user;
-    size_t offset;
     (void)item;
     (void)ids;
-    if (!loom_utf8_check(piece->data, piece->size, &offset))
-        return loom_fail(error, LOOM_FAILED, "%s is not UTF-8: byte 0x%02X at offset %llu", piece->name,
-                         (unsigned)(unsigned char)piece->data[offset], (unsigned long long)(piece->offset + offset));
+    loom_status status = loom_piece_check(piece, error);
+    if (status != LOOM_OK)
+        return status;
     return loom_word_counts_add(&t->counts[worker], &t->split, piece->data, piece->size, error);
 }
 
@@ -236,13 +235,10 @@ static loom_status train(struct training *t, struct loom_error *error) {
 
 loom_status loom_tokenizer_train(const struct loom_tokenizer_train_options *options,
                                  struct loom_tokenizer_train_result *result, struct loom_error *error) {
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
     /* GPT-4's pattern, as tokenizers and Llama 3 spell it. */
     struct training t = {.options = options,
                          .split = {LOOM_SPLIT_GPT4, 3, false},
-                         .threads = options->threads > 0 ? options->threads
-                                    : processors > 0     ? (int)processors
-                                                         : 1,
+                         .threads = loom_threads(options->threads),
                          .begin = loom_clock(),
                          .result = result};
     *result = (struct loom_tokenizer_train_result){.vocab_size = 0};

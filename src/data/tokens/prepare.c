@@ -127,10 +127,9 @@ static loom_status open_hashes(struct loom_preparation *p, uint64_t count, struc
 
 /* Looks through a plain text: whether it can be read to its end, and the hash of its unpacked bytes. */
 static loom_status scan_text(const struct loom_preparation *p, struct loom_source *source, struct loom_error *error) {
-    struct loom_stream stream;
+    struct loom_stream stream = {.descriptor = -1};
     struct loom_digest digest;
     uint64_t offset = 0;
-    size_t bad;
     loom_status status = loom_digest_open(&digest, error);
     if (status == LOOM_OK)
         status = loom_stream_open(&stream, source->path, source->packing, error);
@@ -139,9 +138,9 @@ static loom_status scan_text(const struct loom_preparation *p, struct loom_sourc
         size_t size = stream.size - (stream.ended ? 0 : loom_utf8_unfinished(stream.data, stream.size));
         if (status != LOOM_OK || size == 0)
             break;
-        if (!loom_tokenizer_takes_bytes(p->tokenizer) && !loom_utf8_check(stream.data, size, &bad))
-            status = loom_fail(error, LOOM_FAILED, "%s is not UTF-8: byte 0x%02X at offset %" PRIu64, source->path,
-                               (unsigned)(unsigned char)stream.data[bad], offset + bad);
+        const struct loom_piece piece = {stream.data, size, source->path, offset};
+        if (!loom_tokenizer_takes_bytes(p->tokenizer))
+            status = loom_piece_check(&piece, error);
         loom_digest_put(&digest, stream.data, size);
         loom_stream_take(&stream, size);
         offset += size;

@@ -166,11 +166,8 @@ struct count_key {
 static loom_status read_counts(const json_t *json, const char *name, const struct count_key *keys, size_t count,
                                struct loom_error *error) {
     loom_status status = LOOM_OK;
-    for (size_t i = 0; status == LOOM_OK && i < count; i++) {
-        int64_t value = 0;
-        status = loom_json_integer(json, keys[i].name, name, 0, INT64_MAX, &value, error);
-        *keys[i].place = (uint64_t)value;
-    }
+    for (size_t i = 0; status == LOOM_OK && i < count; i++)
+        status = loom_json_count(json, keys[i].name, name, keys[i].place, error);
     return status;
 }
 

@@ -21,15 +21,12 @@ loom_status loom_preparation_encode(void *user, int worker, const struct loom_pi
                                     struct loom_ids *ids, struct loom_error *error) {
     const struct loom_preparation *p = user;
     const struct loom_record *record = &item->record;
-    size_t offset;
     if (record->begins)
         item->head = hash_number(piece->data, piece->size < HEAD_BYTES ? piece->size : HEAD_BYTES);
     if (record->begins && record->ends && p->options->remove_duplicates)
         loom_sha256(piece->data, piece->size, item->content);
-    if (!loom_tokenizer_takes_bytes(p->tokenizer) && !loom_utf8_check(piece->data, piece->size, &offset))
-        return loom_fail(error, LOOM_FAILED, "%s is not UTF-8: byte 0x%02X at offset %" PRIu64, piece->name,
-                         (unsigned)(unsigned char)piece->data[offset], piece->offset + offset);
-    return loom_encoder_put(p->encoders[worker], piece, ids, error);
+    loom_status status = loom_tokenizer_takes_bytes(p->tokenizer) ? LOOM_OK : loom_piece_check(piece, error);
+    return status == LOOM_OK ? loom_encoder_put(p->encoders[worker], piece, ids, error) : status;
 }
 
 loom_status loom_preparation_skip(struct loom_preparation *p, const char *reason, struct loom_error *error) {

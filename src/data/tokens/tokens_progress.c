@@ -46,14 +46,6 @@ loom_status loom_tokens_checkpoint(struct loom_tokens_writer *writer, json_t *pr
     return status == LOOM_OK ? loom_progress_write(writer, error) : status;
 }
 
-loom_status loom_progress_count(const json_t *json, const char *key, const char *name, uint64_t *count,
-                                struct loom_error *error) {
-    int64_t value = 0;
-    loom_status status = loom_json_integer(json, key, name, 0, INT64_MAX, &value, error);
-    *count = (uint64_t)value;
-    return status;
-}
-
 /* Takes a split up where the checkpoint left it. The width of a token follows from the tokenizer in the folder, which
  * is known when the caller has set it: shards are opened then. */
 static loom_status read_split(struct loom_tokens_writer *writer, enum loom_split split, const json_t *json,
@@ -66,14 +58,14 @@ static loom_status read_split(struct loom_tokens_writer *writer, enum loom_split
     json_decref(writer->closed[split]);
     writer->closed[split] = json_incref(closed);
     shard->open = json_is_true(json_object_get(json, "open"));
-    loom_status status = loom_progress_count(json, "open_tokens", name, &shard->tokens, error);
+    loom_status status = loom_json_count(json, "open_tokens", name, &shard->tokens, error);
     if (status == LOOM_OK)
-        status = loom_progress_count(json, "open_documents", name, &shard->documents, error);
+        status = loom_json_count(json, "open_documents", name, &shard->documents, error);
     if (status == LOOM_OK)
-        status = loom_progress_count(json, "tokens", name, &totals->tokens, error);
+        status = loom_json_count(json, "tokens", name, &totals->tokens, error);
     if (status == LOOM_OK)
-        status = loom_progress_count(json, "documents", name, &totals->documents, error);
-    return status == LOOM_OK ? loom_progress_count(json, "bytes", name, &totals->bytes, error) : status;
+        status = loom_json_count(json, "documents", name, &totals->documents, error);
+    return status == LOOM_OK ? loom_json_count(json, "bytes", name, &totals->bytes, error) : status;
 }
 
 static loom_status read_state(struct loom_tokens_writer *writer, const json_t *json, const char *name,
@@ -88,14 +80,14 @@ static loom_status read_state(struct loom_tokens_writer *writer, const json_t *j
     if (status == LOOM_OK)
         status = loom_json_integer(json, "version", name, 1, 1, &version, error);
     if (status == LOOM_OK)
-        status = loom_progress_count(json, "shard_tokens", name, &shard_tokens, error);
+        status = loom_json_count(json, "shard_tokens", name, &shard_tokens, error);
     if (status == LOOM_OK && shard_tokens != writer->shard_tokens)
         status = loom_fail(error, LOOM_INVALID,
                            "%s holds work with shards of %" PRIu64 " tokens, not %" PRIu64
                            "; go on with those, or remove the folder",
                            writer->partial, shard_tokens, writer->shard_tokens);
     if (status == LOOM_OK)
-        status = loom_progress_count(json, "tail", name, &writer->tail, error);
+        status = loom_json_count(json, "tail", name, &writer->tail, error);
     for (enum loom_split split = LOOM_SPLIT_TRAIN; status == LOOM_OK && split < LOOM_SPLITS; split++)
         status = read_split(writer, split, json_object_get(json, loom_split_name(split)), name, error);
     json_t *work = json_object_get(json, "work");

@@ -12,25 +12,19 @@
 
 /* ---- the manifest ------------------------------------------------------------------------------------------------ */
 
-static loom_status read_count(const json_t *json, const char *key, const char *name, uint64_t *count,
-                              struct loom_error *error) {
-    int64_t value = 0;
-    loom_status status = loom_json_integer(json, key, name, 0, INT64_MAX, &value, error);
-    *count = (uint64_t)value;
-    return status;
-}
-
 static loom_status read_counts(struct loom_tokens *tokens, const json_t *manifest, const char *name,
                                struct loom_error *error) {
     loom_status status = LOOM_OK;
     for (enum loom_split split = LOOM_SPLIT_TRAIN; status == LOOM_OK && split < LOOM_SPLITS; split++) {
         bool is_train = split == LOOM_SPLIT_TRAIN;
-        status = read_count(manifest, is_train ? "train_tokens" : "val_tokens", name, &tokens->counts[split], error);
+        status =
+            loom_json_count(manifest, is_train ? "train_tokens" : "val_tokens", name, &tokens->counts[split], error);
         if (status == LOOM_OK)
-            status = read_count(manifest, is_train ? "train_bytes" : "val_bytes", name, &tokens->bytes[split], error);
+            status =
+                loom_json_count(manifest, is_train ? "train_bytes" : "val_bytes", name, &tokens->bytes[split], error);
         if (status == LOOM_OK)
-            status = read_count(manifest, is_train ? "train_documents" : "val_documents", name,
-                                &tokens->documents[split], error);
+            status = loom_json_count(manifest, is_train ? "train_documents" : "val_documents", name,
+                                     &tokens->documents[split], error);
     }
     return status;
 }
@@ -173,9 +167,9 @@ static loom_status open_shard(const struct loom_tokens *tokens, const char *fold
     if (status == LOOM_OK && !is_shard_name(file))
         status = loom_fail(error, LOOM_FAILED, "%s: the shard \"%.64s\" is not a file of this folder", name, file);
     if (status == LOOM_OK)
-        status = read_count(entry, "tokens", name, &shard->tokens, error);
+        status = loom_json_count(entry, "tokens", name, &shard->tokens, error);
     if (status == LOOM_OK)
-        status = read_count(entry, "documents", name, &shard->n_documents, error);
+        status = loom_json_count(entry, "documents", name, &shard->n_documents, error);
     if (status != LOOM_OK)
         return status;
     shard->path = loom_path_join(folder, file);

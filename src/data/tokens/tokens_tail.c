@@ -29,10 +29,10 @@ static loom_status open_view(const struct loom_tokens_writer *writer, size_t ind
     char *bin = loom_shard_path(writer, LOOM_SPLIT_TRAIN, index, "bin");
     char *doc = loom_shard_path(writer, LOOM_SPLIT_TRAIN, index, "doc");
     *view = (struct view){.base = base};
-    loom_status status = bin && doc ? loom_progress_count(entry, "tokens", LOOM_PROGRESS_FILE, &view->tokens, error)
+    loom_status status = bin && doc ? loom_json_count(entry, "tokens", LOOM_PROGRESS_FILE, &view->tokens, error)
                                     : loom_fail_memory(error, writer->partial, 0);
     if (status == LOOM_OK)
-        status = loom_progress_count(entry, "documents", LOOM_PROGRESS_FILE, &view->documents, error);
+        status = loom_json_count(entry, "documents", LOOM_PROGRESS_FILE, &view->documents, error);
     if (status == LOOM_OK)
         status = loom_map_open(bin, &view->bin, error);
     if (status == LOOM_OK)
@@ -146,7 +146,7 @@ static loom_status cut_tail(struct loom_tokens_writer *writer, uint64_t position
     loom_status status = LOOM_OK;
     for (; status == LOOM_OK && keep < count; keep++, base += tokens) {
         const json_t *entry = json_array_get(writer->closed[LOOM_SPLIT_TRAIN], keep);
-        status = loom_progress_count(entry, "tokens", LOOM_PROGRESS_FILE, &tokens, error);
+        status = loom_json_count(entry, "tokens", LOOM_PROGRESS_FILE, &tokens, error);
         if (base + tokens >= position)
             break;
     }

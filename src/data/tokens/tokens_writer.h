@@ -47,8 +47,5 @@ loom_status loom_shard_close(struct loom_tokens_writer *writer, enum loom_split 
 
 loom_status loom_progress_write(struct loom_tokens_writer *writer, struct loom_error *error);
 loom_status loom_progress_read(struct loom_tokens_writer *writer, const char *path, struct loom_error *error);
-/* A count of the JSON of a manifest or a progress file. */
-loom_status loom_progress_count(const json_t *json, const char *key, const char *name, uint64_t *count,
-                                struct loom_error *error);
 
 #endif
