@@ -178,7 +178,7 @@ static struct loom_linear linear_shape(struct scene *s) {
 }
 
 static void run_linear_kernels(struct scene *s, const struct loom_linear *shape) {
-    const size_t weights = shape->groups * shape->n_in * shape->n_out;
+    const size_t weights = shape->groups * loom_linear_stride(shape);
     const float *x = input(s, shape->rows * shape->n_in), *w = input(s, weights);
     const float *dy = input(s, shape->rows * shape->n_out);
     s->k->linear(s->k, shape, output(s, shape->rows * shape->n_out), x, w, false);
@@ -204,6 +204,15 @@ static void run_groups(struct scene *s) {
     offset[GROUPS] = (int)shape.rows;
     shape.groups = GROUPS;
     shape.offset = offset;
+    run_linear_kernels(s, &shape);
+}
+
+/* Groups of as many rows each, whose matrices lie apart. */
+static void run_strided(struct scene *s) {
+    struct loom_linear shape = linear_shape(s);
+    shape.groups = 3;
+    shape.rows *= shape.groups;
+    shape.stride = shape.n_in * shape.n_out + 5;
     run_linear_kernels(s, &shape);
 }
 
@@ -727,6 +736,7 @@ int main(void) {
         {"embed", run_embed, 6, 1e-6},
         {"linear", run_linear, 10, 2e-6},
         {"linear in groups", run_groups, 10, 2e-6},
+        {"linear in groups that lie apart", run_strided, 10, 2e-6},
         {"rmsnorm", run_rmsnorm, 6, 1e-6},
         {"layernorm", run_layernorm, 6, 1e-6},
         {"swiglu", run_swiglu, 5, 1e-6},

@@ -533,15 +533,20 @@ static void check_measure(size_t i, const struct loom_workspace_shape *shape) {
     assert_int_equal(loom_workspace_measure(&m.net, shape, &bytes, &flops, NULL), LOOM_OK);
     assert_int_equal(loom_workspace_open(&ws, &m.net, m.k, shape, NULL), LOOM_OK);
     assert_int_equal(loom_cache_open(&cache, m.k, &config, shape->loops, shape->batch, shape->capacity, NULL), LOOM_OK);
-    cache.length = shape->capacity - shape->seq;
     struct loom_forward f = forward_of(&m, shape->loops);
     f.keep = shape->keep;
     f.cache = shape->capacity ? &cache : NULL;
-    counter.flops = 0;
-    loom_net_forward(&ws, &f);
-    size_t rows = shape->batch * shape->seq;
-    real *logits = loom_workspace_logits(&ws, rows);
-    loom_net_logits(&ws, m.weights, logits, ws.hidden, rows);
+    size_t rows = shape->batch * shape->seq, full = shape->capacity ? shape->capacity - shape->seq : 0;
+    real *logits = NULL;
+    /* Behind nothing, behind one token, and at the full context, which is what FLOPs are told of. */
+    const size_t pasts[] = {0, 1, full};
+    for (size_t j = shape->capacity > 1 ? 0 : 2; j < 3; j++) {
+        cache.length = pasts[j];
+        counter.flops = 0;
+        loom_net_forward(&ws, &f);
+        logits = loom_workspace_logits(&ws, rows);
+        loom_net_logits(&ws, m.weights, logits, ws.hidden, rows);
+    }
     if (shape->keep)
         loom_net_backward(&ws, &f, m.gradients, logits);
     assert_int_equal(ws.stack.peak, bytes);
@@ -563,6 +568,29 @@ static void test_measure(void **state) {
     for (size_t i = 0; i < CONFIGS; i++)
         for (size_t j = 0; j < sizeof shapes / sizeof shapes[0]; j++)
             check_measure(i, &shapes[j]);
+}
+
+static double token_flops(const struct loom_net *net, size_t capacity) {
+    const struct loom_workspace_shape shape = {.batch = 1, .seq = 1, .loops = 3, .capacity = capacity};
+    size_t bytes;
+    double flops;
+    assert_int_equal(loom_workspace_measure(net, &shape, &bytes, &flops, NULL), LOOM_OK);
+    return flops;
+}
+
+/* A token behind a latent past costs its products with the latents, and nothing is raised again. */
+static void test_latent_past(void **state) {
+    (void)state;
+    struct loom_config config = tiny_latent(LOOM_ARCHITECTURE_LOOM);
+    struct loom_net net;
+    assert_int_equal(loom_net_open(&net, &config, NULL), LOOM_OK);
+    const double each = (token_flops(&net, 300) - token_flops(&net, 100)) / 200;
+    const double slots = (double)loom_config_cache_slots(&config, 3);
+    const double key = 2.0 * (config.kv_lora_rank + config.qk_rope_head_dim), value = 2.0 * config.kv_lora_rank;
+    const double softmax = 8; /* at most: scale, largest, exponential, sum */
+    assert_true(each >= slots * config.n_heads * (key + value));
+    assert_true(each <= slots * config.n_heads * (key + value + softmax));
+    loom_net_close(&net);
 }
 
 /* All parameters but those of the experts that a token does not pick; by names, one by one. */
@@ -601,14 +629,15 @@ static void test_spectral_radius(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_equations),         cmocka_unit_test(test_causality),
-        cmocka_unit_test(test_keeping),           cmocka_unit_test(test_cache),
-        cmocka_unit_test(test_early_stop),        cmocka_unit_test(test_unpicked_expert),
-        cmocka_unit_test(test_routing_ties),      cmocka_unit_test(test_accumulation),
-        cmocka_unit_test(test_recompute),         cmocka_unit_test(test_machines),
-        cmocka_unit_test(test_threads),           cmocka_unit_test(test_measure),
-        cmocka_unit_test(test_active_parameters), cmocka_unit_test(test_spectral_radius),
-        cmocka_unit_test(test_documents_alone),   cmocka_unit_test(test_documents_apart),
+        cmocka_unit_test(test_equations),       cmocka_unit_test(test_causality),
+        cmocka_unit_test(test_keeping),         cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_latent_past),     cmocka_unit_test(test_early_stop),
+        cmocka_unit_test(test_unpicked_expert), cmocka_unit_test(test_routing_ties),
+        cmocka_unit_test(test_accumulation),    cmocka_unit_test(test_recompute),
+        cmocka_unit_test(test_machines),        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_measure),         cmocka_unit_test(test_active_parameters),
+        cmocka_unit_test(test_spectral_radius), cmocka_unit_test(test_documents_alone),
+        cmocka_unit_test(test_documents_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

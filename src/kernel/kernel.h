@@ -33,14 +33,26 @@ struct loom_view {
 enum loom_precision { LOOM_PRECISION_FLOAT32, LOOM_PRECISION_BF16, LOOM_PRECISION_INT8, LOOM_PRECISION_INT4 };
 
 /* Matrix products over groups of rows. Rows offset[g] .. offset[g+1]-1 belong to group g, which has its own weight
- * matrix, the g-th of `groups` that lie one after another. offset == NULL means one group with all `rows`.
- * x has `rows` rows of n_in, y has `rows` rows of n_out, each weight matrix is (n_out, n_in), as in y = x W^T. */
+ * matrix, the g-th of `groups` that lie one after another, or `stride` elements apart. offset == NULL means that all
+ * groups have as many rows. x has `rows` rows of n_in, y has `rows` rows of n_out, each weight matrix is (n_out, n_in),
+ * as in y = x W^T. */
 struct loom_linear {
     size_t rows, n_in, n_out;
     size_t groups;
     const int *offset; /* (groups+1) or NULL */
+    size_t stride;     /* from one group's matrix to the next; 0: n_in * n_out */
     bool exact;        /* float32 factors whatever the machine's precision: what chooses experts and halts tokens */
 };
+
+/* Elements from one group's matrix to the next. */
+static inline size_t loom_linear_stride(const struct loom_linear *s) {
+    return s->stride > 0 ? s->stride : s->n_in * s->n_out;
+}
+
+/* The first row of group g, which is also the row behind group g-1. */
+static inline size_t loom_linear_start(const struct loom_linear *s, size_t g) {
+    return s->offset != NULL ? (size_t)s->offset[g] : g * (s->rows / s->groups);
+}
 
 /* Causal attention of `queries` new rows over `keys` rows (the cache's, then the new ones): query i sees keys
  * 0 .. keys-queries+i. Query head h reads key/value head h / (heads/kv_heads). */

@@ -12,8 +12,8 @@ struct loom_attention_layer loom_attention_declare(struct loom_tensors *table, c
                                      .kv_heads = (size_t)c->n_heads,
                                      .head_dim = loom_config_head_dim(c),
                                      .value_dim = loom_config_value_dim(c),
-                                     .normed = c->qk_norm > 0,
-                                     .gain = c->qk_norm > 0 ? c->qk_norm : 1};
+                                     .normed = c->qk_norm > 0};
+    a.scale = (a.normed ? c->qk_norm * c->qk_norm : 1) / sqrt((double)a.head_dim);
     if (a.latent)
         loom_mla_declare(table, c, prefix, &a);
     else
@@ -38,12 +38,11 @@ void loom_attention_rotate(struct loom_pass *p, struct loom_view x, size_t heads
     p->k->rope(p->k, x, p->batch, p->seq, heads, rope / 2, p->rope, p->past, inverse);
 }
 
-real *loom_attention_remember(struct loom_pass *p, real *array, size_t width, const real *x, size_t ldx) {
+void loom_attention_remember(struct loom_pass *p, real *array, size_t lda, const real *x, size_t ldx, size_t width) {
     for (size_t b = 0; b < p->batch; b++) {
-        real *row = array + (b * p->cache->capacity + p->past) * width;
-        p->k->copy_columns(p->k, row, width, x + b * p->seq * ldx, ldx, p->seq, width, false);
+        real *row = array + (b * p->cache->capacity + p->past) * lda;
+        p->k->copy_columns(p->k, row, lda, x + b * p->seq * ldx, ldx, p->seq, width, false);
     }
-    return array;
 }
 
 void loom_attention_attend(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s) {
@@ -54,7 +53,7 @@ void loom_attention_attend(struct loom_pass *p, const struct loom_attention_laye
                                        .kv_heads = a->kv_heads,
                                        .head_dim = a->head_dim,
                                        .value_dim = a->value_dim,
-                                       .scale = (real)(a->gain * a->gain / sqrt((double)a->head_dim)),
+                                       .scale = (real)a->scale,
                                        .dropout = loom_pass_dropout(p),
                                        .first = p->first};
     if (s->shape.dropout > 0)

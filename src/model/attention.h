@@ -29,8 +29,8 @@ struct loom_attention_layer {
     struct loom_mla mla;
     struct loom_affine o;
     size_t heads, kv_heads, head_dim, value_dim; /* H, G, D, Dv */
-    bool normed; /* queries and keys are normalised, head by head (Henry et al., arXiv 2010.04245) */
-    double gain; /* what their channels' length is then; else 1 */
+    bool normed;  /* queries and keys are normalised, head by head (Henry et al., arXiv 2010.04245) */
+    double scale; /* of a query's product with a key */
 };
 
 struct loom_attention_saved {
@@ -71,8 +71,9 @@ void loom_mla_backward(struct loom_pass *p, const struct loom_attention_layer *a
 struct loom_view loom_view_of(const real *data, size_t rows, size_t heads, size_t width);
 /* Turns the first rope channels of each head by the positions of the new tokens. */
 void loom_attention_rotate(struct loom_pass *p, struct loom_view x, size_t heads, size_t rope, bool inverse);
-/* Writes the new tokens' rows (B,T,width) of x, ldx apart, behind the past in a cache array; returns the array. */
-real *loom_attention_remember(struct loom_pass *p, real *array, size_t width, const real *x, size_t ldx);
+/* Writes the new tokens' rows (B,T,width) of x, ldx apart, behind the past in a cache array, whose rows are lda apart.
+ */
+void loom_attention_remember(struct loom_pass *p, real *array, size_t lda, const real *x, size_t ldx, size_t width);
 /* Keys that this pass attends to: the past's and the new ones. */
 size_t loom_attention_keys(const struct loom_pass *p);
 /* Attention from s->q, s->k, s->v to s->out. */

@@ -4,7 +4,7 @@
 static size_t first_width(const struct loom_config *c) {
     switch (c->attn_type) {
     case LOOM_ATTENTION_MLA:
-        return (size_t)c->kv_lora_rank;
+        return (size_t)c->kv_lora_rank + (size_t)c->qk_rope_head_dim;
     case LOOM_ATTENTION_GQA:
         return (size_t)c->n_kv_heads * loom_config_head_dim(c);
     default:
@@ -13,7 +13,7 @@ static size_t first_width(const struct loom_config *c) {
 }
 
 static size_t second_width(const struct loom_config *c) {
-    return c->attn_type == LOOM_ATTENTION_MLA ? (size_t)c->qk_rope_head_dim : first_width(c);
+    return c->attn_type == LOOM_ATTENTION_MLA ? 0 : first_width(c);
 }
 
 size_t loom_cache_token_bytes(const struct loom_config *config, int loops) {

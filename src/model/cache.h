@@ -1,7 +1,7 @@
 /* cache.h - keys and values of past tokens, one slot for each attention layer of each loop.
  *
- * A slot holds two arrays for each token: GQA's keys and values, or MLA's normalised latent and its one rotated key
- * that all heads share. */
+ * A slot holds two vectors for each token, GQA's key and value; or one, MLA's normalised latent and behind it the one
+ * rotated key that all heads share. */
 #ifndef LOOM_MODEL_CACHE_H
 #define LOOM_MODEL_CACHE_H
 

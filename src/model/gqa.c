@@ -51,7 +51,7 @@ static void project(struct loom_pass *p, const struct loom_attention_layer *a, c
 static struct loom_view remember(struct loom_pass *p, const struct loom_attention_layer *a, real *array,
                                  struct loom_view x) {
     size_t width = a->kv_heads * a->head_dim;
-    loom_attention_remember(p, array, width, x.data, x.row);
+    loom_attention_remember(p, array, width, x.data, x.row, width);
     return (struct loom_view){array, p->cache->capacity * width, width, a->head_dim};
 }
 

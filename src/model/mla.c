@@ -2,7 +2,8 @@
  *
  * A head's query and key have a part without rotation, which comes through a low-rank latent, and a rotated part; the
  * rotated key is one vector that all heads share. Only the latent (normalised) and that one key are cached; keys and
- * values of all tokens are raised from the latent when they are needed. */
+ * values of a pass's own tokens are raised from the latent. What lies in a cache is never raised: a query's product
+ * with a raised key is its product, lowered, with the latent, and so attention with a past runs in the latent space. */
 #include "model/attention.h"
 
 #include "model/init.h"
@@ -53,15 +54,13 @@ static void query(struct loom_pass *p, const struct loom_attention_layer *a, str
     loom_attention_rotate(p, rotated(a, s->q), a->heads, m->rope, false);
 }
 
-/* Where the latents and rotated keys of all keys lie: a pass's own rows, or a cache slot. */
-struct source {
-    const real *latent, *rope; /* (B, stride, rank), (B, stride, rope) */
-    size_t stride;             /* rows from one sequence to the next */
+/* The new tokens' latents (B,T,rank) and rotated keys (B,T,rope). */
+struct latents {
+    real *latent, *rope;
 };
 
-/* Latents and rotated keys of the new tokens, put behind the past's when there is a cache. */
-static struct source compress(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
-                              size_t slot, const real *x) {
+static struct latents compress(struct loom_pass *p, const struct loom_attention_layer *a,
+                               struct loom_attention_saved *s, const real *x) {
     const struct loom_kernels *k = p->k;
     const struct loom_mla *m = &a->mla;
     size_t rows = loom_pass_rows(p), wide = m->rank + m->rope;
@@ -71,43 +70,116 @@ static struct source compress(struct loom_pass *p, const struct loom_attention_l
     loom_affine_forward(p, &m->kv_down, raw, x, rows);
     k->copy_columns(k, down, m->rank, raw, wide, rows, m->rank, false);
     k->copy_columns(k, rope, m->rope, raw + m->rank, wide, rows, m->rope, false);
-    const real *latent = loom_norm_forward(p, &m->kv_norm, &s->kv_norm, down, rows);
+    real *latent = loom_norm_forward(p, &m->kv_norm, &s->kv_norm, down, rows);
     loom_attention_rotate(p, loom_view_of(rope, p->seq, 1, m->rope), 1, m->rope, false);
-    if (!p->cache)
-        return (struct source){latent, rope, p->seq};
-    struct loom_cache_slot place = loom_cache_slot(p->cache, slot);
-    loom_attention_remember(p, place.first, m->rank, latent, m->rank);
-    loom_attention_remember(p, place.second, m->rope, rope, m->rope);
-    return (struct source){place.first, place.second, p->cache->capacity};
+    return (struct latents){latent, rope};
 }
 
-/* Raises keys (B,S,H,nope+rope) and values (B,S,H,Dv) from the latents. */
-static void raise_keys(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
-                       struct source from) {
+/* Puts them behind the past's in a cache slot, whose rows are a latent and the rotated key. */
+static void remember(struct loom_pass *p, const struct loom_attention_layer *a, size_t slot, struct latents new) {
+    const struct loom_mla *m = &a->mla;
+    real *rows = loom_cache_slot(p->cache, slot).first;
+    size_t wide = m->rank + m->rope;
+    loom_attention_remember(p, rows, wide, new.latent, m->rank, m->rank);
+    loom_attention_remember(p, rows + m->rank, wide, new.rope, m->rope, m->rope);
+}
+
+/* Raises keys (B,T,H,nope+rope) and values (B,T,H,Dv) from the latents, and attends to them. */
+static void attend_raised(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
+                          struct latents from) {
     const struct loom_kernels *k = p->k;
     const struct loom_mla *m = &a->mla;
-    size_t S = loom_attention_keys(p), D = a->head_dim, H = a->heads, pair = m->nope + a->value_dim;
-    /* A cache leaves room behind each sequence; without one all rows lie together and are raised at once. */
-    size_t parts = p->cache ? p->batch : 1, rows = p->batch * S / parts;
-    real *kv = loom_stack_take(p->stack, parts * rows * H * pair);
-    real *key = loom_stack_take(p->stack, parts * rows * H * D);
-    for (size_t i = 0; i < parts; i++) {
-        real *kv_i = kv + i * rows * H * pair, *key_i = key + i * rows * H * D;
-        loom_affine_forward(p, &m->kv_up, kv_i, from.latent + i * from.stride * m->rank, rows);
-        k->copy_columns(k, key_i, D, kv_i, pair, rows * H, m->nope, false);
-        for (size_t h = 0; h < H; h++)
-            k->copy_columns(k, key_i + h * D + m->nope, H * D, from.rope + i * from.stride * m->rope, m->rope, rows,
-                            m->rope, false);
+    size_t rows = loom_pass_rows(p), D = a->head_dim, H = a->heads, pair = m->nope + a->value_dim;
+    real *kv = loom_stack_take(p->stack, rows * H * pair);
+    real *key = loom_stack_take(p->stack, rows * H * D);
+    loom_affine_forward(p, &m->kv_up, kv, from.latent, rows);
+    k->copy_columns(k, key, D, kv, pair, rows * H, m->nope, false);
+    for (size_t h = 0; h < H; h++)
+        k->copy_columns(k, key + h * D + m->nope, H * D, from.rope, m->rope, rows, m->rope, false);
+    s->k = loom_view_of(key, p->seq, H, D);
+    s->v = (struct loom_view){kv + m->nope, p->seq * H * pair, H * pair, pair};
+    loom_attention_attend(p, a, s);
+}
+
+/* y[i][j] = x[i][j], vectors of `width` that lie y_i and y_j, x_i and x_j apart. */
+static void copy_vectors(struct loom_pass *p, real *y, size_t y_i, size_t y_j, const real *x, size_t x_i, size_t x_j,
+                         size_t n_i, size_t n_j, size_t width) {
+    if (n_i > n_j) {
+        copy_vectors(p, y, y_j, y_i, x, x_j, x_i, n_j, n_i, width);
+        return;
     }
-    s->k = loom_view_of(key, S, H, D);
-    s->v = (struct loom_view){kv + m->nope, S * H * pair, H * pair, pair};
+    for (size_t i = 0; i < n_i; i++)
+        p->k->copy_columns(p->k, y + i * y_i, y_j, x + i * x_i, x_j, n_j, width, false);
+}
+
+/* Each head's part of kv_up as a product of its own, of one row for each token. Its weights are parts of a larger
+ * matrix and a few rows meet them: they stay as they are. */
+static struct loom_linear head_product(const struct loom_pass *p, const struct loom_attention_layer *a, size_t n_out) {
+    const struct loom_mla *m = &a->mla;
+    return (struct loom_linear){.rows = a->heads * loom_pass_rows(p),
+                                .n_in = m->rank,
+                                .n_out = n_out,
+                                .groups = a->heads,
+                                .stride = (m->nope + a->value_dim) * m->rank,
+                                .exact = true};
+}
+
+/* q (B,T,H,rank+rope): the queries' parts without rotation go down to the latent space, head by head. */
+static void lower_queries(struct loom_pass *p, const struct loom_attention_layer *a, real *q, const real *raised) {
+    const struct loom_mla *m = &a->mla;
+    size_t mark = p->stack->used, rows = loom_pass_rows(p), H = a->heads, D = a->head_dim, wide = m->rank + m->rope;
+    struct loom_linear shape = head_product(p, a, m->nope);
+    real *nope = loom_stack_take(p->stack, H * rows * m->nope);
+    real *low = loom_stack_take(p->stack, H * rows * m->rank);
+    copy_vectors(p, nope, rows * m->nope, m->nope, raised, D, H * D, H, rows, m->nope);
+    p->k->linear_input(p->k, &shape, low, nope, p->w + m->kv_up.weight, false);
+    copy_vectors(p, q, wide, H * wide, low, rows * m->rank, m->rank, H, rows, m->rank);
+    p->k->copy_columns(p->k, q + m->rank, wide, raised + m->nope, D, rows * H, m->rope, false);
+    loom_stack_release(p->stack, mark);
+}
+
+/* out (B,T,H,Dv) from the weighted latents (B,T,H,rank). */
+static void raise_values(struct loom_pass *p, const struct loom_attention_layer *a, real *out, const real *latents) {
+    const struct loom_mla *m = &a->mla;
+    size_t mark = p->stack->used, rows = loom_pass_rows(p), H = a->heads, Dv = a->value_dim;
+    struct loom_linear shape = head_product(p, a, Dv);
+    real *low = loom_stack_take(p->stack, H * rows * m->rank);
+    real *value = loom_stack_take(p->stack, H * rows * Dv);
+    copy_vectors(p, low, rows * m->rank, m->rank, latents, m->rank, H * m->rank, H, rows, m->rank);
+    p->k->linear(p->k, &shape, value, low, p->w + m->kv_up.weight + m->nope * m->rank, false);
+    copy_vectors(p, out, Dv, H * Dv, value, rows * Dv, Dv, H, rows, Dv);
+    loom_stack_release(p->stack, mark);
+}
+
+/* Attention to the cache: all heads share one key, a latent and a rotated key, and one value, the latent. */
+static void attend_latents(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
+                           size_t slot) {
+    const struct loom_mla *m = &a->mla;
+    size_t rows = loom_pass_rows(p), H = a->heads, wide = m->rank + m->rope;
+    struct loom_attention_layer shared = *a;
+    shared.kv_heads = 1;
+    shared.head_dim = wide;
+    shared.value_dim = m->rank;
+    real *out = loom_stack_take(p->stack, rows * H * a->value_dim);
+    real *q = loom_stack_take(p->stack, rows * H * wide);
+    lower_queries(p, a, q, s->q.data);
+    s->q = loom_view_of(q, p->seq, H, wide);
+    s->k = s->v = (struct loom_view){loom_cache_slot(p->cache, slot).first, p->cache->capacity * wide, wide, wide};
+    loom_attention_attend(p, &shared, s);
+    raise_values(p, a, out, s->out.data);
+    s->out = loom_view_of(out, p->seq, H, a->value_dim);
 }
 
 void loom_mla_forward(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
                       size_t slot, const real *x) {
     query(p, a, s, x);
-    raise_keys(p, a, s, compress(p, a, s, slot, x));
-    loom_attention_attend(p, a, s);
+    struct latents new = compress(p, a, s, x);
+    if (p->cache)
+        remember(p, a, slot, new);
+    if (p->past > 0)
+        attend_latents(p, a, s, slot);
+    else
+        attend_raised(p, a, s, new);
 }
 
 /* dx = the query path's half of the input's gradient. dq's rotation has been undone. */

@@ -214,6 +214,30 @@ static real *nowhere(void) {
     return (real *)(uintptr_t)LOOM_STACK_ALIGNMENT;
 }
 
+/* One pass that computes nothing, behind `past` tokens of a cache when the shape has one. */
+static void run_dry(struct loom_workspace *ws, size_t past) {
+    const struct loom_workspace_shape *shape = &ws->shape;
+    const size_t rows = shape->batch * shape->seq;
+    struct loom_cache cache;
+    loom_cache_shape(&cache, ws->k, &ws->net->config, shape->loops, shape->batch, past + shape->seq);
+    cache.block = nowhere();
+    cache.length = past;
+    struct loom_forward f = {.weights = nowhere(),
+                             .batch = shape->batch,
+                             .seq = shape->seq,
+                             .loops = shape->loops,
+                             .cache = shape->capacity ? &cache : NULL,
+                             .keep = shape->keep};
+    loom_net_forward(ws, &f);
+    real *logits = loom_workspace_logits(ws, rows);
+    loom_net_logits(ws, f.weights, logits, ws->hidden, rows);
+    if (!shape->keep)
+        return;
+    if (ws->net->config.softcap > 0)
+        loom_net_logits_backward(ws, loom_workspace_logits(ws, rows), logits, rows);
+    loom_net_backward(ws, &f, nowhere(), logits);
+}
+
 loom_status loom_workspace_measure(const struct loom_net *net, const struct loom_workspace_shape *shape,
                                    size_t *stack_bytes, double *flops, struct loom_error *error) {
     struct loom_counter counter;
@@ -224,25 +248,14 @@ loom_status loom_workspace_measure(const struct loom_net *net, const struct loom
         status =
             loom_fail(error, LOOM_NO_MEMORY, "the workspace of %zu x %zu tokens: no memory", shape->batch, shape->seq);
     ws.core.index = nowhere(); /* opening has cleared it */
-    struct loom_cache cache;
-    loom_cache_shape(&cache, ws.k, &net->config, shape->loops, shape->batch, shape->capacity);
-    cache.block = nowhere();
-    cache.length = shape->capacity - shape->seq;
-    struct loom_forward f = {.weights = nowhere(),
-                             .batch = shape->batch,
-                             .seq = shape->seq,
-                             .loops = shape->loops,
-                             .cache = shape->capacity ? &cache : NULL,
-                             .keep = shape->keep};
     if (status == LOOM_OK) {
-        loom_net_forward(&ws, &f);
-        real *logits = loom_workspace_logits(&ws, shape->batch * shape->seq);
-        loom_net_logits(&ws, f.weights, logits, ws.hidden, shape->batch * shape->seq);
-        if (shape->keep && net->config.softcap > 0)
-            loom_net_logits_backward(&ws, loom_workspace_logits(&ws, shape->batch * shape->seq), logits,
-                                     shape->batch * shape->seq);
-        if (shape->keep)
-            loom_net_backward(&ws, &f, nowhere(), logits);
+        const size_t past = shape->capacity > shape->seq ? shape->capacity - shape->seq : 0;
+        if (shape->capacity > 1) { /* attention to a past may take another way, also behind a single token */
+            run_dry(&ws, 0);
+            run_dry(&ws, 1);
+        }
+        counter.flops = 0;
+        run_dry(&ws, past);
     }
     *stack_bytes = ws.stack.peak;
     *flops = counter.flops;

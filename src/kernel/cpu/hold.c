@@ -65,9 +65,10 @@ bool loom_cpu_hold(const struct loom_kernels *k, const real *weights, size_t cou
     return true;
 }
 
-/* Whether the matrices at w are held; *offset is where. */
-static bool find(const struct loom_cpu_held *held, const real *w, size_t *offset) {
-    if (held->weights == NULL || w < held->weights || w >= held->weights + held->capacity)
+/* Whether the matrices at w are held; *offset is where. Matrices with others between them are parts of larger ones,
+ * which have copies of their own. */
+static bool find(const struct loom_cpu_held *held, const struct loom_linear *s, const real *w, size_t *offset) {
+    if (held->weights == NULL || s->stride > 0 || w < held->weights || w >= held->weights + held->capacity)
         return false;
     *offset = (size_t)(w - held->weights);
     return true;
@@ -76,9 +77,9 @@ static bool find(const struct loom_cpu_held *held, const real *w, size_t *offset
 /* Marks the copies of all groups as made; whether one was not. */
 static bool was_stale(const struct loom_cpu_held *held, enum loom_cpu_side side, const struct loom_linear *s,
                       size_t offset) {
-    const size_t groups = s->offset != NULL ? s->groups : 1, matrix = s->n_in * s->n_out;
+    const size_t matrix = s->n_in * s->n_out;
     bool stale = false;
-    for (size_t g = 0; g < groups; g++) {
+    for (size_t g = 0; g < s->groups; g++) {
         uint32_t *mark = &held->mark[side][(offset + g * matrix) / MARKED];
         stale = stale || *mark != held->now;
         *mark = held->now;
@@ -90,7 +91,7 @@ uint32_t *loom_cpu_held_copy(const struct loom_kernels *k, enum loom_cpu_side si
                              const real *w, bool *stale) {
     const struct loom_cpu_held *held = &((struct loom_cpu *)k->self)->held;
     size_t offset;
-    if (held->words[side] == NULL || !find(held, w, &offset) || s->n_in % UNIT != 0 || s->n_out % UNIT != 0)
+    if (held->words[side] == NULL || !find(held, s, w, &offset) || s->n_in % UNIT != 0 || s->n_out % UNIT != 0)
         return NULL;
     *stale = was_stale(held, side, s, offset);
     return held->words[side] + (offset + 1) / 2;
@@ -100,7 +101,7 @@ uint8_t *loom_cpu_held_quants(const struct loom_kernels *k, const struct loom_li
                               bool *stale) {
     const struct loom_cpu_held *held = &((struct loom_cpu *)k->self)->held;
     size_t offset;
-    if (held->quants == NULL || !find(held, w, &offset) || s->n_in % GROUP != 0 || s->n_out % UNIT != 0 ||
+    if (held->quants == NULL || !find(held, s, w, &offset) || s->n_in % GROUP != 0 || s->n_out % UNIT != 0 ||
         s->n_in > LONGEST)
         return NULL;
     *stale = was_stale(held, LOOM_CPU_FORWARD, s, offset);

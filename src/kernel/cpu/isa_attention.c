@@ -121,45 +121,6 @@ static void weigh(const struct loom_attention *a, const struct chunk *s, float *
         drop_scores(a, s, score, i, s->start + skip, seen);
 }
 
-/* total[c] += weight * value over `width` values, `row` apart, of a few vectors that stay in registers. */
-static inline __attribute__((always_inline)) void sum_values(float *total, const float *weight, const float *value,
-                                                             size_t row, size_t width, const int vectors) {
-    vec sum[TILE_VECTORS * 2];
-    LOOM_UNROLL
-    for (int v = 0; v < vectors; v++)
-        sum[v] = vec_load(total + v * LANES);
-    for (size_t j = 0; j < width; j++) {
-        LOOM_UNROLL
-        for (int v = 0; v < vectors; v++)
-            sum[v] += weight[j] * vec_load(value + j * row + (size_t)v * LANES);
-    }
-    LOOM_UNROLL
-    for (int v = 0; v < vectors; v++)
-        vec_store(total + v * LANES, sum[v]);
-}
-
-/* What the last product does, with values read where they lie. */
-static void add_values(const struct forward *f, const struct chunk *s, size_t row, size_t rows, size_t width,
-                       bool accumulate) {
-    const size_t dim = f->a->value_dim, step = f->value.row;
-    const float *value = head_at(f->value, s->b, s->start, s->g);
-    for (size_t r = 0; r < rows; r++) {
-        float *total = s->total + (row + r) * dim;
-        const float *weight = s->scores + r * s->block;
-        size_t c = 0;
-        for (size_t i = 0; i < dim && !accumulate; i++)
-            total[i] = 0;
-        for (; c + 2 * PANEL <= dim; c += 2 * PANEL)
-            sum_values(total + c, weight, value + c, step, width, 2 * TILE_VECTORS);
-        for (; c + LANES <= dim; c += LANES)
-            sum_values(total + c, weight, value + c, step, width, 1);
-        for (; c < dim; c++) {
-            for (size_t j = 0; j < width; j++)
-                total[c] += weight[j] * value[j * step + c];
-        }
-    }
-}
-
 /* Queries row .. row+rows-1 of the chunk, at most TILE_ROWS, against the block of keys. */
 static void add_strip(const struct forward *f, const struct chunk *s, size_t row, size_t rows) {
     const struct loom_attention *a = f->a;
@@ -179,7 +140,10 @@ static void add_strip(const struct forward *f, const struct chunk *s, size_t row
     for (size_t r = 0; r < rows; r++)
         weigh(a, s, s->scores + r * s->block, row + r, width);
     if (s->queries <= FEW_QUERIES) {
-        add_values(f, s, row, rows, width, s->start > first);
+        loom_cpu_sums((struct loom_target){s->total + row * a->value_dim, a->value_dim, s->start > first},
+                      (struct loom_matrix){s->scores, s->block, 1},
+                      (struct loom_matrix){head_at(f->value, s->b, s->start, s->g), f->value.row, 1}, rows, width,
+                      a->value_dim);
         return;
     }
     loom_cpu_multiply_as((struct loom_target){s->total + row * a->value_dim, a->value_dim, s->start > first},

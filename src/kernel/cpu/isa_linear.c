@@ -43,15 +43,10 @@ struct call {
     const uint32_t *held; /* packed copies of all groups' weights, or NULL */
 };
 
-/* The first row of group g, which is also the row behind group g-1. */
-static size_t group_start(const struct loom_linear *s, size_t g) {
-    return s->offset != NULL ? (size_t)s->offset[g] : g * s->rows;
-}
-
 static struct product product_of(const struct call *call, size_t g) {
     const struct loom_linear *s = call->shape;
-    const size_t start = group_start(s, g), rows = group_start(s, g + 1) - start;
-    const size_t n_in = s->n_in, n_out = s->n_out, matrix = g * n_in * n_out;
+    const size_t start = loom_linear_start(s, g), rows = loom_linear_start(s, g + 1) - start;
+    const size_t n_in = s->n_in, n_out = s->n_out, matrix = g * loom_linear_stride(s);
     const uint32_t *held = call->held != NULL ? call->held + matrix / 2 : NULL;
     switch (call->kind) {
     case FORWARD:
@@ -106,6 +101,11 @@ static void multiply_dots_transposed(struct product p) {
     loom_cpu_dots(c, p.c.row, (struct loom_matrix){p.b.data, p.b.column, 1}, p.a, p.columns, p.rows, p.depth);
 }
 
+/* c as sums of b's rows, which are read where they lie. */
+static void multiply_sums(struct product p) {
+    loom_cpu_sums(p.c, p.a, (struct loom_matrix){p.b.data, p.b.row, 1}, p.rows, p.depth, p.columns);
+}
+
 /* Rows k .. k+depth-1 of b: of its copy, or packed now. */
 static struct loom_panels panels_of(const struct product *p, size_t k, size_t depth, float *scratch) {
     if (p->held != NULL)
@@ -143,6 +143,8 @@ static void multiply(struct product p, bool few, float *scratch) {
         clear(p);
     } else if (contiguous && few && !p.bf16) {
         multiply_dots(p);
+    } else if (p.a.column == 1 && p.b.column == 1 && few && !p.bf16) {
+        multiply_sums(p);
     } else if (contiguous && rest <= DOT_COLUMNS_LIMIT) {
         multiply_packed(part_of(p, 0, p.rows, 0, whole), scratch);
         multiply_dots_transposed(part_of(p, 0, p.rows, whole, rest));
@@ -162,7 +164,7 @@ static size_t tasks_wanted(const struct call *call, size_t threads) {
 }
 
 static struct cut cut_of(const struct call *call, size_t threads) {
-    struct cut cut = {.groups = call->shape->offset != NULL ? call->shape->groups : 1};
+    struct cut cut = {.groups = call->shape->groups};
     size_t rows = 1, columns = 1, depth = 1;
     for (size_t g = 0; g < cut.groups; g++) {
         struct product p = product_of(call, g);
@@ -229,8 +231,7 @@ static void find_held(const struct loom_kernels *k, struct call *call) {
     if (stale) {
         const struct product p = product_of(call, 0);
         const struct renewal r = {call, copy, (p.columns + PANEL - 1) / PANEL};
-        const size_t groups = call->shape->offset != NULL ? call->shape->groups : 1;
-        loom_cpu_share(k, groups * r.panels, p.depth * PANEL / 4, renew_part, &r);
+        loom_cpu_share(k, call->shape->groups * r.panels, p.depth * PANEL / 4, renew_part, &r);
     }
     call->held = copy;
 }
@@ -294,7 +295,7 @@ static bool run_quantized(const struct loom_kernels *k, const struct call *call)
     if (quants == NULL)
         return false;
     const bool four = ((const struct loom_cpu *)k->self)->precision == LOOM_PRECISION_INT4;
-    const size_t groups = s->offset != NULL ? s->groups : 1;
+    const size_t groups = s->groups;
     struct quantized job = {call, {quants, scales, s->n_in, four}, s->n_out / LOOM_CPU_QUANT_PANEL};
     if (stale)
         loom_cpu_share(k, groups * job.panels, s->n_in * LOOM_CPU_QUANT_PANEL, quantize_part, &job);

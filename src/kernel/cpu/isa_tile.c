@@ -346,3 +346,47 @@ void loom_cpu_dots(struct loom_target c, size_t c_column, struct loom_matrix x, 
         j += step;
     }
 }
+
+/* ---- sums of rows ------------------------------------------------------------------------------------------------ */
+
+/* c[j] = the sum over k of a[k] b[k][j], for a few vectors that stay in registers. */
+static inline __attribute__((always_inline)) void sum_rows(float *c, bool accumulate, const float *a,
+                                                           struct loom_matrix b, size_t depth, const int vectors) {
+    vec sum[2 * TILE_VECTORS] = {0};
+    LOOM_UNROLL
+    for (int v = 0; v < vectors && accumulate; v++)
+        sum[v] = vec_load(c + v * LANES);
+    for (size_t k = 0; k < depth; k++) {
+        LOOM_UNROLL
+        for (int v = 0; v < vectors; v++)
+            sum[v] += a[k] * vec_load(b.data + k * b.row + (size_t)v * LANES);
+    }
+    LOOM_UNROLL
+    for (int v = 0; v < vectors; v++)
+        vec_store(c + v * LANES, sum[v]);
+}
+
+/* The columns left over beyond whole vectors. */
+static void sum_rest(float *c, bool accumulate, const float *a, struct loom_matrix b, size_t depth, size_t columns) {
+    for (size_t j = 0; j < columns; j++) {
+        float sum = accumulate ? c[j] : 0;
+        for (size_t k = 0; k < depth; k++)
+            sum += a[k] * b.data[k * b.row + j];
+        c[j] = sum;
+    }
+}
+
+void loom_cpu_sums(struct loom_target c, struct loom_matrix a, struct loom_matrix b, size_t rows, size_t depth,
+                   size_t columns) {
+    for (size_t i = 0; i < rows; i++) {
+        float *to = c.data + i * c.row;
+        const float *left = a.data + i * a.row;
+        struct loom_matrix right = b;
+        size_t j = 0;
+        for (; j + 2 * PANEL <= columns; j += 2 * PANEL, right.data += 2 * PANEL)
+            sum_rows(to + j, c.accumulate, left, right, depth, 2 * TILE_VECTORS);
+        for (; j + LANES <= columns; j += LANES, right.data += LANES)
+            sum_rows(to + j, c.accumulate, left, right, depth, 1);
+        sum_rest(to + j, c.accumulate, left, right, depth, columns - j);
+    }
+}

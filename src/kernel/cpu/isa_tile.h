@@ -14,6 +14,7 @@
 #define loom_cpu_pack LOOM_ISA_NAME(loom_cpu_pack)
 #define loom_cpu_multiply LOOM_ISA_NAME(loom_cpu_multiply)
 #define loom_cpu_dots LOOM_ISA_NAME(loom_cpu_dots)
+#define loom_cpu_sums LOOM_ISA_NAME(loom_cpu_sums)
 #define loom_cpu_pack_bf16 LOOM_ISA_NAME(loom_cpu_pack_bf16)
 #define loom_cpu_multiply_bf16 LOOM_ISA_NAME(loom_cpu_multiply_bf16)
 #define loom_cpu_multiply_large_bf16 LOOM_ISA_NAME(loom_cpu_multiply_large_bf16)
@@ -102,5 +103,9 @@ static inline void loom_cpu_multiply_large_as(struct loom_target c, struct loom_
  * c.data[i*c.row + j*c_column]. For few rows, where w is read once. */
 void loom_cpu_dots(struct loom_target c, size_t c_column, struct loom_matrix x, struct loom_matrix w, size_t rows,
                    size_t columns, size_t depth);
+
+/* c = a b or += without packing: a (rows, depth) and b (depth, columns) have contiguous rows. For few rows. */
+void loom_cpu_sums(struct loom_target c, struct loom_matrix a, struct loom_matrix b, size_t rows, size_t depth,
+                   size_t columns);
 
 #endif

@@ -42,24 +42,13 @@ static void multiply(real *c, struct matrix a, struct matrix b, size_t rows, siz
     }
 }
 
-static size_t group_count(const struct loom_linear *s) {
-    return s->offset != NULL ? s->groups : 1;
-}
-
-/* The first row of group g; of group group_count(s), the row after the last. */
-static size_t group_start(const struct loom_linear *s, size_t g) {
-    if (s->offset == NULL)
-        return g * s->rows;
-    return (size_t)s->offset[g];
-}
-
 void loom_ref_linear(const struct loom_kernels *k, const struct loom_linear *s, real *y, const real *x, const real *w,
                      bool accumulate) {
     (void)k;
-    for (size_t g = 0; g < group_count(s); g++) {
-        size_t start = group_start(s, g), rows = group_start(s, g + 1) - start;
+    for (size_t g = 0; g < s->groups; g++) {
+        size_t start = loom_linear_start(s, g), rows = loom_linear_start(s, g + 1) - start;
         struct matrix a = {x + start * s->n_in, s->n_in, 1};
-        struct matrix b = {w + g * s->n_out * s->n_in, 1, s->n_in};
+        struct matrix b = {w + g * loom_linear_stride(s), 1, s->n_in};
         multiply(y + start * s->n_out, a, b, rows, s->n_in, s->n_out, accumulate);
     }
 }
@@ -67,10 +56,10 @@ void loom_ref_linear(const struct loom_kernels *k, const struct loom_linear *s, 
 void loom_ref_linear_input(const struct loom_kernels *k, const struct loom_linear *s, real *dx, const real *dy,
                            const real *w, bool accumulate) {
     (void)k;
-    for (size_t g = 0; g < group_count(s); g++) {
-        size_t start = group_start(s, g), rows = group_start(s, g + 1) - start;
+    for (size_t g = 0; g < s->groups; g++) {
+        size_t start = loom_linear_start(s, g), rows = loom_linear_start(s, g + 1) - start;
         struct matrix a = {dy + start * s->n_out, s->n_out, 1};
-        struct matrix b = {w + g * s->n_out * s->n_in, s->n_in, 1};
+        struct matrix b = {w + g * loom_linear_stride(s), s->n_in, 1};
         multiply(dx + start * s->n_in, a, b, rows, s->n_out, s->n_in, accumulate);
     }
 }
@@ -78,11 +67,11 @@ void loom_ref_linear_input(const struct loom_kernels *k, const struct loom_linea
 void loom_ref_linear_weight(const struct loom_kernels *k, const struct loom_linear *s, real *dw, const real *dy,
                             const real *x) {
     (void)k;
-    for (size_t g = 0; g < group_count(s); g++) {
-        size_t start = group_start(s, g), rows = group_start(s, g + 1) - start;
+    for (size_t g = 0; g < s->groups; g++) {
+        size_t start = loom_linear_start(s, g), rows = loom_linear_start(s, g + 1) - start;
         struct matrix a = {dy + start * s->n_out, 1, s->n_out};
         struct matrix b = {x + start * s->n_in, s->n_in, 1};
         if (rows > 0) /* adding 0 to -0 would change it */
-            multiply(dw + g * s->n_out * s->n_in, a, b, s->n_out, rows, s->n_in, true);
+            multiply(dw + g * loom_linear_stride(s), a, b, s->n_out, rows, s->n_in, true);
     }
 }
