@@ -110,6 +110,31 @@ static void test_long_prompt(void **state) {
     }
 }
 
+/* The cache takes memory as the text grows, at least doubling, and never more than the context's; what it held stays.
+ */
+static void test_growth(void **state) {
+    static const size_t lengths[] = {3, 63, 64, 65, 66, 128, 129, 140, 299, 300, 20};
+    static const size_t rooms[] = {64, 64, 64, 128, 128, 128, 256, 256, 300, 300, 300};
+    (void)state;
+    for (size_t i = 0; i < CONFIGS; i++) {
+        struct loom_model model;
+        struct loom_config config = configs[i]();
+        int tokens[LONG];
+        config.max_seq_len = LONG;
+        tiny_model_open(&model, &config, 40 + i);
+        for (size_t t = 0; t < LONG; t++)
+            tokens[t] = (int)loom_random_below((struct loom_random){i, LOOM_RANDOM_TEST}, t, VOCAB);
+        const int loops = configs[i] == gpt ? 0 : 2;
+        struct loom_session *session = open_session(&model, loops);
+        for (size_t j = 0; j < sizeof lengths / sizeof lengths[0]; j++) {
+            check_sync(session, loops, tokens, lengths[j]);
+            assert_int_equal(session->cache.capacity, rooms[j]);
+        }
+        loom_session_free(session);
+        loom_model_close(&model);
+    }
+}
+
 /* A refused sequence leaves the session as it was. */
 static void test_refused(void **state) {
     static const int good[] = {1, 2, 3}, high[] = {1, 2, 11}, low[] = {-1, 2, 3}, many[13] = {0};
@@ -398,12 +423,19 @@ static void test_broken_weights(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reuse),        cmocka_unit_test(test_long_prompt),
-        cmocka_unit_test(test_refused),      cmocka_unit_test(test_frequencies),
-        cmocka_unit_test(test_narrowing),    cmocka_unit_test(test_seeds),
-        cmocka_unit_test(test_odd_logits),   cmocka_unit_test(test_sampler_refused),
-        cmocka_unit_test(test_greedy_text),  cmocka_unit_test(test_text),
-        cmocka_unit_test(test_text_refused), cmocka_unit_test(test_broken_weights),
+        cmocka_unit_test(test_reuse),
+        cmocka_unit_test(test_long_prompt),
+        cmocka_unit_test(test_growth),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_frequencies),
+        cmocka_unit_test(test_narrowing),
+        cmocka_unit_test(test_seeds),
+        cmocka_unit_test(test_odd_logits),
+        cmocka_unit_test(test_sampler_refused),
+        cmocka_unit_test(test_greedy_text),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_text_refused),
+        cmocka_unit_test(test_broken_weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,7 +45,7 @@ loom_status loom_rollout_open(struct loom_rollout *rollout, const struct loom_mo
     if (status == LOOM_OK)
         status = loom_workspace_open(&rollout->ws, &model->net, k, &shape, error);
     if (status == LOOM_OK)
-        status = loom_cache_open(&rollout->cache, k, c, shape.loops, group, shape.capacity, error);
+        status = loom_cache_open(&rollout->cache, k, c, shape.loops, group, shape.seq, error);
     return status ? status : take_memory(rollout, error);
 }
 
@@ -158,8 +158,12 @@ loom_status loom_rollout_run(struct loom_rollout *rollout, const int *prompt, si
         r->ended[g] = false;
         r->texts[g][0] = '\0';
     }
+    r->cache.length = 0;
+    loom_status status = loom_cache_reserve(
+        &r->cache, r->max_tokens < context - count ? count + r->max_tokens : context, context, error);
+    if (status)
+        return status;
     read_prompt(r, prompt, count);
-    loom_status status = LOOM_OK;
     for (size_t at = 0; at < r->max_tokens && status == LOOM_OK; at++) {
         status = draw(r, at, seed, &going, error);
         if (status || going == 0 || at + 1 == r->max_tokens || count + at + 1 >= context)

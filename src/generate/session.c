@@ -7,15 +7,19 @@
 /* New tokens go through the model in pieces of at most this many, which bounds the activations of a long prompt. */
 enum { PIECE = 128 };
 
+/* A session's cache begins with room for so many tokens and grows with its text. */
+enum { FIRST_ROOM = 64 };
+
 static loom_status open_all(struct loom_session *s, int loops, struct loom_error *error) {
     const struct loom_net *net = &s->model->net;
     size_t vocab = (size_t)net->config.vocab_size;
-    size_t piece = s->capacity < PIECE ? s->capacity : PIECE;
+    size_t piece = s->capacity < PIECE ? s->capacity : PIECE,
+           room = s->capacity < FIRST_ROOM ? s->capacity : FIRST_ROOM;
     struct loom_workspace_shape shape = {.batch = 1, .seq = piece, .capacity = s->capacity, .loops = loops};
     loom_status status = loom_workspace_open(&s->ws, net, s->model->k, &shape, error);
     if (status)
         return status;
-    status = loom_cache_open(&s->cache, s->model->k, &net->config, loops, 1, s->capacity, error);
+    status = loom_cache_open(&s->cache, s->model->k, &net->config, loops, 1, room, error);
     if (status)
         return status;
     s->tokens = calloc(s->capacity, sizeof *s->tokens);
@@ -104,7 +108,10 @@ loom_status loom_session_sync(struct loom_session *session, const int *tokens, s
     loom_status status = check(session, tokens, count, error);
     if (status)
         return status;
-    session->cache.length = shared(session, tokens, count);
+    session->cache.length = shared(session, tokens, count); /* before it grows: no more than that is copied */
+    status = loom_cache_reserve(&session->cache, count, session->capacity, error);
+    if (status)
+        return status;
     size_t piece = 0;
     while (session->cache.length < count) {
         size_t left = count - session->cache.length;

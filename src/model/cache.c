@@ -38,6 +38,36 @@ loom_status loom_cache_open(struct loom_cache *cache, const struct loom_kernels 
     return cache->block ? LOOM_OK : loom_fail_memory(error, "key/value cache", bytes);
 }
 
+/* The tokens that are held, from one block to another that has more room. */
+static void move(const struct loom_cache *from, const struct loom_cache *to) {
+    for (size_t i = 0; i < from->slots; i++) {
+        struct loom_cache_slot old = loom_cache_slot(from, i), new = loom_cache_slot(to, i);
+        const size_t first = from->first_width, second = from->second_width;
+        for (size_t b = 0; b < from->batch; b++) {
+            from->k->copy(from->k, new.first + b * to->capacity *first, old.first + b * from->capacity * first,
+                          from->length * first);
+            from->k->copy(from->k, new.second + b * to->capacity *second, old.second + b * from->capacity * second,
+                          from->length * second);
+        }
+    }
+}
+
+loom_status loom_cache_reserve(struct loom_cache *cache, size_t tokens, size_t most, struct loom_error *error) {
+    if (tokens <= cache->capacity)
+        return LOOM_OK;
+    struct loom_cache grown = *cache;
+    size_t twice = 2 * cache->capacity < most ? 2 * cache->capacity : most;
+    grown.capacity = tokens > twice ? tokens : twice;
+    size_t bytes = grown.slots * grown.batch * grown.capacity * (grown.first_width + grown.second_width) * sizeof(real);
+    grown.block = cache->k->alloc(cache->k, bytes);
+    if (!grown.block)
+        return loom_fail_memory(error, "key/value cache", bytes);
+    move(cache, &grown);
+    cache->k->release(cache->k, cache->block);
+    *cache = grown;
+    return LOOM_OK;
+}
+
 void loom_cache_close(struct loom_cache *cache) {
     if (cache->k)
         cache->k->release(cache->k, cache->block);

@@ -15,7 +15,7 @@ struct loom_cache_slot {
 struct loom_cache {
     const struct loom_kernels *k;
     real *block;
-    size_t slots, batch, capacity; /* capacity: tokens */
+    size_t slots, batch, capacity; /* capacity: tokens of a sequence that there is room for now */
     size_t first_width, second_width;
     size_t length; /* tokens held, the same for every sequence of the batch */
 };
@@ -29,6 +29,11 @@ void loom_cache_shape(struct loom_cache *cache, const struct loom_kernels *k, co
 loom_status loom_cache_open(struct loom_cache *cache, const struct loom_kernels *k, const struct loom_config *config,
                             int loops, size_t batch, size_t capacity, struct loom_error *error);
 void loom_cache_close(struct loom_cache *cache);
+
+/* Makes room for `tokens` of each sequence, at most `most`; what is held stays. Room at least doubles where that is not
+ * beyond `most`, so that a text that grows token by token is copied about once in all. Without memory nothing changes.
+ */
+loom_status loom_cache_reserve(struct loom_cache *cache, size_t tokens, size_t most, struct loom_error *error);
 
 struct loom_cache_slot loom_cache_slot(const struct loom_cache *cache, size_t index);
 
