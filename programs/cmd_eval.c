@@ -22,6 +22,7 @@ static const char help[] =
     "  --chat              a task's prompts are users' messages to a model that has learned to chat\n"
     "  --loops LIST        numbers of loops, one line for each: 1,2,4,8 (default: as trained); for a\n"
     "                      generated task also given: one loop for each step of a problem\n"
+    "  --exit              a token takes no more loops once it has halted, as generate --exit does: what that costs\n"
     "  --document-mask     no attention across documents, for a model that was trained so\n"
     "  --task NAME         a task with answers to check, from the list below\n"
     "  --indices FILE      a JSON array of the row numbers that are taken, counted from 0\n"
@@ -42,6 +43,7 @@ enum {
     OPTION_MODEL = 1,
     OPTION_DATA,
     OPTION_LOOPS,
+    OPTION_EXIT,
     OPTION_DOCUMENT_MASK,
     OPTION_TASK,
     OPTION_INDICES,
@@ -64,6 +66,7 @@ enum {
 static const struct option long_options[] = {{"model", required_argument, NULL, OPTION_MODEL},
                                              {"data", required_argument, NULL, OPTION_DATA},
                                              {"loops", required_argument, NULL, OPTION_LOOPS},
+                                             {"exit", no_argument, NULL, OPTION_EXIT},
                                              {"document-mask", no_argument, NULL, OPTION_DOCUMENT_MASK},
                                              {"task", required_argument, NULL, OPTION_TASK},
                                              {"indices", required_argument, NULL, OPTION_INDICES},
@@ -90,7 +93,7 @@ struct request {
     const char *model, *data, *precision;
     int loops[LOOP_COUNTS_MAX], n_loops; /* none: as trained */
     int threads;
-    bool document_mask, json, help;
+    bool document_mask, exit, json, help;
     struct task_request task; /* with a task's name: that is what is asked for */
 };
 
@@ -167,8 +170,10 @@ static int evaluate(const struct request *request, const struct loom_model *mode
     for (int i = 0; i < rounds; i++) {
         if (request->loops[i] == LOOPS_GIVEN)
             return report_usage("eval", "--loops given is for generated tasks, and %s is none", request->data);
-        struct loom_evaluate_options options = {
-            .data = request->data, .loops = request->loops[i], .document_mask = request->document_mask};
+        struct loom_evaluate_options options = {.data = request->data,
+                                                .loops = request->loops[i],
+                                                .document_mask = request->document_mask,
+                                                .exit = request->exit};
         struct loom_evaluate_result result;
         struct loom_error error;
         loom_status status = loom_evaluate(model, &options, &result, &error);
@@ -296,6 +301,8 @@ static bool parse_option(struct request *request, int option) {
         return true;
     case OPTION_LOOPS:
         return parse_loops(request, optarg);
+    case OPTION_EXIT:
+        return request->exit = true;
     case OPTION_DOCUMENT_MASK:
         return request->document_mask = true;
     case OPTION_PRECISION:

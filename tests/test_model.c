@@ -159,8 +159,8 @@ static void test_keeping(void **state) {
 
 /* ---- the cache --------------------------------------------------------------------------------------------------- */
 
-/* Feeds the batch in pieces of the given sizes, which sum to SEQ. */
-static void cached_logits(const struct tiny *m, int loops, const size_t *pieces, real *logits) {
+/* Feeds the batch in pieces of the given sizes, which sum to SEQ; returns the mean of a token's loops. */
+static double cached_logits(const struct tiny *m, int loops, bool exit, const size_t *pieces, real *logits) {
     struct loom_workspace ws;
     struct loom_cache cache;
     int ids[ROWS];
@@ -175,13 +175,16 @@ static void cached_logits(const struct tiny *m, int loops, const size_t *pieces,
         f.ids = ids;
         f.seq = count;
         f.cache = &cache;
+        f.exit = exit;
         run(&ws, m, &f, part);
         for (size_t b = 0; b < BATCH; b++)
             memcpy(logits + (b * SEQ + first) * VOCAB, part + b * count * VOCAB, count * VOCAB * sizeof *logits);
     }
     assert_int_equal(cache.length, SEQ);
+    double mean = loom_loads_mean_loops(&ws.loads);
     loom_cache_close(&cache);
     loom_workspace_close(&ws);
+    return mean;
 }
 
 static void test_cache(void **state) {
@@ -196,7 +199,7 @@ static void test_cache(void **state) {
             open_config(&m, i, loops == 4 ? cpu : loom_kernels_ref());
             full_logits(&m, loops, want);
             for (size_t j = 0; j < sizeof pieces / sizeof pieces[0]; j++) {
-                cached_logits(&m, loops, pieces[j], got);
+                cached_logits(&m, loops, false, pieces[j], got);
                 assert_near(got, want, LOGITS, 2e-6, "cached logits", i);
             }
             tiny_close(&m);
@@ -219,9 +222,41 @@ static void test_early_stop(void **state) {
         run(&ws, &m, &f, stopped);
         assert_int_equal(ws.core.run, 1);
         assert_true(loom_loads_mean_loops(&ws.loads) == 1);
-        cached_logits(&m, 4, whole, ran);
+        cached_logits(&m, 4, false, whole, ran);
         assert_same(ran, stopped, LOGITS, "logits of all loops", i);
         loom_workspace_close(&ws);
+        tiny_close(&m);
+    }
+}
+
+/* With exits a halted token's last keys and values stand for it in later loops, whether its pass goes on for others or
+ * ends with it: all tokens at once, and one by one, give the same logits. Without a token that halts early nothing
+ * changes, and with some a little does. */
+static void test_exit(void **state) {
+    (void)state;
+    static const size_t pieces[][SEQ] = {{9}, {4, 5}, {1, 7, 1}, {1, 1, 1, 1, 1, 1, 1, 1, 1}};
+    real all[LOGITS], want[LOGITS], got[LOGITS];
+    for (size_t i = 0; i < CONFIGS; i++) {
+        struct tiny m;
+        open_config(&m, i, loom_kernels_ref());
+        if (!loom_config_halts(&m.net.config)) {
+            tiny_close(&m);
+            continue;
+        }
+        cached_logits(&m, 5, false, pieces[0], all);
+        double mean = cached_logits(&m, 5, true, pieces[0], want);
+        assert_true(mean > 1 && mean < 5);
+        double change = tiny_distance(want, all, LOGITS);
+        assert_true(change > 1e-4 && change < 1);
+        for (size_t j = 1; j < sizeof pieces / sizeof pieces[0]; j++) {
+            double again = cached_logits(&m, 5, true, pieces[j], got);
+            assert_near(got, want, LOGITS, 2e-6, "logits with exits", i);
+            assert_true(fabs(again - mean) < 1e-9);
+        }
+        m.net.config.act_threshold = 1e6;
+        cached_logits(&m, 5, false, pieces[0], all);
+        assert_true(cached_logits(&m, 5, true, pieces[3], got) >= 5);
+        assert_near(got, all, LOGITS, 2e-6, "logits without an exit", i);
         tiny_close(&m);
     }
 }
@@ -540,7 +575,7 @@ static void check_measure(size_t i, const struct loom_workspace_shape *shape) {
     real *logits = NULL;
     /* Behind nothing, behind one token, and at the full context, which is what FLOPs are told of. */
     const size_t pasts[] = {0, 1, full};
-    for (size_t j = shape->capacity > 1 ? 0 : 2; j < 3; j++) {
+    for (size_t j = shape->capacity ? 0 : 2; j < 3; j++) {
         cache.length = pasts[j];
         counter.flops = 0;
         loom_net_forward(&ws, &f);
@@ -563,7 +598,7 @@ static void test_measure(void **state) {
         {.batch = 2, .seq = 9, .loops = 3},
         {.batch = 3, .seq = 7, .loops = 5, .keep = true},
         {.batch = 1, .seq = 4, .loops = 2, .capacity = 11},
-        {.batch = 2, .seq = 1, .loops = 1, .capacity = 1},
+        {.batch = 2, .seq = 1, .loops = 1, .capacity = 2},
     };
     for (size_t i = 0; i < CONFIGS; i++)
         for (size_t j = 0; j < sizeof shapes / sizeof shapes[0]; j++)
@@ -629,15 +664,15 @@ static void test_spectral_radius(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_equations),       cmocka_unit_test(test_causality),
-        cmocka_unit_test(test_keeping),         cmocka_unit_test(test_cache),
-        cmocka_unit_test(test_latent_past),     cmocka_unit_test(test_early_stop),
-        cmocka_unit_test(test_unpicked_expert), cmocka_unit_test(test_routing_ties),
-        cmocka_unit_test(test_accumulation),    cmocka_unit_test(test_recompute),
-        cmocka_unit_test(test_machines),        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_measure),         cmocka_unit_test(test_active_parameters),
-        cmocka_unit_test(test_spectral_radius), cmocka_unit_test(test_documents_alone),
-        cmocka_unit_test(test_documents_apart),
+        cmocka_unit_test(test_equations),         cmocka_unit_test(test_causality),
+        cmocka_unit_test(test_keeping),           cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_latent_past),       cmocka_unit_test(test_exit),
+        cmocka_unit_test(test_early_stop),        cmocka_unit_test(test_unpicked_expert),
+        cmocka_unit_test(test_routing_ties),      cmocka_unit_test(test_accumulation),
+        cmocka_unit_test(test_recompute),         cmocka_unit_test(test_machines),
+        cmocka_unit_test(test_threads),           cmocka_unit_test(test_measure),
+        cmocka_unit_test(test_active_parameters), cmocka_unit_test(test_spectral_radius),
+        cmocka_unit_test(test_documents_alone),   cmocka_unit_test(test_documents_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -135,6 +135,41 @@ static void test_growth(void **state) {
     }
 }
 
+/* What a session reuses does not show with exits either; changing them forgets the past; a model without halting
+ * refuses.
+ */
+static void test_session_exit(void **state) {
+    static const int tokens[] = {1, 5, 0, 10, 3, 3, 7, 2, 9, 4, 6, 8}, other[] = {1, 5, 0, 2, 2, 2, 7};
+    struct loom_error error;
+    float all[VOCAB], left[VOCAB];
+    (void)state;
+    for (size_t i = 0; i < CONFIGS; i++) {
+        struct loom_model model;
+        struct loom_config config = configs[i]();
+        tiny_model_open(&model, &config, 50 + i);
+        struct loom_session *session = open_session(&model, 0), *fresh = open_session(&model, 0);
+        if (!loom_config_halts(&config)) {
+            expect(loom_session_exit(session, true, &error), LOOM_INVALID, &error, "no halting");
+        } else {
+            memcpy(all, sync_tokens(session, tokens, 12), sizeof all);
+            expect(loom_session_exit(session, true, &error), LOOM_OK, &error, "");
+            expect(loom_session_exit(fresh, true, &error), LOOM_OK, &error, "");
+            memcpy(left, sync_tokens(session, tokens, 12), sizeof left);
+            assert_true(tiny_distance(left, all, VOCAB) > 1e-5);
+            for (size_t count = 1; count <= 12; count++)
+                sync_tokens(fresh, tokens, count);
+            assert_true(tiny_distance(sync_tokens(fresh, tokens, 12), left, VOCAB) <= 1e-6);
+            sync_tokens(session, other, 7);
+            assert_true(tiny_distance(sync_tokens(session, tokens, 12), left, VOCAB) <= 1e-6);
+            expect(loom_session_exit(session, false, &error), LOOM_OK, &error, "");
+            assert_true(tiny_distance(sync_tokens(session, tokens, 12), all, VOCAB) <= 1e-6);
+        }
+        loom_session_free(session);
+        loom_session_free(fresh);
+        loom_model_close(&model);
+    }
+}
+
 /* A refused sequence leaves the session as it was. */
 static void test_refused(void **state) {
     static const int good[] = {1, 2, 3}, high[] = {1, 2, 11}, low[] = {-1, 2, 3}, many[13] = {0};
@@ -423,19 +458,13 @@ static void test_broken_weights(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reuse),
-        cmocka_unit_test(test_long_prompt),
-        cmocka_unit_test(test_growth),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_frequencies),
-        cmocka_unit_test(test_narrowing),
-        cmocka_unit_test(test_seeds),
-        cmocka_unit_test(test_odd_logits),
-        cmocka_unit_test(test_sampler_refused),
-        cmocka_unit_test(test_greedy_text),
-        cmocka_unit_test(test_text),
-        cmocka_unit_test(test_text_refused),
-        cmocka_unit_test(test_broken_weights),
+        cmocka_unit_test(test_reuse),        cmocka_unit_test(test_long_prompt),
+        cmocka_unit_test(test_growth),       cmocka_unit_test(test_session_exit),
+        cmocka_unit_test(test_refused),      cmocka_unit_test(test_frequencies),
+        cmocka_unit_test(test_narrowing),    cmocka_unit_test(test_seeds),
+        cmocka_unit_test(test_odd_logits),   cmocka_unit_test(test_sampler_refused),
+        cmocka_unit_test(test_greedy_text),  cmocka_unit_test(test_text),
+        cmocka_unit_test(test_text_refused), cmocka_unit_test(test_broken_weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -393,6 +393,7 @@ struct loom_evaluate_options {
     const char *data;   /* token folder: its validation split, whole */
     int loops;          /* 0: as trained */
     bool document_mask; /* no attention across documents, for a model that was trained so */
+    bool exit;          /* halted tokens take no further loop, as in a session: what that costs in loss */
 };
 
 enum { LOOM_LOOPS_SHOWN = 64, LOOM_EXPERTS_SHOWN = 256 };
@@ -501,6 +502,11 @@ LOOM_API loom_status loom_session_open(const struct loom_model *model, int loops
                                        struct loom_error *error);
 LOOM_API void loom_session_free(struct loom_session *session);
 
+/* Whether a token that has halted takes no further loop from now on. What it wrote to the cache in its last loop then
+ * stands for the later ones, so that logits differ a little from those of all loops. What the session holds is
+ * forgotten when this changes. LOOM_INVALID for a model without halting. */
+LOOM_API loom_status loom_session_exit(struct loom_session *session, bool exit, struct loom_error *error);
+
 /* Makes the session hold exactly tokens[0..count). *logits (vocab_size), valid until the next call, are for the token
  * after the last. The sequence must fit the model's context. */
 LOOM_API loom_status loom_session_sync(struct loom_session *session, const int *tokens, size_t count,
@@ -512,6 +518,7 @@ struct loom_generate_options {
     bool chat;          /* the prompt is a user's message; the text is the answer, without its end mark */
     int max_tokens;     /* 0: 256 */
     int loops;          /* 0: as trained */
+    bool exit;          /* see loom_session_exit */
     double temperature; /* 0 with has_temperature: greedy; default 1 */
     bool has_temperature;
     int top_k;    /* 0: all */
@@ -527,6 +534,7 @@ struct loom_generate_options {
 struct loom_generate_result {
     size_t prompt_tokens, completion_tokens;
     double seconds;
+    double mean_loops; /* of a token, the prompt's among them; 0 unless tokens exit */
 };
 
 LOOM_API loom_status loom_generate(const struct loom_model *model, const struct loom_generate_options *options,

@@ -16,6 +16,7 @@ struct evaluation {
     struct loom_tokens *tokens; /* that folder */
     struct loom_workspace_shape shape;
     struct loom_workspace ws;
+    struct loom_cache cache; /* where tokens exit */
     struct loom_objective_buffers buffers;
     struct loom_batch batch; /* (B,T) */
 };
@@ -60,7 +61,14 @@ static loom_status open_evaluation(struct evaluation *e, const struct loom_evalu
         return status;
     choose_shape(e);
     size_t rows = e->shape.batch * e->shape.seq;
-    status = loom_workspace_open(&e->ws, &model->net, model->k, &e->shape, error);
+    e->shape.capacity = options->exit ? e->shape.seq : 0;
+    if (options->exit && !loom_config_halts(&model->net.config))
+        return loom_fail(error, LOOM_INVALID, "no token can leave early: the model has no halting");
+    if (options->exit)
+        status = loom_cache_open(&e->cache, model->k, &model->net.config, e->shape.loops, e->shape.batch, e->shape.seq,
+                                 error);
+    if (status == LOOM_OK)
+        status = loom_workspace_open(&e->ws, &model->net, model->k, &e->shape, error);
     if (status == LOOM_OK)
         status = loom_objective_open(&e->buffers, model->k, rows, error);
     if (status == LOOM_OK)
@@ -71,6 +79,7 @@ static loom_status open_evaluation(struct evaluation *e, const struct loom_evalu
 static void close_evaluation(struct evaluation *e) {
     loom_objective_close(&e->buffers, e->model->k);
     loom_workspace_close(&e->ws);
+    loom_cache_close(&e->cache);
     loom_batch_close(&e->batch);
     loom_corpus_close(&e->corpus);
 }
@@ -102,7 +111,8 @@ loom_status loom_evaluate(const struct loom_model *model, const struct loom_eval
                                                        .batch = e.shape.batch,
                                                        .seq = e.shape.seq,
                                                        .loops = e.shape.loops,
-                                                       .scratch = &e.batch};
+                                                       .scratch = &e.batch,
+                                                       .cache = options->exit ? &e.cache : NULL};
         status = loom_heldout_run(&e.ws, &e.buffers, &heldout_options, &heldout, error);
     }
     if (status == LOOM_OK && !isfinite(heldout.loss))

@@ -147,6 +147,8 @@ loom_status loom_generate(const struct loom_model *model, const struct loom_gene
         status = encode_prompt(model, options, &text, error);
     if (status == LOOM_OK)
         status = loom_session_open(model, options->loops, &session, error);
+    if (status == LOOM_OK && options->exit)
+        status = loom_session_exit(session, true, error);
     if (status == LOOM_OK)
         status = loom_decoder_open(model->tokenizer, &decoder, error);
     result->prompt_tokens = text.count;
@@ -154,6 +156,7 @@ loom_status loom_generate(const struct loom_model *model, const struct loom_gene
     if (status == LOOM_OK)
         status = run(options, session, &sampler, decoder, &until, &text, result, error);
     result->seconds = loom_clock() - begin;
+    result->mean_loops = session ? loom_loads_mean_loops(&session->ws.loads) : 0;
     if (decoder)
         tell_rest(decoder, &until);
     loom_decoder_free(decoder);

@@ -49,6 +49,15 @@ loom_status loom_session_open(const struct loom_model *model, int loops, struct 
     return LOOM_OK;
 }
 
+loom_status loom_session_exit(struct loom_session *session, bool exit, struct loom_error *error) {
+    if (exit && !loom_config_halts(&session->model->net.config))
+        return loom_fail(error, LOOM_INVALID, "no token can leave early: the model has no halting");
+    if (exit != session->exit)
+        session->cache.length = 0; /* what it holds was made the other way */
+    session->exit = exit;
+    return LOOM_OK;
+}
+
 void loom_session_free(struct loom_session *session) {
     if (!session)
         return;
@@ -87,6 +96,8 @@ static void extend(struct loom_session *s, const int *tokens, size_t count) {
                              .seq = count,
                              .loops = s->ws.shape.loops,
                              .cache = &s->cache,
+                             .exit = s->exit,
+                             .count_loads = s->exit,
                              .history = s->tokens};
     memcpy(s->tokens + s->cache.length, tokens, count * sizeof *tokens);
     loom_net_forward(&s->ws, &f);

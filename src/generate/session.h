@@ -10,6 +10,7 @@ struct loom_session {
     struct loom_cache cache;
     int *tokens; /* (capacity) what the cache holds */
     size_t capacity;
+    bool exit;     /* halted tokens take no further loop; then loads are counted */
     float *logits; /* (V) on the host */
     real *scratch; /* (V) on the host */
 };

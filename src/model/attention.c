@@ -45,6 +45,11 @@ void loom_attention_remember(struct loom_pass *p, real *array, size_t lda, const
     }
 }
 
+void loom_attention_keep_halted(struct loom_pass *p, size_t slot) {
+    if (p->exits && p->exits->any)
+        loom_cache_carry(p->cache, slot - (size_t)p->c->core_layers, slot, p->seq, p->exits->halted);
+}
+
 void loom_attention_attend(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s) {
     s->shape = (struct loom_attention){.batch = p->batch,
                                        .queries = p->seq,

@@ -74,6 +74,8 @@ void loom_attention_rotate(struct loom_pass *p, struct loom_view x, size_t heads
 /* Writes the new tokens' rows (B,T,width) of x, ldx apart, behind the past in a cache array, whose rows are lda apart.
  */
 void loom_attention_remember(struct loom_pass *p, real *array, size_t lda, const real *x, size_t ldx, size_t width);
+/* Behind the new tokens' writing: those that have halted keep in this slot what the loop before holds for them. */
+void loom_attention_keep_halted(struct loom_pass *p, size_t slot);
 /* Keys that this pass attends to: the past's and the new ones. */
 size_t loom_attention_keys(const struct loom_pass *p);
 /* Attention from s->q, s->k, s->v to s->out. */

@@ -38,18 +38,26 @@ loom_status loom_cache_open(struct loom_cache *cache, const struct loom_kernels 
     return cache->block ? LOOM_OK : loom_fail_memory(error, "key/value cache", bytes);
 }
 
-/* The tokens that are held, from one block to another that has more room. */
-static void move(const struct loom_cache *from, const struct loom_cache *to) {
-    for (size_t i = 0; i < from->slots; i++) {
-        struct loom_cache_slot old = loom_cache_slot(from, i), new = loom_cache_slot(to, i);
-        const size_t first = from->first_width, second = from->second_width;
-        for (size_t b = 0; b < from->batch; b++) {
-            from->k->copy(from->k, new.first + b * to->capacity *first, old.first + b * from->capacity * first,
-                          from->length * first);
-            from->k->copy(from->k, new.second + b * to->capacity *second, old.second + b * from->capacity * second,
-                          from->length * second);
+/* Tokens first .. first+count-1 of one sequence, from a slot to another, whose caches may differ in room. */
+static void copy_tokens(const struct loom_cache *from, size_t from_slot, const struct loom_cache *to, size_t to_slot,
+                        size_t sequence, size_t first, size_t count) {
+    struct loom_cache_slot old = loom_cache_slot(from, from_slot), new = loom_cache_slot(to, to_slot);
+    const size_t begin = sequence * from->capacity + first, target = sequence * to->capacity + first;
+    from->k->copy(from->k, new.first + target * to->first_width, old.first + begin * from->first_width,
+                  count * from->first_width);
+    from->k->copy(from->k, new.second + target * to->second_width, old.second + begin * from->second_width,
+                  count * from->second_width);
+}
+
+void loom_cache_carry(const struct loom_cache *cache, size_t from, size_t to, size_t count, const bool *which) {
+    for (size_t b = 0; b < cache->batch; b++)
+        for (size_t i = 0, n; i < count; i += n) {
+            const bool *marks = which ? which + b * count : NULL, marked = !marks || marks[i];
+            for (n = 1; i + n < count && (!marks || marks[i + n] == marked);)
+                n++;
+            if (marked)
+                copy_tokens(cache, from, cache, to, b, cache->length + i, n);
         }
-    }
 }
 
 loom_status loom_cache_reserve(struct loom_cache *cache, size_t tokens, size_t most, struct loom_error *error) {
@@ -62,7 +70,9 @@ loom_status loom_cache_reserve(struct loom_cache *cache, size_t tokens, size_t m
     grown.block = cache->k->alloc(cache->k, bytes);
     if (!grown.block)
         return loom_fail_memory(error, "key/value cache", bytes);
-    move(cache, &grown);
+    for (size_t i = 0; i < grown.slots; i++)
+        for (size_t b = 0; b < grown.batch; b++)
+            copy_tokens(cache, i, &grown, i, b, 0, cache->length);
     cache->k->release(cache->k, cache->block);
     *cache = grown;
     return LOOM_OK;

@@ -35,6 +35,10 @@ void loom_cache_close(struct loom_cache *cache);
  */
 loom_status loom_cache_reserve(struct loom_cache *cache, size_t tokens, size_t most, struct loom_error *error);
 
+/* The newest `count` tokens of each sequence, which begin behind the length: what slot `from` holds for those that are
+ * marked in `which` (batch, count), on the host, goes to slot `to`. NULL marks all. */
+void loom_cache_carry(const struct loom_cache *cache, size_t from, size_t to, size_t count, const bool *which);
+
 struct loom_cache_slot loom_cache_slot(const struct loom_cache *cache, size_t index);
 
 #endif

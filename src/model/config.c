@@ -165,6 +165,10 @@ bool loom_config_routed(const struct loom_config *config) {
     return config->core_layers > 0 && config->n_experts > 0;
 }
 
+bool loom_config_halts(const struct loom_config *config) {
+    return loom_config_looped(config) && config->halting == LOOM_HALTING_ACT;
+}
+
 size_t loom_config_ffn_dim(const struct loom_config *config) {
     return (size_t)(config->ffn_dim ? config->ffn_dim : (int)(config->dim * 4LL / 3));
 }

@@ -109,6 +109,7 @@ json_t *loom_config_json(const struct loom_config *config);
 bool loom_config_looped(const struct loom_config *config);      /* has a core */
 bool loom_config_rotary(const struct loom_config *config);      /* positions are rotations */
 bool loom_config_routed(const struct loom_config *config);      /* has routed experts */
+bool loom_config_halts(const struct loom_config *config);       /* its tokens may halt before the last loop */
 size_t loom_config_ffn_dim(const struct loom_config *config);   /* of a dense feed-forward */
 size_t loom_config_head_dim(const struct loom_config *config);  /* of queries and keys */
 size_t loom_config_value_dim(const struct loom_config *config); /* of values */

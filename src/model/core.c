@@ -235,6 +235,33 @@ static void take_turns(struct loom_pass *p, struct turns *turns) {
     }
 }
 
+/* Whether another loop is wanted. Without a cache it would change nothing once every token has halted. With one every
+ * loop runs, so that later tokens find keys at every depth, unless halted tokens exit. */
+static bool goes_on(const struct loom_pass *p, int run, size_t running) {
+    return run < p->loops && (running > 0 || (p->cache && !p->exits));
+}
+
+/* Marks the tokens that have halted, when there are some among others that run on. */
+static void mark_halted(struct loom_pass *p, const struct loom_loop_saved *s, size_t running) {
+    struct loom_exits *exits = p->exits;
+    size_t rows = loom_pass_rows(p);
+    exits->any = running < rows;
+    if (running == 0 || running == rows)
+        return;
+    p->k->download(p->k, exits->cum, s->cum_next, rows * sizeof *exits->cum);
+    for (size_t i = 0; i < rows; i++)
+        exits->halted[i] = !(exits->cum[i] < threshold(p));
+}
+
+/* Behind the last loop that ran: its slots stand for those of the loops that did not. */
+static void fill_exits(struct loom_pass *p, const struct loom_core *core, size_t slot, int run) {
+    size_t last = slot + (size_t)(run - 1) * core->layers;
+    for (int t = run; t < p->loops; t++)
+        for (size_t i = 0; i < core->layers; i++)
+            loom_cache_carry(p->cache, last + i, slot + (size_t)t * core->layers + i, p->seq, NULL);
+    p->exits->any = false;
+}
+
 void loom_core_forward(struct loom_pass *p, const struct loom_core *core, struct loom_core_saved *s, size_t slot,
                        real *out, const real *e) {
     const struct loom_kernels *k = p->k;
@@ -247,8 +274,7 @@ void loom_core_forward(struct loom_pass *p, const struct loom_core *core, struct
     k->fill(k, cum, 0, rows);
     k->fill(k, out, 0, n);
     s->run = 0;
-    /* With a cache every loop runs, so that later tokens find keys at every depth. */
-    while (s->run < p->loops && (running > 0 || p->cache)) {
+    while (goes_on(p, s->run, running)) {
         int t = s->run++;
         struct loom_loop_saved *l = &s->loops[p->keep ? t : 0];
         if (p->loads)
@@ -265,12 +291,16 @@ void loom_core_forward(struct loom_pass *p, const struct loom_core *core, struct
         if (act) {
             halt(p, core, l, t, out);
             running = still_running(p, l);
+            if (p->exits)
+                mark_halted(p, l, running);
         }
         h = l->next;
         cum = l->cum_next;
         if (!p->keep)
             loom_stack_release(p->stack, mark);
     }
+    if (p->exits)
+        fill_exits(p, core, slot, s->run);
     if (!act)
         k->copy(k, out, h, n);
 }

@@ -89,6 +89,7 @@ void loom_gqa_forward(struct loom_pass *p, const struct loom_attention_layer *a,
         struct loom_cache_slot place = loom_cache_slot(p->cache, slot);
         view[1] = remember(p, a, place.first, view[1]);
         view[2] = remember(p, a, place.second, view[2]);
+        loom_attention_keep_halted(p, slot);
     }
     s->q = view[0];
     s->k = view[1];

@@ -82,6 +82,7 @@ static void remember(struct loom_pass *p, const struct loom_attention_layer *a, 
     size_t wide = m->rank + m->rope;
     loom_attention_remember(p, rows, wide, new.latent, m->rank, m->rank);
     loom_attention_remember(p, rows + m->rank, wide, new.rope, m->rope, m->rope);
+    loom_attention_keep_halted(p, slot);
 }
 
 /* Raises keys (B,T,H,nope+rope) and values (B,T,H,Dv) from the latents, and attends to them. */
@@ -176,7 +177,7 @@ void loom_mla_forward(struct loom_pass *p, const struct loom_attention_layer *a,
     struct latents new = compress(p, a, s, x);
     if (p->cache)
         remember(p, a, slot, new);
-    if (p->past > 0)
+    if (p->past > 0 || (p->exits && p->exits->any))
         attend_latents(p, a, s, slot);
     else
         attend_raised(p, a, s, new);

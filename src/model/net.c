@@ -196,7 +196,9 @@ static bool open_tables(struct loom_workspace *ws) {
     ws->first = ws->k->alloc(ws->k, rows * sizeof *ws->first);
     ws->ngrams = ws->k->alloc(ws->k, rows * sizeof *ws->ngrams);
     ws->hashes = calloc(rows, sizeof *ws->hashes);
-    if (!ws->ids || !ws->first || !ws->ngrams || !ws->hashes)
+    ws->exits.cum = calloc(rows, sizeof *ws->exits.cum);
+    ws->exits.halted = calloc(rows, sizeof *ws->exits.halted);
+    if (!ws->exits.cum || !ws->exits.halted || !ws->ids || !ws->first || !ws->ngrams || !ws->hashes)
         return false;
     if (!loom_config_rotary(c))
         return true;
@@ -250,7 +252,7 @@ loom_status loom_workspace_measure(const struct loom_net *net, const struct loom
     ws.core.index = nowhere(); /* opening has cleared it */
     if (status == LOOM_OK) {
         const size_t past = shape->capacity > shape->seq ? shape->capacity - shape->seq : 0;
-        if (shape->capacity > 1) { /* attention to a past may take another way, also behind a single token */
+        if (shape->capacity) { /* attention to a cache may take another way, also behind a single token */
             run_dry(&ws, 0);
             run_dry(&ws, 1);
         }
@@ -289,6 +291,8 @@ void loom_workspace_close(struct loom_workspace *ws) {
     ws->k->release(ws->k, ws->first);
     ws->k->release(ws->k, ws->ngrams);
     free(ws->hashes);
+    free(ws->exits.cum);
+    free(ws->exits.halted);
     ws->k->release(ws->k, ws->rope);
     ws->k->release(ws->k, ws->index);
     close_host(ws);
@@ -309,6 +313,7 @@ static struct loom_pass start(struct loom_workspace *ws, const struct loom_forwa
                               .seq = f->seq,
                               .past = f->cache ? f->cache->length : 0,
                               .cache = f->cache,
+                              .exits = f->cache && f->exit ? &ws->exits : NULL,
                               .loops = f->loops,
                               .bptt = f->bptt,
                               .keep = f->keep,

@@ -48,12 +48,13 @@ struct loom_workspace {
     struct loom_core_saved core;
     struct loom_norm_saved norm;
     struct loom_loads loads;
-    real *rope;     /* (max_seq_len, rope/2, 2) */
-    real *index;    /* (R, C) */
-    int *ids;       /* (B*T) on the machine */
-    int *first;     /* (B*T) on the machine: a pass's first keys */
-    int *ngrams;    /* (B*T) rows of a hashed table, on the machine */
-    int *hashes;    /* the same on the host */
+    real *rope;  /* (max_seq_len, rope/2, 2) */
+    real *index; /* (R, C) */
+    int *ids;    /* (B*T) on the machine */
+    int *first;  /* (B*T) on the machine: a pass's first keys */
+    int *ngrams; /* (B*T) rows of a hashed table, on the machine */
+    int *hashes; /* the same on the host */
+    struct loom_exits exits;
     const real *x0; /* (B*T, C) the embedding's output, of the last pass */
     real *hidden;   /* (B*T, C) after the final norm, of the last pass */
 };
@@ -77,6 +78,8 @@ struct loom_forward {
     int loops;
     int bptt;                 /* the last loops that a backward goes through; 0: all */
     struct loom_cache *cache; /* NULL: none; its length grows by seq */
+    bool exit; /* with a cache: a token that has halted takes no further loop, and what it wrote to the cache in its
+                  last stands for the later ones */
     const int *history; /* (batch, history_stride) with a cache: the tokens that it holds, which n-grams look back to */
     size_t history_stride; /* from one sequence's to the next's */
     bool keep;             /* a backward follows (then dropout is on); the workspace's shape must allow it */

@@ -22,6 +22,13 @@ struct loom_loads {
     int *scratch;               /* (experts + 1) */
 };
 
+/* Early exit: which tokens have halted, on the host, both (B,T). */
+struct loom_exits {
+    real *cum;
+    bool *halted;
+    bool any; /* some have; while none has, `halted` says nothing */
+};
+
 struct loom_pass {
     const struct loom_kernels *k;
     const struct loom_config *c;
@@ -33,6 +40,9 @@ struct loom_pass {
     size_t batch, seq;        /* B, T: new tokens of each sequence */
     size_t past;              /* tokens of each sequence that lie in the cache */
     struct loom_cache *cache; /* NULL: none */
+    /* NULL: every token writes to the cache in every loop. Else one that has halted writes no more, and what it wrote
+     * last stands for it in the later loops. */
+    struct loom_exits *exits;
     const real *x0;           /* (rows, C) the embedding's output */
     real *dx0;                /* its gradient so far, beside what comes down the residual stream; NULL: not wanted */
     int loops;                /* R of this pass */

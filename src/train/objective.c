@@ -63,8 +63,12 @@ static void add_batch(struct loom_workspace *ws, const struct loom_objective_buf
                                            .batch = options->batch,
                                            .seq = options->seq,
                                            .loops = options->loops,
+                                           .cache = options->cache,
+                                           .exit = options->cache != NULL,
                                            .count_loads = true},
                                .targets = batch->targets};
+    if (options->cache)
+        options->cache->length = 0;
     *sum += loom_objective_run(ws, buffers, &o);
     *tokens += count;
 }

@@ -48,6 +48,7 @@ struct loom_heldout_options {
     size_t batch, seq;
     int loops;
     const struct loom_batch *scratch; /* (B,T) */
+    struct loom_cache *cache;         /* NULL: none; else halted tokens take no further loop. Room for (B,T) */
     double *folder_losses;            /* (folders): the mean of each, NAN where nothing is predicted; or NULL */
     const volatile sig_atomic_t *stop;
 };
