@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """bench/preparing.py - from Parquet to token shards beside the encoding alone, and the memory that it takes.
 
-    bench/preparing.py --text FOLDER --tokenizer FILE [--rounds 5] [--threads 2] [--copies 4] [--gigabytes 0]
+    bench/preparing.py --text FOLDER --tokenizer FILE [--rounds 5] [--threads 2] [--copies 12] [--files 1] [--gigabytes 0]
 
-FOLDER has .txt files. They are cut into documents of some thousand characters and written as Parquet files shaped as
-FineWeb-Edu's (snappy), --copies of them. In each round the documents' text is encoded from memory, and `loom prepare`
+FOLDER has .txt files. They are cut into documents of some thousand characters and written, --copies times, as a Parquet
+file shaped as FineWeb-Edu's (snappy), and that file --files times. In each round the documents' text is encoded from memory, and `loom prepare`
 makes a token folder from the files; the medians are shown. With --gigabytes, a folder of links to the Parquet file and
 the text repeated on standard input, each of so many gigabytes of text, are prepared once for the peak of memory.
 Needs pyarrow and DuckDB's program (pip install pyarrow duckdb-cli)."""
@@ -103,13 +103,14 @@ def main():
     parser.add_argument("--work", type=pathlib.Path, default=ROOT / "build" / "bench")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--copies", type=int, default=4)
+    parser.add_argument("--copies", type=int, default=12)
+    parser.add_argument("--files", type=int, default=1)
     parser.add_argument("--gigabytes", type=float, default=0)
     arguments = parser.parse_args()
     arguments.work = arguments.work.resolve()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    documents = documents_of(arguments.text)
-    files = [arguments.work / f"{i}.parquet" for i in range(arguments.copies)]
+    documents = documents_of(arguments.text) * arguments.copies
+    files = [arguments.work / f"{i}.parquet" for i in range(arguments.files)]
     write_parquet(documents, files[0])
     for file in files[1:]:
         shutil.copy(files[0], file)

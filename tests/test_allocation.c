@@ -249,6 +249,22 @@ static loom_status generate_freely(const char *folder, struct loom_error *error)
     return loom_generate(opened, &options, &result, error);
 }
 
+/* A tokenizer keeps its threads and their encoders until it is freed. */
+static loom_status encode(const char *folder, struct loom_error *error) {
+    const struct loom_encode_options options = {.threads = 2};
+    struct loom_tokenizer *tokenizer;
+    loom_status status = loom_tokenizer_open(folder, &tokenizer, error);
+    for (int i = 0; status == LOOM_OK && i < 2; i++) {
+        int *tokens;
+        size_t count;
+        status = loom_tokenizer_encode_with(tokenizer, text, sizeof text - 1, &options, &tokens, &count, error);
+        free(tokens);
+    }
+    if (tokenizer)
+        loom_tokenizer_free(tokenizer);
+    return status;
+}
+
 static loom_status open_session(const char *folder, struct loom_error *error) {
     static const int tokens[] = {1, 2, 3};
     struct loom_session *session;
@@ -329,7 +345,10 @@ static void test_model(void **state) {
 }
 
 static void test_generation(void **state) {
+    struct loom_error error;
     (void)state;
+    check_all("encode", encode, NULL, "byte");
+    expect(generate(NULL, &error), LOOM_OK, &error, ""); /* from here on the model's tokenizer has its encoder */
     check_all("session", open_session, NULL, model_path);
     check_all("generate", generate, NULL, model_path);
     check_all("generate without a prompt", generate_freely, NULL, model_path);

@@ -8,19 +8,18 @@
 
 #include "base/json.h"
 #include "base/utf8.h"
-#include "data/source/duckdb.h"
+#include "data/source/parquet.h"
 
-enum { PIECE_BYTES = 256 << 10, HEADER_BYTES = 64, HASH_BYTES = 1 << 20 };
+enum { PIECE_BYTES = 256 << 10 };
 
 struct loom_reader {
     struct loom_sources *sources;
     const struct loom_read_options *options;
     struct loom_cursor at;
     bool open;
-    struct loom_stream stream; /* of the source, or of the child's output */
-    struct loom_child child;   /* DuckDB, for Parquet */
-    uint64_t rows;             /* in the Parquet file, by its own account; 0 where it has none */
-    char *unpacked;            /* a temporary file: Parquet cannot be read from a stream */
+    struct loom_stream stream;    /* of the source; not of Parquet */
+    struct loom_parquet parquet;  /* the source, if it is one */
+    struct loom_parquet upcoming; /* the source behind it, if its reading has been started */
 };
 
 static struct loom_source *source_of(const struct loom_reader *reader) {
@@ -31,7 +30,7 @@ static const char *name_of(const struct loom_reader *reader) {
     return loom_source_name(source_of(reader));
 }
 
-static const char *column_of(const struct loom_read_options *options) {
+const char *loom_read_column(const struct loom_read_options *options) {
     return options->column ? options->column : "text";
 }
 
@@ -198,222 +197,49 @@ static loom_status next_line(struct loom_reader *reader, struct loom_text *buffe
     return status;
 }
 
-/* ---- Parquet ----------------------------------------------------------------------------------------------------- */
-
-static loom_status write_all(int descriptor, const char *data, size_t size, const char *path,
-                             struct loom_error *error) {
-    while (size > 0) {
-        ssize_t done = write(descriptor, data, size);
-        if (done < 0)
-            return loom_fail_system(error, "cannot write", path);
-        data += done;
-        size -= (size_t)done;
-    }
-    return LOOM_OK;
-}
-
-/* Unpacks a .parquet.gz or .parquet.zst to a temporary file. */
-static loom_status unpack(struct loom_reader *reader, struct loom_error *error) {
-    const char *folder = getenv("TMPDIR");
-    struct loom_text path = {.data = NULL};
-    loom_text_append(&path, "%s/loom-parquet-XXXXXX", folder && *folder ? folder : "/tmp");
-    if (path.failed)
-        return loom_fail_memory(error, name_of(reader), path.size);
-    int descriptor = mkstemp(path.data);
-    if (descriptor < 0) {
-        loom_status status = loom_fail_system(error, "cannot create", path.data);
-        loom_text_free(&path);
-        return status;
-    }
-    reader->unpacked = path.data;
-    loom_status status = LOOM_OK;
-    do {
-        status = loom_stream_fill(&reader->stream, PIECE_BYTES, error);
-        if (status == LOOM_OK)
-            status = write_all(descriptor, reader->stream.data, reader->stream.size, reader->unpacked, error);
-        loom_stream_take(&reader->stream, reader->stream.size);
-    } while (status == LOOM_OK && !reader->stream.ended);
-    close(descriptor);
-    return status;
-}
-
-/* The first line of the output is the number of rows. */
-static loom_status read_rows(struct loom_reader *reader, struct loom_error *error) {
-    struct loom_stream *stream = &reader->stream;
-    loom_status status = loom_stream_fill(stream, HEADER_BYTES, error);
-    size_t digits = 0;
-    for (; status == LOOM_OK && digits < stream->size && stream->data[digits] != '\n'; digits++)
-        reader->rows = reader->rows * 10 + (uint64_t)(stream->data[digits] - '0');
-    if (status == LOOM_OK && digits < stream->size)
-        loom_stream_take(stream, digits + 1);
-    return status;
-}
-
-/* DuckDB reads the file; a packed one is unpacked for it first. */
-static loom_status open_parquet(struct loom_reader *reader, struct loom_error *error) {
-    struct loom_source *source = source_of(reader);
-    loom_status status = LOOM_OK;
-    if (source->packing != LOOM_PACKING_NONE) {
-        status = loom_stream_open(&reader->stream, source->path, source->packing, error);
-        if (status == LOOM_OK)
-            status = unpack(reader, error);
-        loom_stream_close(&reader->stream);
-    }
-    const struct loom_duckdb_query query = {.path = reader->unpacked ? reader->unpacked : source->path,
-                                            .remote = source->remote,
-                                            .column = column_of(reader->options),
-                                            .filter = reader->options->filter,
-                                            .first = reader->at.row};
-    if (status == LOOM_OK)
-        status = loom_duckdb_open(&query, &reader->child, error);
-    if (status == LOOM_OK)
-        status = loom_stream_attach(&reader->stream, reader->child.output, name_of(reader), error);
-    return status == LOOM_OK ? read_rows(reader, error) : status;
-}
-
-/* Reads the digits at *at up to the unit separator, and moves behind it. */
-static bool read_number(const char **at, const char *end, uint64_t *number) {
-    const char *start = *at;
-    for (*number = 0; *at < end && **at >= '0' && **at <= '9'; (*at)++)
-        *number = *number * 10 + (uint64_t)(**at - '0');
-    bool whole = *at > start && *at - start <= 18 && *at < end && **at == '\x1f';
-    *at += whole;
-    return whole;
-}
-
-static bool read_null(const char **at, const char *end) {
-    static const char marks[] = "\x1e\x1f\x1e";
-    if ((size_t)(end - *at) < sizeof marks - 1 || memcmp(*at, marks, sizeof marks - 1) != 0)
-        return false;
-    *at += sizeof marks - 1;
-    return true;
-}
-
-/* What stands before the text of a row. */
-struct header {
-    uint64_t row, size;
-    bool is_null;
-    size_t length;
-};
-
-static bool read_header(const struct loom_stream *stream, struct header *header) {
-    const char *at = stream->data, *end = at + (stream->size < HEADER_BYTES ? stream->size : HEADER_BYTES);
-    *header = (struct header){0};
-    if (!read_number(&at, end, &header->row))
-        return false;
-    header->is_null = read_null(&at, end);
-    if (!header->is_null && !read_number(&at, end, &header->size))
-        return false;
-    header->length = (size_t)(at - stream->data);
-    return true;
-}
-
-/* Moves past `size` bytes of text, which may be more than the window should hold, and the newline behind them. */
-static loom_status drop_text(struct loom_stream *stream, uint64_t size, struct loom_error *error) {
-    loom_status status = LOOM_OK;
-    for (size++; status == LOOM_OK && size > 0;) {
-        status = loom_stream_fill(stream, 1, error);
-        size_t step = stream->size < size ? stream->size : (size_t)size;
-        loom_stream_take(stream, step);
-        size -= step;
-        if (step == 0)
-            break;
-    }
-    return status;
-}
-
-/* DuckDB's output ends for one of two reasons; the child's exit code tells. */
-static loom_status end_parquet(struct loom_reader *reader, struct loom_error *error) {
-    loom_status status = loom_duckdb_finish(&reader->child, name_of(reader), reader->at.row + 1, error);
-    if (status == LOOM_OK && reader->stream.size > 0)
-        status = loom_fail(error, LOOM_FAILED, "%s: what DuckDB wrote behind row %" PRIu64 " is not a row",
-                           name_of(reader), reader->at.row);
-    return status;
-}
-
-/* The rows behind the last one that the filter took. */
-static void count_rest(struct loom_reader *reader, struct loom_record *record) {
-    if (reader->rows <= reader->at.row)
-        return;
-    *record = (struct loom_record){.source = reader->at.source,
-                                   .row = reader->rows,
-                                   .begins = true,
-                                   .ends = true,
-                                   .filtered = reader->rows - reader->at.row,
-                                   .is_end = true};
-    reader->at.row = reader->rows;
-}
-
-static loom_status next_row(struct loom_reader *reader, struct loom_text *buffer, struct loom_record *record,
-                            struct loom_error *error) {
-    struct loom_stream *stream = &reader->stream;
-    struct header header;
-    loom_status status = loom_stream_fill(stream, HEADER_BYTES, error);
-    if (status != LOOM_OK)
-        return status;
-    if (stream->size == 0 || !read_header(stream, &header)) {
-        status = reader->child.process ? end_parquet(reader, error) : LOOM_OK;
-        if (status == LOOM_OK)
-            count_rest(reader, record);
-        return status;
-    }
-    bool too_long = header.size > LOOM_RECORD_MAX;
-    loom_stream_take(stream, header.length);
-    if (!too_long)
-        status = loom_stream_fill(stream, (size_t)header.size + 1, error);
-    if (status == LOOM_OK && !too_long && stream->size <= header.size)
-        return end_parquet(reader, error); /* it broke off inside the row */
-    uint64_t filtered = header.row - reader->at.row;
-    reader->at.row = header.row + 1;
-    *record = (struct loom_record){.source = reader->at.source,
-                                   .row = reader->at.row,
-                                   .start = buffer->size,
-                                   .size = too_long ? 0 : (size_t)header.size,
-                                   .begins = true,
-                                   .ends = true,
-                                   .filtered = filtered,
-                                   .fault = too_long         ? LOOM_FAULT_LONG
-                                            : header.is_null ? LOOM_FAULT_NULL
-                                                             : LOOM_FAULT_NONE};
-    loom_text_put(buffer, stream->data, record->size);
-    return status == LOOM_OK ? drop_text(stream, header.size, error) : status;
-}
-
-/* The stored bytes of a Parquet file did not pass through here. */
-static loom_status hash_file(struct loom_source *source, struct loom_error *error) {
-    struct loom_stream stream;
-    loom_status status = loom_stream_open(&stream, source->path, LOOM_PACKING_NONE, error);
-    while (status == LOOM_OK && !stream.ended) {
-        status = loom_stream_fill(&stream, HASH_BYTES, error);
-        loom_stream_take(&stream, stream.size);
-    }
-    if (status == LOOM_OK)
-        loom_stream_hash(&stream, source->sha256);
-    loom_stream_close(&stream);
-    return status;
-}
-
 /* ---- the walk ---------------------------------------------------------------------------------------------------- */
+
+static bool is_parquet(const struct loom_source *source) {
+    return source->format == LOOM_FORMAT_PARQUET;
+}
 
 static void close_source(struct loom_reader *reader) {
     if (!reader->open)
         return;
     loom_stream_close(&reader->stream);
-    loom_child_close(&reader->child);
-    if (reader->unpacked)
-        unlink(reader->unpacked);
-    free(reader->unpacked);
-    reader->unpacked = NULL;
+    loom_parquet_close(&reader->parquet);
     reader->open = false;
+}
+
+/* Starts reading the source behind this one, if it is a Parquet file that need not be unpacked: DuckDB takes a tenth of
+ * a second to begin. A failure is for its own turn. */
+static void start_upcoming(struct loom_reader *reader) {
+    size_t next = reader->at.source + 1;
+    if (next >= reader->sources->count)
+        return;
+    const struct loom_source *source = &reader->sources->items[next];
+    if (is_parquet(source) && source->packing == LOOM_PACKING_NONE)
+        (void)loom_parquet_open(&reader->upcoming, source, reader->options, 0, NULL);
+}
+
+static loom_status open_parquet(struct loom_reader *reader, struct loom_error *error) {
+    const struct loom_source *source = source_of(reader);
+    loom_status status = LOOM_OK;
+    if (reader->upcoming.source == source) {
+        reader->parquet = reader->upcoming;
+        reader->upcoming = (struct loom_parquet){.source = NULL};
+    } else
+        status = loom_parquet_open(&reader->parquet, source, reader->options, reader->at.row, error);
+    if (status == LOOM_OK)
+        start_upcoming(reader);
+    return status;
 }
 
 static loom_status open_source(struct loom_reader *reader, struct loom_error *error) {
     const struct loom_source *source = source_of(reader);
     reader->stream = (struct loom_stream){.descriptor = -1};
-    reader->child = (struct loom_child){0, -1, -1};
-    reader->rows = 0;
     reader->open = true;
-    if (source->format == LOOM_FORMAT_PARQUET)
+    if (is_parquet(source))
         return open_parquet(reader, error);
     loom_status status = loom_stream_open(&reader->stream, source->path, source->packing, error);
     if (status != LOOM_OK)
@@ -424,24 +250,33 @@ static loom_status open_source(struct loom_reader *reader, struct loom_error *er
 /* A source whose stored bytes have been read to the end has its hash, and must be as long as it was found to be. */
 static loom_status end_source(struct loom_reader *reader, struct loom_error *error) {
     struct loom_source *source = source_of(reader);
-    bool through = source->format != LOOM_FORMAT_PARQUET;
-    loom_status status = LOOM_OK;
-    if (through && source->bytes && reader->stream.raw != source->bytes)
+    struct loom_stream *stored = is_parquet(source) ? &reader->parquet.stored : &reader->stream;
+    if (is_parquet(source)) {
+        loom_status status = loom_parquet_read_stored(&reader->parquet, error);
+        if (status != LOOM_OK)
+            return status;
+    }
+    if (source->bytes && stored->raw != source->bytes)
         return loom_fail(error, LOOM_FAILED, "%s had %" PRIu64 " bytes and now has %" PRIu64 ": it changed meanwhile",
-                         source->path, source->bytes, reader->stream.raw);
-    if (through) {
-        loom_stream_hash(&reader->stream, source->sha256);
-        source->bytes = reader->stream.raw;
-    } else if (!source->remote)
-        status = hash_file(source, error);
-    if (status == LOOM_OK)
-        loom_reader_skip(reader);
-    return status;
+                         source->path, source->bytes, stored->raw);
+    if (!source->remote)
+        loom_stream_hash(stored, source->sha256);
+    source->bytes = stored->raw;
+    loom_reader_skip(reader);
+    return LOOM_OK;
 }
 
 void loom_reader_skip(struct loom_reader *reader) {
     close_source(reader);
     reader->at = (struct loom_cursor){reader->at.source + 1, 0, 0};
+}
+
+static loom_status next_row(struct loom_reader *reader, struct loom_text *buffer, struct loom_record *record,
+                            struct loom_error *error) {
+    loom_status status = loom_parquet_next(&reader->parquet, buffer, record, error);
+    record->source = reader->at.source;
+    reader->at.row = reader->parquet.at;
+    return status;
 }
 
 static loom_status next_record(struct loom_reader *reader, struct loom_text *buffer, struct loom_record *record,
@@ -482,11 +317,7 @@ size_t loom_reader_source(const struct loom_reader *reader, uint64_t *bytes) {
     *bytes = 0;
     if (!reader->open)
         return reader->at.source;
-    const struct loom_source *source = source_of(reader);
-    if (source->format != LOOM_FORMAT_PARQUET)
-        *bytes = reader->stream.raw;
-    else if (reader->rows > 0)
-        *bytes = (uint64_t)((double)source->bytes * (double)reader->at.row / (double)reader->rows);
+    *bytes = is_parquet(source_of(reader)) ? loom_parquet_bytes(&reader->parquet) : reader->stream.raw;
     return reader->at.source;
 }
 
@@ -503,6 +334,7 @@ void loom_reader_free(struct loom_reader *reader) {
     if (!reader)
         return;
     close_source(reader);
+    loom_parquet_close(&reader->upcoming);
     free(reader);
 }
 
@@ -518,7 +350,7 @@ static loom_status take_column(const struct loom_read_options *options, const js
                                const struct loom_record *record, struct loom_text *scratch, struct loom_piece *piece,
                                bool *taken, struct loom_error *error) {
     struct loom_error why;
-    const json_t *text = json_object_get(row, column_of(options));
+    const json_t *text = json_object_get(row, loom_read_column(options));
     if (!json_is_object(row))
         return fault(piece, record, "it is not a JSON object", error);
     if (loom_filter_json(options->filter, row, taken, &why) != LOOM_OK)
@@ -527,7 +359,7 @@ static loom_status take_column(const struct loom_read_options *options, const js
         return LOOM_OK;
     if (!json_is_string(text))
         return loom_fail(error, LOOM_FAILED, "%s, row %" PRIu64 ": it has no text in the column \"%s\"%s", piece->name,
-                         record->row, column_of(options), text ? ", but something else" : "");
+                         record->row, loom_read_column(options), text ? ", but something else" : "");
     loom_text_put(scratch, json_string_value(text), json_string_length(text));
     if (scratch->failed)
         return loom_fail_memory(error, piece->name, json_string_length(text));

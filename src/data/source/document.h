@@ -45,6 +45,8 @@ struct loom_read_options {
     const void *context;
 };
 
+const char *loom_read_column(const struct loom_read_options *options);
+
 /* How far a reader has come: `row` rows of the source are done and, of the plain text in work, `offset` bytes. */
 struct loom_cursor {
     size_t source;

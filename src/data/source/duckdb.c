@@ -111,9 +111,8 @@ loom_status loom_duckdb_glob(const char *pattern, char ***files, size_t *count, 
     loom_text_free(&sql);
     if (status != LOOM_OK)
         return status;
-    status = loom_stream_attach(&stream, child.output, pattern, error);
-    if (status == LOOM_OK)
-        status = loom_stream_fill(&stream, NAMES_BYTES_MAX, error);
+    loom_stream_attach(&stream, child.output, pattern);
+    status = loom_stream_fill(&stream, NAMES_BYTES_MAX, error);
     if (status == LOOM_OK)
         status = loom_duckdb_finish(&child, pattern, 1, error);
     if (status == LOOM_OK)

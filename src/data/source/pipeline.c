@@ -7,7 +7,7 @@
 
 #include "base/pool.h"
 
-enum { BATCH_BYTES = 4 << 20, BATCH_RECORDS = 4096, STAGES = 3 };
+enum { BATCH_BYTES = 1 << 20, BATCH_RECORDS = 4096, STAGES = 3 };
 
 /* An item, and where its ids lie until all threads are done. */
 struct entry {

@@ -99,7 +99,8 @@ static loom_status read_raw(struct loom_stream *stream, void *out, size_t room, 
     *got = (size_t)count;
     stream->at_end = count == 0;
     stream->raw += *got;
-    loom_digest_put(&stream->digest, out, *got);
+    if (stream->digest.context)
+        loom_digest_put(&stream->digest, out, *got);
     return LOOM_OK;
 }
 
@@ -158,15 +159,6 @@ void loom_stream_take(struct loom_stream *stream, size_t size) {
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
-static loom_status start(struct loom_stream *stream, struct loom_error *error) {
-    loom_status status = loom_digest_open(&stream->digest, error);
-    if (status == LOOM_OK && !open_unpacker(stream))
-        status = loom_fail_memory(error, stream->name, READ_BYTES);
-    if (status != LOOM_OK)
-        loom_stream_close(stream);
-    return status;
-}
-
 loom_status loom_stream_open(struct loom_stream *stream, const char *path, enum loom_packing packing,
                              struct loom_error *error) {
     bool is_input = strcmp(path, "-") == 0;
@@ -175,12 +167,16 @@ loom_status loom_stream_open(struct loom_stream *stream, const char *path, enum 
     if (stream->descriptor < 0)
         return loom_fail_system(error, "cannot open", path);
     stream->owned = !is_input;
-    return start(stream, error);
+    loom_status status = loom_digest_open(&stream->digest, error);
+    if (status == LOOM_OK && !open_unpacker(stream))
+        status = loom_fail_memory(error, stream->name, READ_BYTES);
+    if (status != LOOM_OK)
+        loom_stream_close(stream);
+    return status;
 }
 
-loom_status loom_stream_attach(struct loom_stream *stream, int descriptor, const char *name, struct loom_error *error) {
+void loom_stream_attach(struct loom_stream *stream, int descriptor, const char *name) {
     *stream = (struct loom_stream){.name = name, .descriptor = descriptor};
-    return start(stream, error);
 }
 
 void loom_stream_hash(const struct loom_stream *stream, char text[LOOM_SHA256_TEXT]) {

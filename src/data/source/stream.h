@@ -28,21 +28,21 @@ struct loom_stream {
     size_t capacity;
     unsigned char *packed; /* packed bytes [packed_at, packed_size) wait */
     size_t packed_at, packed_size;
-    struct loom_digest digest; /* of the raw bytes */
+    struct loom_digest digest; /* of the raw bytes; closed where they are not hashed */
 };
 
 /* Opens a file, or standard input for "-". */
 loom_status loom_stream_open(struct loom_stream *stream, const char *path, enum loom_packing packing,
                              struct loom_error *error);
-/* Reads from an open descriptor, which stays the caller's. */
-loom_status loom_stream_attach(struct loom_stream *stream, int descriptor, const char *name, struct loom_error *error);
+/* Reads from an open descriptor, which stays the caller's; the bytes are not packed, and not hashed. */
+void loom_stream_attach(struct loom_stream *stream, int descriptor, const char *name);
 
 /* Makes the window at least `want` bytes long, or as long as what is left. Its address may change. Fails on a source
  * that cannot be read, and on packed bytes that are broken or end early. */
 loom_status loom_stream_fill(struct loom_stream *stream, size_t want, struct loom_error *error);
 /* Moves the window's start by `size` bytes, at most stream->size. */
 void loom_stream_take(struct loom_stream *stream, size_t size);
-/* The SHA-256 of the raw bytes read so far. */
+/* The SHA-256 of the raw bytes read so far from what was opened. */
 void loom_stream_hash(const struct loom_stream *stream, char text[LOOM_SHA256_TEXT]);
 void loom_stream_close(struct loom_stream *stream);
 

@@ -54,10 +54,18 @@ loom_status loom_added_search_open(struct loom_added_search *search, const struc
     *search = (struct loom_added_search){.added = added, .wanted = calloc(added->count + 1, sizeof *search->wanted)};
     if (!search->wanted)
         return loom_fail_memory(error, "added tokens", added->count + 1);
-    for (size_t i = 0; i < added->count; i++)
-        if (!added->tokens[i].special)
-            want(search, i);
+    loom_added_search_reset(search);
     return LOOM_OK;
+}
+
+void loom_added_search_reset(struct loom_added_search *search) {
+    memset(search->first, 0, sizeof search->first);
+    memset(search->any, 0, sizeof search->any);
+    for (size_t i = 0; i < search->added->count; i++) {
+        search->wanted[i] = false;
+        if (!search->added->tokens[i].special)
+            want(search, i);
+    }
 }
 
 void loom_added_search_close(struct loom_added_search *search) {

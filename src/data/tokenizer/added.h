@@ -33,10 +33,11 @@ struct loom_added_search {
     bool any[2];
 };
 
-/* At first every token that is not special is wanted. */
 loom_status loom_added_search_open(struct loom_added_search *search, const struct loom_added *added,
                                    struct loom_error *error);
 void loom_added_search_close(struct loom_added_search *search);
+/* Every token that is not special is wanted, and no other; so it is at first. */
+void loom_added_search_reset(struct loom_added_search *search);
 /* Makes the special token `name`, or with NULL every one, wanted. Fails with LOOM_INVALID on a name that none has. */
 loom_status loom_added_search_allow(struct loom_added_search *search, const char *name, struct loom_error *error);
 

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/pool.h"
 #include "data/tokenizer/tokenizer_kinds.h"
 
 enum { BLOCK_BYTES = 256 << 10 };
@@ -45,16 +44,34 @@ struct block {
 };
 
 struct job {
-    struct loom_encoder **encoders; /* by worker */
+    const struct loom_tokenizer *tokenizer;
+    const struct loom_encode_options *options;
+    struct loom_crew *crew;
     struct block *blocks;
     size_t n_blocks;
     int *tokens; /* of all blocks */
 };
 
+/* The worker's encoder, opened when it has its first task, with the special tokens of this text. */
+static loom_status ready_encoder(const struct job *job, int worker, struct loom_error *error) {
+    const struct loom_encode_options *options = job->options;
+    struct loom_encoder **encoder = &job->crew->encoders[worker];
+    loom_status status = *encoder ? LOOM_OK : loom_encoder_open(job->tokenizer, encoder, error);
+    if (status == LOOM_OK)
+        loom_encoder_allow_none(*encoder);
+    if (status == LOOM_OK && options->all_special)
+        status = loom_encoder_allow(*encoder, NULL, error);
+    for (size_t i = 0; status == LOOM_OK && i < options->n_special; i++)
+        status = loom_encoder_allow(*encoder, options->special[i], error);
+    return status;
+}
+
 static void encode_block(void *state, size_t task, int worker) {
     struct job *job = state;
     struct block *block = &job->blocks[task];
-    block->status = loom_encoder_put(job->encoders[worker], &block->piece, &block->ids, &block->error);
+    block->status = ready_encoder(job, worker, &block->error);
+    if (block->status == LOOM_OK)
+        block->status = loom_encoder_put(job->crew->encoders[worker], &block->piece, &block->ids, &block->error);
 }
 
 static loom_status add_block(struct job *job, const char *text, size_t size, uint64_t offset,
@@ -71,10 +88,11 @@ static loom_status add_block(struct job *job, const char *text, size_t size, uin
     return LOOM_OK;
 }
 
+/* At least one, which may be empty: it tells whether the options are right. */
 static loom_status cut_blocks(const struct loom_tokenizer *tokenizer, bool special, const char *text, size_t size,
                               struct job *job, struct loom_error *error) {
     loom_status status = LOOM_OK;
-    for (size_t at = 0, step; status == LOOM_OK && at < size; at += step) {
+    for (size_t at = 0, step; status == LOOM_OK && (at < size || job->n_blocks == 0); at += step) {
         step = block_size(tokenizer, special, text + at, size - at);
         status = add_block(job, text + at, step, at, error);
     }
@@ -93,8 +111,7 @@ static void copy_block(void *state, size_t task, int worker) {
 
 /* Joins the blocks' tokens, on all threads: fresh memory costs as much as the copying. The first error in the text's
  * order is the text's. */
-static loom_status join_blocks(struct job *job, struct loom_pool *pool, int **tokens, size_t *count,
-                               struct loom_error *error) {
+static loom_status join_blocks(struct job *job, int **tokens, size_t *count, struct loom_error *error) {
     size_t total = 0;
     for (size_t i = 0; i < job->n_blocks; i++) {
         if (job->blocks[i].status != LOOM_OK)
@@ -105,63 +122,34 @@ static loom_status join_blocks(struct job *job, struct loom_pool *pool, int **to
     job->tokens = malloc((total + 1) * sizeof *job->tokens);
     if (!job->tokens)
         return loom_fail_memory(error, "tokens", (total + 1) * sizeof *job->tokens);
-    loom_pool_run(pool, job->n_blocks, copy_block, job);
+    loom_pool_run(job->crew->pool, job->n_blocks, copy_block, job);
     *tokens = job->tokens;
     *count = total;
     return LOOM_OK;
 }
 
-/* ---- encoders ---------------------------------------------------------------------------------------------------- */
+/* ---- the text ---------------------------------------------------------------------------------------------------- */
 
-static loom_status open_encoder(const struct loom_tokenizer *tokenizer, const struct loom_encode_options *options,
-                                struct loom_encoder **encoder, struct loom_error *error) {
-    loom_status status = loom_encoder_open(tokenizer, encoder, error);
-    if (status == LOOM_OK && options->all_special)
-        status = loom_encoder_allow(*encoder, NULL, error);
-    for (size_t i = 0; status == LOOM_OK && i < options->n_special; i++)
-        status = loom_encoder_allow(*encoder, options->special[i], error);
+static loom_status run_job(struct job *job, int **tokens, size_t *count, struct loom_error *error) {
+    loom_status status = loom_crew_take(job->tokenizer->crews, loom_threads(job->options->threads), &job->crew, error);
+    if (status != LOOM_OK)
+        return status;
+    loom_pool_run(job->crew->pool, job->n_blocks, encode_block, job);
+    status = join_blocks(job, tokens, count, error);
+    loom_crew_give(job->tokenizer->crews, job->crew);
     return status;
-}
-
-static loom_status run_blocks(const struct loom_tokenizer *tokenizer, const struct loom_encode_options *options,
-                              struct loom_pool *pool, struct job *job, struct loom_error *error) {
-    int threads = loom_pool_threads(pool);
-    loom_status status = LOOM_OK;
-    job->encoders = calloc((size_t)threads, sizeof *job->encoders);
-    if (!job->encoders)
-        return loom_fail_memory(error, "encoders", (size_t)threads * sizeof *job->encoders);
-    for (int i = 0; status == LOOM_OK && i < threads; i++)
-        status = open_encoder(tokenizer, options, &job->encoders[i], error);
-    if (status == LOOM_OK)
-        loom_pool_run(pool, job->n_blocks, encode_block, job);
-    for (int i = 0; i < threads; i++)
-        loom_encoder_free(job->encoders[i]);
-    free(job->encoders);
-    return status;
-}
-
-/* No more threads than blocks, and at least one. */
-static int threads_for(const struct loom_encode_options *options, size_t blocks) {
-    int wanted = loom_threads(options->threads);
-    if ((size_t)wanted > blocks)
-        wanted = (int)blocks;
-    return wanted > 1 ? wanted : 1;
 }
 
 loom_status loom_tokenizer_encode_with(const struct loom_tokenizer *tokenizer, const char *text, size_t size,
                                        const struct loom_encode_options *options, int **tokens, size_t *count,
                                        struct loom_error *error) {
-    struct job job = {NULL, NULL, 0, NULL};
+    struct job job = {.tokenizer = tokenizer, .options = options};
     bool special = options->all_special || options->n_special > 0;
     *tokens = NULL;
     *count = 0;
     loom_status status = cut_blocks(tokenizer, special, text, size, &job, error);
-    struct loom_pool *pool = status == LOOM_OK ? loom_pool_open(threads_for(options, job.n_blocks)) : NULL;
     if (status == LOOM_OK)
-        status = pool ? run_blocks(tokenizer, options, pool, &job, error) : loom_fail_memory(error, "threads", 0);
-    if (status == LOOM_OK)
-        status = join_blocks(&job, pool, tokens, count, error);
-    loom_pool_close(pool);
+        status = run_job(&job, tokens, count, error);
     for (size_t i = 0; i < job.n_blocks; i++)
         free(job.blocks[i].ids.data);
     free(job.blocks);

@@ -12,10 +12,10 @@
 enum {
     SHORT_BYTES = 16, /* of a word in the first table */
     SHORT_TOKENS = 3, /* of such a word */
-    SHORT_BITS = 16,  /* 65,536 entries of 32 bytes: 2 MiB */
+    SHORT_BITS = 17,  /* 131,072 entries of 32 bytes: 4 MiB */
     LONG_BYTES = 256, /* of a word in the arena */
-    LONG_BITS = 14,   /* 16,384 entries of 16 bytes: 256 KiB */
-    ARENA_BYTES = 512 << 10,
+    LONG_BITS = 15,   /* 32,768 entries of 16 bytes: 512 KiB */
+    ARENA_BYTES = 1 << 20,
     LINE_BYTES = 64,
     AT_ONCE = 16 /* words */
 };
@@ -352,4 +352,9 @@ loom_status loom_encoder_allow(struct loom_encoder *encoder, const char *special
         return loom_added_search_allow(&encoder->search, special, error);
     return special ? loom_fail(error, LOOM_INVALID, "a byte or char tokenizer has no special token \"%.64s\"", special)
                    : LOOM_OK;
+}
+
+void loom_encoder_allow_none(struct loom_encoder *encoder) {
+    if (encoder->tokenizer->kind == LOOM_TOKENIZER_BPE)
+        loom_added_search_reset(&encoder->search);
 }

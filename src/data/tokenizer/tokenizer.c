@@ -12,16 +12,21 @@
 
 struct loom_tokenizer *loom_tokenizer_new(enum loom_tokenizer_kind kind) {
     struct loom_tokenizer *tokenizer = calloc(1, sizeof *tokenizer);
-    if (tokenizer) {
-        tokenizer->kind = kind;
-        tokenizer->end_of_text = -1;
-    }
-    return tokenizer;
+    if (!tokenizer)
+        return NULL;
+    tokenizer->kind = kind;
+    tokenizer->end_of_text = -1;
+    tokenizer->crews = loom_crew_place_open();
+    if (tokenizer->crews)
+        return tokenizer;
+    loom_tokenizer_free(tokenizer);
+    return NULL;
 }
 
 void loom_tokenizer_free(struct loom_tokenizer *tokenizer) {
     if (!tokenizer)
         return;
+    loom_crew_place_close(tokenizer->crews);
     loom_token_table_close(&tokenizer->table);
     loom_bpe_close(&tokenizer->bpe);
     loom_added_close(&tokenizer->added);

@@ -54,6 +54,9 @@ void loom_encoder_free(struct loom_encoder *encoder);
  * with LOOM_INVALID on a name that is none. */
 loom_status loom_encoder_allow(struct loom_encoder *encoder, const char *special, struct loom_error *error);
 
+/* Special tokens are plain text again. */
+void loom_encoder_allow_none(struct loom_encoder *encoder);
+
 /* Encodes one piece apart from all others and appends to `ids`. Errors name the piece and the byte's offset; what has
  * been appended then means nothing. */
 loom_status loom_encoder_put(struct loom_encoder *encoder, const struct loom_piece *piece, struct loom_ids *ids,

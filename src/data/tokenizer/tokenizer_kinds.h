@@ -4,6 +4,7 @@
 
 #include "data/tokenizer/added.h"
 #include "data/tokenizer/bpe.h"
+#include "data/tokenizer/crew.h"
 #include "data/tokenizer/split.h"
 #include "data/tokenizer/tokenizer.h"
 
@@ -14,6 +15,7 @@ struct loom_tokenizer {
     struct loom_token_table table;
     char *file; /* the text of the tokenizer.json that it was read from, saved again as it is; NULL: it was made */
     size_t file_size;
+    struct loom_crew_place *crews; /* for whole texts */
 
     /* char */
     int *ids;          /* id + 1 by code point; 0: not in the vocabulary */

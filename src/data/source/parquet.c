@@ -1,0 +1,257 @@
+/* parquet.c - see parquet.h. */
+#include "data/source/parquet.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PIECE_BYTES = 256 << 10, HEADER_BYTES = 64, HASH_BYTES = 1 << 20 };
+
+static const char *name_of(const struct loom_parquet *parquet) {
+    return parquet->source->path;
+}
+
+/* ---- the program ------------------------------------------------------------------------------------------------- */
+
+static loom_status write_all(int descriptor, const char *data, size_t size, const char *path,
+                             struct loom_error *error) {
+    while (size > 0) {
+        ssize_t done = write(descriptor, data, size);
+        if (done < 0)
+            return loom_fail_system(error, "cannot write", path);
+        data += done;
+        size -= (size_t)done;
+    }
+    return LOOM_OK;
+}
+
+/* Unpacks what the stream gives to a new temporary file. */
+static loom_status unpack_stream(struct loom_parquet *parquet, struct loom_stream *stream, struct loom_error *error) {
+    const char *folder = getenv("TMPDIR");
+    struct loom_text path = {.data = NULL};
+    loom_text_append(&path, "%s/loom-parquet-XXXXXX", folder && *folder ? folder : "/tmp");
+    if (path.failed)
+        return loom_fail_memory(error, name_of(parquet), path.size);
+    int descriptor = mkstemp(path.data);
+    if (descriptor < 0) {
+        loom_status status = loom_fail_system(error, "cannot create", path.data);
+        loom_text_free(&path);
+        return status;
+    }
+    parquet->unpacked = path.data;
+    loom_status status = LOOM_OK;
+    do {
+        status = loom_stream_fill(stream, PIECE_BYTES, error);
+        if (status == LOOM_OK)
+            status = write_all(descriptor, stream->data, stream->size, parquet->unpacked, error);
+        loom_stream_take(stream, stream->size);
+    } while (status == LOOM_OK && !stream->ended);
+    close(descriptor);
+    return status;
+}
+
+static loom_status unpack(struct loom_parquet *parquet, struct loom_error *error) {
+    struct loom_stream stream;
+    loom_status status = loom_stream_open(&stream, parquet->source->path, parquet->source->packing, error);
+    if (status == LOOM_OK)
+        status = unpack_stream(parquet, &stream, error);
+    loom_stream_close(&stream);
+    return status;
+}
+
+static loom_status start(struct loom_parquet *parquet, const struct loom_read_options *options,
+                         struct loom_error *error) {
+    const struct loom_source *source = parquet->source;
+    loom_status status = LOOM_OK;
+    if (!source->remote)
+        status = loom_stream_open(&parquet->stored, source->path, LOOM_PACKING_NONE, error);
+    if (status == LOOM_OK && source->packing != LOOM_PACKING_NONE)
+        status = unpack(parquet, error);
+    const struct loom_duckdb_query query = {.path = parquet->unpacked ? parquet->unpacked : source->path,
+                                            .remote = source->remote,
+                                            .column = loom_read_column(options),
+                                            .filter = options->filter,
+                                            .first = parquet->at};
+    if (status == LOOM_OK)
+        status = loom_duckdb_open(&query, &parquet->child, error);
+    if (status == LOOM_OK)
+        loom_stream_attach(&parquet->output, parquet->child.output, name_of(parquet));
+    return status;
+}
+
+loom_status loom_parquet_open(struct loom_parquet *parquet, const struct loom_source *source,
+                              const struct loom_read_options *options, uint64_t first, struct loom_error *error) {
+    *parquet = (struct loom_parquet){
+        .source = source, .child = {0, -1, -1}, .output.descriptor = -1, .stored.descriptor = -1, .at = first};
+    loom_status status = start(parquet, options, error);
+    if (status != LOOM_OK)
+        loom_parquet_close(parquet);
+    return status;
+}
+
+void loom_parquet_close(struct loom_parquet *parquet) {
+    if (!parquet->source)
+        return;
+    loom_stream_close(&parquet->output);
+    loom_stream_close(&parquet->stored);
+    loom_child_close(&parquet->child);
+    if (parquet->unpacked)
+        unlink(parquet->unpacked);
+    free(parquet->unpacked);
+    *parquet = (struct loom_parquet){.source = NULL};
+}
+
+/* ---- the stored bytes -------------------------------------------------------------------------------------------- */
+
+uint64_t loom_parquet_bytes(const struct loom_parquet *parquet) {
+    if (parquet->rows == 0)
+        return 0;
+    return (uint64_t)((double)parquet->source->bytes * (double)parquet->at / (double)parquet->rows);
+}
+
+/* Hashes the file's first `upto` bytes, some at a time: they did not pass through here, but DuckDB has just read them,
+ * so that memory still has them. */
+static loom_status hash_upto(struct loom_parquet *parquet, uint64_t upto, struct loom_error *error) {
+    struct loom_stream *stored = &parquet->stored;
+    loom_status status = LOOM_OK;
+    while (status == LOOM_OK && !stored->ended && stored->raw < upto) {
+        status = loom_stream_fill(stored, HASH_BYTES, error);
+        loom_stream_take(stored, stored->size);
+    }
+    return status;
+}
+
+loom_status loom_parquet_read_stored(struct loom_parquet *parquet, struct loom_error *error) {
+    return parquet->source->remote ? LOOM_OK : hash_upto(parquet, UINT64_MAX, error);
+}
+
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
+
+/* The first line of the output is the number of rows. */
+static loom_status begin(struct loom_parquet *parquet, struct loom_error *error) {
+    struct loom_stream *output = &parquet->output;
+    loom_status status = loom_stream_fill(output, HEADER_BYTES, error);
+    size_t digits = 0;
+    for (; status == LOOM_OK && digits < output->size && output->data[digits] != '\n'; digits++)
+        parquet->rows = parquet->rows * 10 + (uint64_t)(output->data[digits] - '0');
+    if (status == LOOM_OK && digits < output->size)
+        loom_stream_take(output, digits + 1);
+    parquet->begun = true;
+    return status;
+}
+
+/* Reads the digits at *at up to the unit separator, and moves behind it. */
+static bool read_number(const char **at, const char *end, uint64_t *number) {
+    const char *start = *at;
+    for (*number = 0; *at < end && **at >= '0' && **at <= '9'; (*at)++)
+        *number = *number * 10 + (uint64_t)(**at - '0');
+    bool whole = *at > start && *at - start <= 18 && *at < end && **at == '\x1f';
+    *at += whole;
+    return whole;
+}
+
+static bool read_null(const char **at, const char *end) {
+    static const char marks[] = "\x1e\x1f\x1e";
+    if ((size_t)(end - *at) < sizeof marks - 1 || memcmp(*at, marks, sizeof marks - 1) != 0)
+        return false;
+    *at += sizeof marks - 1;
+    return true;
+}
+
+/* What stands before the text of a row. */
+struct header {
+    uint64_t row, size;
+    bool is_null;
+    size_t length;
+};
+
+static bool read_header(const struct loom_stream *stream, struct header *header) {
+    const char *at = stream->data, *end = at + (stream->size < HEADER_BYTES ? stream->size : HEADER_BYTES);
+    *header = (struct header){0};
+    if (!read_number(&at, end, &header->row))
+        return false;
+    header->is_null = read_null(&at, end);
+    if (!header->is_null && !read_number(&at, end, &header->size))
+        return false;
+    header->length = (size_t)(at - stream->data);
+    return true;
+}
+
+/* Moves past `size` bytes of text, which may be more than the window should hold, and the newline behind them. */
+static loom_status drop_text(struct loom_stream *stream, uint64_t size, struct loom_error *error) {
+    loom_status status = LOOM_OK;
+    for (size++; status == LOOM_OK && size > 0;) {
+        status = loom_stream_fill(stream, 1, error);
+        size_t step = stream->size < size ? stream->size : (size_t)size;
+        loom_stream_take(stream, step);
+        size -= step;
+        if (step == 0)
+            break;
+    }
+    return status;
+}
+
+/* DuckDB's output ends for one of two reasons; the child's exit code tells. */
+static loom_status end(struct loom_parquet *parquet, struct loom_error *error) {
+    loom_status status = loom_duckdb_finish(&parquet->child, name_of(parquet), parquet->at + 1, error);
+    if (status == LOOM_OK && parquet->output.size > 0)
+        status = loom_fail(error, LOOM_FAILED, "%s: what DuckDB wrote behind row %" PRIu64 " is not a row",
+                           name_of(parquet), parquet->at);
+    return status;
+}
+
+/* The rows behind the last one that the filter took. */
+static void count_rest(struct loom_parquet *parquet, struct loom_record *record) {
+    if (parquet->rows <= parquet->at)
+        return;
+    *record = (struct loom_record){
+        .row = parquet->rows, .begins = true, .ends = true, .filtered = parquet->rows - parquet->at, .is_end = true};
+    parquet->at = parquet->rows;
+}
+
+/* The text of a row whose header has been read, and what describes it. */
+static loom_status take_row(struct loom_parquet *parquet, const struct header *header, struct loom_text *buffer,
+                            struct loom_record *record, struct loom_error *error) {
+    struct loom_stream *output = &parquet->output;
+    bool too_long = header->size > LOOM_RECORD_MAX;
+    loom_status status = too_long ? LOOM_OK : loom_stream_fill(output, (size_t)header->size + 1, error);
+    if (status != LOOM_OK)
+        return status;
+    if (!too_long && output->size <= header->size)
+        return end(parquet, error); /* it broke off inside the row */
+    *record = (struct loom_record){.row = header->row + 1,
+                                   .start = buffer->size,
+                                   .size = too_long ? 0 : (size_t)header->size,
+                                   .begins = true,
+                                   .ends = true,
+                                   .filtered = header->row - parquet->at,
+                                   .fault = too_long          ? LOOM_FAULT_LONG
+                                            : header->is_null ? LOOM_FAULT_NULL
+                                                              : LOOM_FAULT_NONE};
+    parquet->at = record->row;
+    loom_text_put(buffer, output->data, record->size);
+    return drop_text(output, header->size, error);
+}
+
+loom_status loom_parquet_next(struct loom_parquet *parquet, struct loom_text *buffer, struct loom_record *record,
+                              struct loom_error *error) {
+    struct header header;
+    loom_status status = parquet->begun ? LOOM_OK : begin(parquet, error);
+    if (status == LOOM_OK)
+        status = loom_stream_fill(&parquet->output, HEADER_BYTES, error);
+    if (status == LOOM_OK && !parquet->source->remote &&
+        loom_parquet_bytes(parquet) >= parquet->stored.raw + HASH_BYTES)
+        status = hash_upto(parquet, loom_parquet_bytes(parquet), error);
+    if (status != LOOM_OK)
+        return status;
+    if (parquet->output.size > 0 && read_header(&parquet->output, &header)) {
+        loom_stream_take(&parquet->output, header.length);
+        return take_row(parquet, &header, buffer, record, error);
+    }
+    if (parquet->child.process)
+        status = end(parquet, error);
+    if (status == LOOM_OK)
+        count_rest(parquet, record);
+    return status;
+}
