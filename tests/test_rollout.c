@@ -1,5 +1,6 @@
-/* test_rollout.c - answers drawn together are what each would be alone: the likeliest tokens of a group against those
- * of a session, for a model that looks back at n-grams too; and what the seed decides. */
+/* test_rollout.c - answers drawn together are what each would be alone: the likeliest tokens of groups, whose prompts
+ * are of several lengths, against those of a session, for a model that looks back at n-grams too; and what the seed
+ * decides. */
 #include "generate/rollout.h"
 #include "generate/session.h"
 #include "tiny.h"
@@ -26,23 +27,38 @@ static int likeliest(const float *logits) {
     return best;
 }
 
-static void check_greedy(int ngram) {
-    struct loom_model model;
-    struct loom_rollout rollout;
+/* What a session answers to a prompt, alone. */
+static void answer_alone(const struct loom_model *model, const int *prompt, size_t count, int answer[MOST]) {
     struct loom_session *session;
-    int tokens[8 + MOST] = {5, 250, 9, 77, 3, 1, 200, 12};
-    open_model(&model, ngram);
-    assert_int_equal(loom_rollout_open(&rollout, &model, model.k, GROUP, MOST, 0, "<|end|>", NULL), LOOM_OK);
-    assert_int_equal(loom_session_open(&model, 0, &session, NULL), LOOM_OK);
-    assert_int_equal(loom_rollout_run(&rollout, tokens, 8, 1, NULL), LOOM_OK);
+    int tokens[16 + MOST];
+    assert_int_equal(loom_session_open(model, 0, &session, NULL), LOOM_OK);
+    memcpy(tokens, prompt, count * sizeof *prompt);
     for (size_t i = 0; i < MOST; i++) {
         const float *logits;
-        assert_int_equal(loom_session_sync(session, tokens, 8 + i, &logits, NULL), LOOM_OK);
-        tokens[8 + i] = likeliest(logits);
-        for (size_t g = 0; g < GROUP; g++)
-            assert_int_equal(rollout.tokens[g * MOST + i], tokens[8 + i]);
+        assert_int_equal(loom_session_sync(session, tokens, count + i, &logits, NULL), LOOM_OK);
+        answer[i] = tokens[count + i] = likeliest(logits);
     }
     loom_session_free(session);
+}
+
+/* Prompts of several lengths, asked together. */
+static void check_greedy(int ngram) {
+    static const int tokens[8] = {5, 250, 9, 77, 3, 1, 200, 12};
+    const struct loom_prompt prompts[3] = {{tokens, 8, 1}, {tokens + 1, 3, 2}, {tokens + 2, 6, 3}};
+    struct loom_model model;
+    struct loom_rollout rollout;
+    open_model(&model, ngram);
+    assert_int_equal(loom_rollout_open(&rollout, &model, model.k, 3, GROUP, MOST, 0, "<|end|>", NULL), LOOM_OK);
+    for (size_t count = 1; count <= 3; count += 2) {
+        assert_int_equal(loom_rollout_run(&rollout, prompts, count, NULL), LOOM_OK);
+        assert_int_equal(rollout.answers, count * GROUP);
+        for (size_t a = 0; a < rollout.answers; a++) {
+            int alone[MOST];
+            answer_alone(&model, prompts[a / GROUP].tokens, prompts[a / GROUP].count, alone);
+            assert_int_equal(rollout.lengths[a], MOST);
+            assert_memory_equal(rollout.tokens + a * MOST, alone, sizeof alone);
+        }
+    }
     loom_rollout_close(&rollout);
     loom_model_close(&model);
 }
@@ -54,27 +70,44 @@ static void test_greedy(void **state) {
 }
 
 static void test_seed(void **state) {
+    static const int tokens[24] = {1, 2, 3};
+    const struct loom_prompt one = {tokens, 3, 1}, two = {tokens, 3, 2}, longer = {tokens, 24, 1};
     struct loom_model model;
     struct loom_rollout rollout;
-    int first[GROUP * MOST], prompt[3] = {1, 2, 3};
+    int first[GROUP * MOST];
     (void)state;
     open_model(&model, 1);
-    assert_int_equal(loom_rollout_open(&rollout, &model, model.k, GROUP, MOST, 1, "<|end|>", NULL), LOOM_OK);
-    assert_int_equal(loom_rollout_run(&rollout, prompt, 3, 1, NULL), LOOM_OK);
+    assert_int_equal(loom_rollout_open(&rollout, &model, model.k, 1, GROUP, MOST, 1, "<|end|>", NULL), LOOM_OK);
+    assert_int_equal(loom_rollout_run(&rollout, &one, 1, NULL), LOOM_OK);
     memcpy(first, rollout.tokens, sizeof first);
-    assert_int_equal(loom_rollout_run(&rollout, prompt, 3, 2, NULL), LOOM_OK);
+    assert_int_equal(loom_rollout_run(&rollout, &two, 1, NULL), LOOM_OK);
     assert_memory_not_equal(first, rollout.tokens, sizeof first);
-    assert_int_equal(loom_rollout_run(&rollout, prompt, 3, 1, NULL), LOOM_OK);
+    assert_int_equal(loom_rollout_run(&rollout, &one, 1, NULL), LOOM_OK);
     assert_memory_equal(first, rollout.tokens, sizeof first);
     assert_memory_not_equal(first, first + MOST, MOST * sizeof *first); /* and each answer draws for itself */
     struct loom_error error;
-    int longer[24] = {0};
-    assert_int_equal(loom_rollout_run(&rollout, longer, 24, 1, &error), LOOM_INVALID);
+    assert_int_equal(loom_rollout_run(&rollout, &longer, 1, &error), LOOM_INVALID);
+    loom_rollout_close(&rollout);
+    loom_model_close(&model);
+}
+
+/* Where positions are learned, prompts are asked one by one. */
+static void test_learned_positions(void **state) {
+    struct loom_config config = tiny_gpt(false);
+    struct loom_model model;
+    struct loom_rollout rollout;
+    struct loom_error error;
+    (void)state;
+    if (loom_config_check(&config, &error) || loom_model_create(&model, &config, 1, &error))
+        fail_msg("%s", error.text);
+    assert_int_equal(loom_rollout_open(&rollout, &model, model.k, 4, GROUP, MOST, 0, "<|end|>", NULL), LOOM_OK);
+    assert_int_equal(rollout.prompts, 1);
     loom_rollout_close(&rollout);
     loom_model_close(&model);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_greedy), cmocka_unit_test(test_seed)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_greedy), cmocka_unit_test(test_seed),
+                                       cmocka_unit_test(test_learned_positions)};
     return cmocka_run_group_tests_name("rollouts", tests, NULL, NULL);
 }

@@ -12,31 +12,36 @@ static size_t text_room(const struct loom_rollout *r) {
 
 static loom_status take_memory(struct loom_rollout *r, struct loom_error *error) {
     size_t vocab = (size_t)r->model->net.config.vocab_size, context = (size_t)r->model->net.config.max_seq_len;
-    r->ids = calloc(r->group * context, sizeof *r->ids);
-    r->held = calloc(r->group * context, sizeof *r->held);
-    r->logits = calloc(r->group * vocab, sizeof *r->logits);
+    size_t n = r->prompts * r->group;
+    r->ids = calloc(n * context, sizeof *r->ids);
+    r->first = calloc(n * context, sizeof *r->first);
+    r->held = calloc(n * context, sizeof *r->held);
+    r->begin = calloc(n, sizeof *r->begin);
+    r->logits = calloc(n * vocab, sizeof *r->logits);
     r->row = calloc(vocab, sizeof *r->row);
-    r->tokens = calloc(r->group * r->max_tokens, sizeof *r->tokens);
-    r->lengths = calloc(r->group, sizeof *r->lengths);
-    r->texts = calloc(r->group, sizeof *r->texts);
-    r->sizes = calloc(r->group, sizeof *r->sizes);
-    r->ended = calloc(r->group, sizeof *r->ended);
-    bool there =
-        r->ids && r->held && r->logits && r->row && r->tokens && r->lengths && r->texts && r->sizes && r->ended;
-    for (size_t g = 0; there && g < r->group; g++)
-        there = (r->texts[g] = calloc(text_room(r), 1)) != NULL;
-    return there ? LOOM_OK : loom_fail_memory(error, "rollouts", r->group * text_room(r));
+    r->tokens = calloc(n * r->max_tokens, sizeof *r->tokens);
+    r->lengths = calloc(n, sizeof *r->lengths);
+    r->texts = calloc(n, sizeof *r->texts);
+    r->sizes = calloc(n, sizeof *r->sizes);
+    r->ended = calloc(n, sizeof *r->ended);
+    bool there = r->ids && r->first && r->held && r->begin && r->logits && r->row && r->tokens && r->lengths &&
+                 r->texts && r->sizes && r->ended;
+    for (size_t i = 0; there && i < n; i++)
+        there = (r->texts[i] = calloc(text_room(r), 1)) != NULL;
+    return there ? LOOM_OK : loom_fail_memory(error, "rollouts", n * text_room(r));
 }
 
 loom_status loom_rollout_open(struct loom_rollout *rollout, const struct loom_model *model,
-                              const struct loom_kernels *k, size_t group, size_t max_tokens, double temperature,
-                              const char *mark, struct loom_error *error) {
+                              const struct loom_kernels *k, size_t prompts, size_t group, size_t max_tokens,
+                              double temperature, const char *mark, struct loom_error *error) {
     const struct loom_config *c = &model->net.config;
-    struct loom_workspace_shape shape = {.batch = group,
+    prompts = loom_config_rotary(c) ? prompts : 1;
+    struct loom_workspace_shape shape = {.batch = prompts * group,
                                          .seq = PIECE < c->max_seq_len ? PIECE : (size_t)c->max_seq_len,
                                          .capacity = (size_t)c->max_seq_len,
                                          .loops = c->max_loop_iters};
     *rollout = (struct loom_rollout){.model = model,
+                                     .prompts = prompts,
                                      .group = group,
                                      .max_tokens = max_tokens,
                                      .mark = mark,
@@ -45,7 +50,7 @@ loom_status loom_rollout_open(struct loom_rollout *rollout, const struct loom_mo
     if (status == LOOM_OK)
         status = loom_workspace_open(&rollout->ws, &model->net, k, &shape, error);
     if (status == LOOM_OK)
-        status = loom_cache_open(&rollout->cache, k, c, shape.loops, group, shape.seq, error);
+        status = loom_cache_open(&rollout->cache, k, c, shape.loops, shape.batch, shape.seq, error);
     return status ? status : take_memory(rollout, error);
 }
 
@@ -54,10 +59,12 @@ void loom_rollout_close(struct loom_rollout *rollout) {
     loom_workspace_close(&r->ws);
     loom_cache_close(&r->cache);
     loom_sampler_close(&r->sampler);
-    for (size_t g = 0; r->texts && g < r->group; g++)
-        free(r->texts[g]);
+    for (size_t i = 0; r->texts && i < r->prompts * r->group; i++)
+        free(r->texts[i]);
     free(r->ids);
+    free(r->first);
     free(r->held);
+    free(r->begin);
     free(r->logits);
     free(r->row);
     free(r->tokens);
@@ -68,6 +75,15 @@ void loom_rollout_close(struct loom_rollout *rollout) {
     *r = (struct loom_rollout){0};
 }
 
+/* What is before a prompt sees itself alone, what is of it all of it. */
+static void find_first_keys(struct loom_rollout *r, size_t seq) {
+    for (size_t i = 0; i < r->answers; i++)
+        for (size_t t = 0; t < seq; t++) {
+            size_t at = r->cache.length + t;
+            r->first[i * seq + t] = (int)(at < r->begin[i] ? at : r->begin[i]);
+        }
+}
+
 /* `seq` new tokens of each answer, in r->ids; leaves the logits of the last on the host. */
 static void pass(struct loom_rollout *r, size_t seq, bool last) {
     const struct loom_kernels *k = r->ws.k;
@@ -75,34 +91,36 @@ static void pass(struct loom_rollout *r, size_t seq, bool last) {
     size_t context = (size_t)r->model->net.config.max_seq_len;
     struct loom_forward f = {.weights = r->model->weights,
                              .ids = r->ids,
-                             .batch = r->group,
+                             .first = r->first,
+                             .batch = r->answers,
                              .seq = seq,
                              .loops = r->ws.shape.loops,
                              .cache = &r->cache,
                              .history = r->held,
                              .history_stride = context};
-    for (size_t g = 0; g < r->group; g++)
-        memcpy(r->held + g * context + r->cache.length, r->ids + g * seq, seq * sizeof *r->ids);
+    find_first_keys(r, seq);
+    for (size_t i = 0; i < r->answers; i++)
+        memcpy(r->held + i * context + r->cache.length, r->ids + i * seq, seq * sizeof *r->ids);
     loom_net_forward(&r->ws, &f);
     r->passes++;
     if (!last)
         return;
-    real *logits = loom_workspace_logits(&r->ws, seq == 1 ? r->group : 1);
-    for (size_t g = 0; g < r->group; g += seq == 1 ? r->group : 1) { /* one token each: all rows at once */
-        size_t rows = seq == 1 ? r->group : 1;
-        loom_net_logits(&r->ws, r->model->weights, logits, r->ws.hidden + (g * seq + seq - 1) * dim, rows);
-        k->download(k, r->logits + g * vocab, logits, rows * vocab * sizeof *logits);
+    size_t rows = seq == 1 ? r->answers : 1; /* one token each: all rows at once */
+    real *logits = loom_workspace_logits(&r->ws, rows);
+    for (size_t i = 0; i < r->answers; i += rows) {
+        loom_net_logits(&r->ws, r->model->weights, logits, r->ws.hidden + (i * seq + seq - 1) * dim, rows);
+        k->download(k, r->logits + i * vocab, logits, rows * vocab * sizeof *logits);
     }
 }
 
-static void read_prompt(struct loom_rollout *r, const int *prompt, size_t count) {
-    r->cache.length = 0;
-    for (size_t at = 0; at < count;) {
-        size_t seq = count - at < r->ws.shape.seq ? count - at : r->ws.shape.seq;
-        for (size_t g = 0; g < r->group; g++)
-            memcpy(r->ids + g * seq, prompt + at, seq * sizeof *prompt);
-        at += seq;
-        pass(r, seq, at == count);
+/* All prompts end at the longest's end. */
+static void read_prompts(struct loom_rollout *r, const struct loom_prompt *prompts, size_t longest) {
+    for (size_t at = 0, seq; at < longest; at += seq) {
+        seq = longest - at < r->ws.shape.seq ? longest - at : r->ws.shape.seq;
+        for (size_t i = 0; i < r->answers; i++)
+            for (size_t t = 0; t < seq; t++)
+                r->ids[i * seq + t] = at + t < r->begin[i] ? 0 : prompts[i / r->group].tokens[at + t - r->begin[i]];
+        pass(r, seq, at + seq == longest);
     }
 }
 
@@ -124,16 +142,18 @@ static void append_text(struct loom_rollout *r, size_t g, int token) {
 }
 
 /* One more token of each answer that goes on; those that have ended repeat their last. Returns how many go on. */
-static loom_status draw(struct loom_rollout *r, size_t at, uint64_t seed, size_t *going, struct loom_error *error) {
+static loom_status draw(struct loom_rollout *r, const struct loom_prompt *prompts, size_t at, size_t *going,
+                        struct loom_error *error) {
     size_t vocab = (size_t)r->model->net.config.vocab_size;
     *going = 0;
-    for (size_t g = 0; g < r->group; g++) {
+    for (size_t g = 0; g < r->answers; g++) {
+        const struct loom_random stream = {prompts[g / r->group].seed, LOOM_RANDOM_SAMPLE};
         int token;
         if (r->ended[g])
             continue;
         for (size_t v = 0; v < vocab; v++)
             r->row[v] = (float)r->logits[g * vocab + v];
-        r->sampler.seed = loom_random_bits((struct loom_random){seed, LOOM_RANDOM_SAMPLE}, g);
+        r->sampler.seed = loom_random_bits(stream, g % r->group);
         loom_status status = loom_sampler_draw(&r->sampler, r->row, at, &token, error);
         if (status)
             return status;
@@ -146,27 +166,43 @@ static loom_status draw(struct loom_rollout *r, size_t at, uint64_t seed, size_t
     return LOOM_OK;
 }
 
-loom_status loom_rollout_run(struct loom_rollout *rollout, const int *prompt, size_t count, uint64_t seed,
+/* Where each answer's prompt begins, and the longest prompt's tokens. */
+static loom_status begin(struct loom_rollout *r, const struct loom_prompt *prompts, size_t count, size_t *longest,
+                         struct loom_error *error) {
+    size_t context = (size_t)r->model->net.config.max_seq_len;
+    *longest = 0;
+    for (size_t p = 0; p < count; p++) {
+        if (prompts[p].count == 0 || prompts[p].count >= context)
+            return loom_fail(error, LOOM_INVALID, "a prompt of %zu tokens leaves no room in the context of %zu",
+                             prompts[p].count, context);
+        *longest = prompts[p].count > *longest ? prompts[p].count : *longest;
+    }
+    r->answers = count * r->group;
+    for (size_t i = 0; i < r->answers; i++) {
+        r->begin[i] = *longest - prompts[i / r->group].count;
+        r->lengths[i] = r->sizes[i] = 0;
+        r->ended[i] = false;
+        r->texts[i][0] = '\0';
+    }
+    return LOOM_OK;
+}
+
+loom_status loom_rollout_run(struct loom_rollout *rollout, const struct loom_prompt *prompts, size_t count,
                              struct loom_error *error) {
     struct loom_rollout *r = rollout;
-    size_t context = (size_t)r->model->net.config.max_seq_len, going = 1;
-    if (count == 0 || count >= context)
-        return loom_fail(error, LOOM_INVALID, "a prompt of %zu tokens leaves no room in the context of %zu", count,
-                         context);
-    for (size_t g = 0; g < r->group; g++) {
-        r->lengths[g] = r->sizes[g] = 0;
-        r->ended[g] = false;
-        r->texts[g][0] = '\0';
-    }
-    r->cache.length = 0;
-    loom_status status = loom_cache_reserve(
-        &r->cache, r->max_tokens < context - count ? count + r->max_tokens : context, context, error);
+    size_t context = (size_t)r->model->net.config.max_seq_len, longest, going = 1;
+    loom_status status = begin(r, prompts, count, &longest, error);
     if (status)
         return status;
-    read_prompt(r, prompt, count);
+    r->cache.length = 0;
+    status = loom_cache_reserve(&r->cache, r->max_tokens < context - longest ? longest + r->max_tokens : context,
+                                context, error);
+    if (status)
+        return status;
+    read_prompts(r, prompts, longest);
     for (size_t at = 0; at < r->max_tokens && status == LOOM_OK; at++) {
-        status = draw(r, at, seed, &going, error);
-        if (status || going == 0 || at + 1 == r->max_tokens || count + at + 1 >= context)
+        status = draw(r, prompts, at, &going, error);
+        if (status || going == 0 || at + 1 == r->max_tokens || longest + at + 1 >= context)
             break;
         pass(r, 1, true);
     }

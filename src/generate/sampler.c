@@ -38,6 +38,21 @@ static size_t collect(const struct loom_sampler *sampler, const float *logits) {
     return count;
 }
 
+/* The likeliest candidate comes first; all are sorted only where top-k or top-p ask which are the next. */
+static void order(const struct loom_sampler *sampler, size_t count) {
+    struct loom_candidate *c = sampler->candidates;
+    if (sampler->temperature > 0 && (sampler->top_k > 0 || sampler->top_p < 1)) {
+        qsort(c, count, sizeof *c, compare);
+        return;
+    }
+    size_t best = 0;
+    for (size_t i = 1; i < count; i++)
+        best = compare(&c[i], &c[best]) < 0 ? i : best;
+    struct loom_candidate first = c[best];
+    c[best] = c[0];
+    c[0] = first;
+}
+
 /* Weights relative to the largest; returns how many candidates top-k and top-p leave, and the sum of their weights. */
 static size_t narrow(const struct loom_sampler *sampler, size_t count, double *sum) {
     struct loom_candidate *c = sampler->candidates;
@@ -59,7 +74,7 @@ loom_status loom_sampler_draw(const struct loom_sampler *sampler, const float *l
     size_t count = collect(sampler, logits);
     if (count == 0)
         return loom_fail(error, LOOM_FAILED, "no logit is finite at position %llu", (unsigned long long)position);
-    qsort(c, count, sizeof *c, compare);
+    order(sampler, count);
     *token = c[0].token;
     if (sampler->temperature <= 0)
         return LOOM_OK;

@@ -8,15 +8,21 @@
 #include "generate/rollout.h"
 #include "train/policy.h"
 
+enum { HELD_OUT_TOGETHER = 32 }; /* held-out problems that are asked at once */
+
 struct loom_policy_state {
-    struct loom_rollout rollout, greedy; /* the group; and one answer, the likeliest */
+    struct loom_rollout rollout, greedy; /* a step's answers; and one each, the likeliest */
     struct loom_ids *prompts;            /* (problems) */
+    struct loom_prompt *asked;           /* (problems of a run) */
+    size_t *problems;                    /* (problems of a run): their numbers */
     size_t n_prompts;
     struct loom_sandbox_limits limits;
     size_t answers, seq, room;    /* S = prompts * group; T; the longest answer */
     int *tokens;                  /* (S, T): prompt and answer */
     size_t *starts, *lengths;     /* (S): where the answer begins, and its tokens */
+    size_t *learned;              /* (S): the numbers of those that an update moves */
     double *rewards, *advantages; /* (S) */
+    double right;                 /* answers to held-out problems */
     double *drawn;                /* (R, S, room): log probabilities of the answers' tokens when they were drawn */
     double *now, *weights;        /* (room) */
     real *losses, *scales;        /* (B, T) on the host */
@@ -45,9 +51,13 @@ static loom_status encode_problem(struct loom_trainer *t, const struct loom_prob
 
 static loom_status take_memory(struct loom_policy_state *s, const struct loom_trainer *t, struct loom_error *error) {
     size_t places = (size_t)t->setup.recipe.batch_size * s->seq, depths = (size_t)t->setup.config.max_loop_iters;
+    size_t asked = (size_t)t->setup.recipe.rl_prompts + HELD_OUT_TOGETHER;
+    s->asked = calloc(asked, sizeof *s->asked);
+    s->problems = calloc(asked, sizeof *s->problems);
     s->tokens = calloc(s->answers * s->seq, sizeof *s->tokens);
     s->starts = calloc(s->answers, sizeof *s->starts);
     s->lengths = calloc(s->answers, sizeof *s->lengths);
+    s->learned = calloc(s->answers, sizeof *s->learned);
     s->rewards = calloc(s->answers, sizeof *s->rewards);
     s->advantages = calloc(s->answers, sizeof *s->advantages);
     s->drawn = calloc(depths * s->answers * s->room, sizeof *s->drawn);
@@ -55,8 +65,8 @@ static loom_status take_memory(struct loom_policy_state *s, const struct loom_tr
     s->weights = calloc(s->room, sizeof *s->weights);
     s->losses = calloc(places, sizeof *s->losses);
     s->scales = calloc(places, sizeof *s->scales);
-    bool there = s->tokens && s->starts && s->lengths && s->rewards && s->advantages && s->drawn && s->now &&
-                 s->weights && s->losses && s->scales;
+    bool there = s->asked && s->problems && s->tokens && s->starts && s->lengths && s->learned && s->rewards &&
+                 s->advantages && s->drawn && s->now && s->weights && s->losses && s->scales;
     return there ? LOOM_OK : loom_fail_memory(error, "answers", s->answers * s->seq * sizeof *s->tokens);
 }
 
@@ -77,10 +87,11 @@ loom_status loom_policy_open(struct loom_policy_state **state, struct loom_train
     for (size_t i = 0; i < task->count && status == LOOM_OK; i++)
         status = encode_problem(trainer, &task->problems[i], &s->prompts[i], error);
     if (status == LOOM_OK)
-        status = loom_rollout_open(&s->rollout, &trainer->model, k, (size_t)r->rl_group, s->room, r->rl_temperature,
-                                   LOOM_CHAT_END, error);
+        status = loom_rollout_open(&s->rollout, &trainer->model, k, (size_t)r->rl_prompts, (size_t)r->rl_group, s->room,
+                                   r->rl_temperature, LOOM_CHAT_END, error);
     if (status == LOOM_OK)
-        status = loom_rollout_open(&s->greedy, &trainer->model, k, 1, s->room, 0, LOOM_CHAT_END, error);
+        status =
+            loom_rollout_open(&s->greedy, &trainer->model, k, HELD_OUT_TOGETHER, 1, s->room, 0, LOOM_CHAT_END, error);
     return status;
 }
 
@@ -93,9 +104,12 @@ void loom_policy_close(struct loom_policy_state *state) {
     for (size_t i = 0; s->prompts && i < s->n_prompts; i++)
         free(s->prompts[i].data);
     free(s->prompts);
+    free(s->asked);
+    free(s->problems);
     free(s->tokens);
     free(s->starts);
     free(s->lengths);
+    free(s->learned);
     free(s->rewards);
     free(s->advantages);
     free(s->drawn);
@@ -132,51 +146,68 @@ static loom_status judge(const struct loom_trainer *t, const struct loom_rollout
     return status;
 }
 
-/* Asks one problem; its answers become rows `first` and on. */
-static loom_status ask(struct loom_trainer *t, size_t problem, size_t first, uint64_t seed, struct loom_error *error) {
+/* Asks the first `count` of s->problems, as many at a time as the rollout takes, and hands each answer to `take`. */
+static loom_status ask(struct loom_trainer *t, struct loom_rollout *r, size_t count, const struct loom_random *seeds,
+                       loom_status (*take)(struct loom_trainer *t, size_t answer, size_t row, struct loom_error *error),
+                       struct loom_error *error) {
     struct loom_policy_state *s = t->policy;
-    const struct loom_ids *prompt = &s->prompts[problem];
-    loom_status status = loom_rollout_run(&s->rollout, prompt->data, prompt->count, seed, error);
-    for (size_t g = 0; g < s->rollout.group && status == LOOM_OK; g++) {
-        size_t row = first + g, length = s->rollout.lengths[g];
-        int *tokens = s->tokens + row * s->seq;
-        memset(tokens, 0, s->seq * sizeof *tokens);
-        memcpy(tokens, prompt->data, prompt->count * sizeof *tokens);
-        memcpy(tokens + prompt->count, s->rollout.tokens + g * s->room, length * sizeof *tokens);
-        s->starts[row] = prompt->count;
-        s->lengths[row] = length;
-        status = judge(t, &s->rollout, g, problem, &s->rewards[row], error);
+    loom_status status = LOOM_OK;
+    for (size_t p = 0, n; p < count && status == LOOM_OK; p += n) {
+        n = count - p < r->prompts ? count - p : r->prompts;
+        for (size_t i = p; i < p + n; i++) {
+            const struct loom_ids *ids = &s->prompts[s->problems[i]];
+            s->asked[i] = (struct loom_prompt){ids->data, ids->count, seeds ? loom_random_bits(*seeds, i) : 0};
+        }
+        status = loom_rollout_run(r, s->asked + p, n, error);
+        for (size_t a = 0; a < r->answers && status == LOOM_OK; a++)
+            status = take(t, a, p * r->group + a, error);
     }
-    if (status == LOOM_OK)
-        loom_policy_advantages(t->setup.recipe.rl_objective, s->rewards + first, s->rollout.group,
-                               s->advantages + first);
     return status;
 }
 
+/* Answer `a` of the run at hand becomes row `row`. */
+static loom_status take_answer(struct loom_trainer *t, size_t a, size_t row, struct loom_error *error) {
+    struct loom_policy_state *s = t->policy;
+    size_t problem = s->problems[row / s->rollout.group];
+    const struct loom_ids *prompt = &s->prompts[problem];
+    int *tokens = s->tokens + row * s->seq;
+    s->starts[row] = prompt->count;
+    s->lengths[row] = s->rollout.lengths[a];
+    memset(tokens, 0, s->seq * sizeof *tokens);
+    memcpy(tokens, prompt->data, prompt->count * sizeof *tokens);
+    memcpy(tokens + prompt->count, s->rollout.tokens + a * s->room, s->lengths[row] * sizeof *tokens);
+    return judge(t, &s->rollout, a, problem, &s->rewards[row], error);
+}
+
 static loom_status ask_all(struct loom_trainer *t, double *wrong, struct loom_error *error) {
+    struct loom_policy_state *s = t->policy;
     const struct loom_recipe *r = &t->setup.recipe;
     const struct loom_random stream = {r->seed, LOOM_RANDOM_SAMPLE | (t->progress.step + 1) << 8};
     size_t prompts = (size_t)r->rl_prompts, group = (size_t)r->rl_group;
     double right = 0;
-    loom_status status = LOOM_OK;
+    for (size_t p = 0; p < prompts; p++)
+        s->problems[p] = problem_of(t, t->progress.step * prompts + p);
+    loom_status status = ask(t, &s->rollout, prompts, &stream, take_answer, error);
     for (size_t p = 0; p < prompts && status == LOOM_OK; p++)
-        status = ask(t, problem_of(t, t->progress.step * prompts + p), p * group, loom_random_bits(stream, p), error);
-    for (size_t i = 0; i < t->policy->answers; i++)
-        right += t->policy->rewards[i];
-    *wrong = 1 - right / (double)t->policy->answers;
+        loom_policy_advantages(r->rl_objective, s->rewards + p * group, group, s->advantages + p * group);
+    for (size_t i = 0; i < s->answers; i++)
+        right += s->rewards[i];
+    *wrong = 1 - right / (double)s->answers;
     return status;
 }
 
 /* ---- learning ---------------------------------------------------------------------------------------------------- */
 
-/* Rows first .. first+count-1 of the answers, read out after `loops` loops. */
+/* Some of an update's answers, read out after `loops` loops. */
 struct part {
     struct loom_trainer *t;
-    size_t first, count;
+    const size_t *rows; /* (count): their numbers */
+    size_t count, seq;  /* seq: of the longest */
     int loops;
     double share;              /* of the reward, for this read-out */
     struct loom_policy policy; /* of the whole update */
     bool keep;                 /* only keep the log probabilities as drawn */
+    bool fresh;                /* no update since they were drawn: the ratios are 1 */
 };
 
 static double *drawn_of(const struct part *p, size_t row) {
@@ -188,13 +219,13 @@ static double *drawn_of(const struct part *p, size_t row) {
 static void weigh(void *user, const real *losses, real *scales) {
     const struct part *p = user;
     struct loom_policy_state *s = p->t->policy;
-    memset(scales, 0, (size_t)p->t->setup.recipe.batch_size * s->seq * sizeof *scales);
+    memset(scales, 0, p->count * p->seq * sizeof *scales);
     for (size_t b = 0; b < p->count; b++) {
-        size_t row = p->first + b, n = s->lengths[row], at = b * s->seq + s->starts[row] - 1;
+        size_t row = p->rows[b], n = s->lengths[row], at = b * p->seq + s->starts[row] - 1;
         double *drawn = drawn_of(p, row);
         for (size_t i = 0; i < n; i++)
             s->now[i] = -(double)losses[at + i];
-        if (p->keep)
+        if (p->keep || p->fresh)
             memcpy(drawn, s->now, n * sizeof *drawn);
         loom_policy_weights(&p->policy, s->advantages[row], s->now, drawn, n, s->weights);
         for (size_t i = 0; i < n && !p->keep; i++)
@@ -206,22 +237,20 @@ static void weigh(void *user, const real *losses, real *scales) {
 static void run_part(struct part *p) {
     struct loom_trainer *t = p->t;
     struct loom_policy_state *s = t->policy;
-    size_t batch = (size_t)t->setup.recipe.batch_size;
-    for (size_t i = 0; i < batch * s->seq; i++) {
-        t->batch.inputs[i] = 0;
-        t->batch.targets[i] = -1;
-    }
     for (size_t b = 0; b < p->count; b++) {
-        size_t row = p->first + b;
+        size_t row = p->rows[b];
         const int *tokens = s->tokens + row * s->seq;
-        memcpy(t->batch.inputs + b * s->seq, tokens, s->seq * sizeof *tokens);
+        int *targets = t->batch.targets + b * p->seq;
+        memcpy(t->batch.inputs + b * p->seq, tokens, p->seq * sizeof *tokens);
+        for (size_t i = 0; i < p->seq; i++)
+            targets[i] = -1;
         for (size_t i = 0; i < s->lengths[row]; i++)
-            t->batch.targets[b * s->seq + s->starts[row] - 1 + i] = tokens[s->starts[row] + i];
+            targets[s->starts[row] - 1 + i] = tokens[s->starts[row] + i];
     }
     struct loom_objective o = {.forward = {.weights = t->model.weights,
                                            .ids = t->batch.inputs,
-                                           .batch = batch,
-                                           .seq = s->seq,
+                                           .batch = p->count,
+                                           .seq = p->seq,
                                            .loops = p->loops,
                                            .keep = true,
                                            .count_loads = true},
@@ -234,18 +263,38 @@ static void run_part(struct part *p) {
     loom_objective_run(&t->ws, &t->buffers, &o);
 }
 
+/* Fills s->learned with those of the answers first .. last-1 that are to be moved: one that was as good as the others
+ * of its group has advantage 0. */
+static size_t choose_answers(struct loom_policy_state *s, size_t first, size_t last) {
+    size_t count = 0;
+    for (size_t i = first; i < last; i++)
+        if (s->advantages[i] < 0 || s->advantages[i] > 0)
+            s->learned[count++] = i;
+    return count;
+}
+
 /* Answers first .. last-1 at every depth that gets a share. */
 static void run_answers(struct loom_trainer *t, size_t first, size_t last, bool keep) {
     const struct loom_recipe *r = &t->setup.recipe;
     struct loom_policy_state *s = t->policy;
+    size_t batch = (size_t)r->batch_size, count = choose_answers(s, first, last);
     int depth = t->setup.config.max_loop_iters, from = r->rl_credit == LOOM_CREDIT_LOOPS ? 1 : depth;
-    struct loom_policy policy = {r->rl_objective, r->rl_clip_low, r->rl_clip_high, last - first, 0, s->room};
+    struct part part = {.t = t,
+                        .share = 1.0 / (depth - from + 1),
+                        .policy = {r->rl_objective, r->rl_clip_low, r->rl_clip_high, last - first, 0, s->room},
+                        .keep = keep,
+                        .fresh = r->rl_updates == 1};
     for (size_t i = first; i < last; i++)
-        policy.all_tokens += s->lengths[i];
-    for (int loops = from; loops <= depth; loops++)
-        for (size_t at = first; at < last; at += (size_t)r->batch_size) {
-            size_t left = last - at, batch = (size_t)r->batch_size;
-            struct part part = {t, at, left < batch ? left : batch, loops, 1.0 / (depth - from + 1), policy, keep};
+        part.policy.all_tokens += s->lengths[i];
+    for (part.loops = from; part.loops <= depth; part.loops++)
+        for (size_t at = 0; at < count; at += part.count) {
+            part.rows = s->learned + at;
+            part.count = count - at < batch ? count - at : batch;
+            part.seq = 1;
+            for (size_t b = 0; b < part.count; b++) {
+                size_t end = s->starts[part.rows[b]] + s->lengths[part.rows[b]];
+                part.seq = end > part.seq ? end : part.seq;
+            }
             run_part(&part);
         }
 }
@@ -266,7 +315,8 @@ loom_status loom_policy_gradient(struct loom_trainer *trainer, struct loom_step 
     loom_status status = ask_all(t, &step->loss, error);
     if (status)
         return status;
-    run_answers(t, 0, answers, true);
+    if (updates > 1)
+        run_answers(t, 0, answers, true);
     for (size_t u = 0; u < updates && status == LOOM_OK; u++) {
         k->fill(k, t->gradients, 0, t->model.net.tensors.elements);
         run_answers(t, u * answers / updates, (u + 1) * answers / updates, false);
@@ -276,23 +326,26 @@ loom_status loom_policy_gradient(struct loom_trainer *trainer, struct loom_step 
     return status;
 }
 
+static loom_status count_answer(struct loom_trainer *t, size_t a, size_t row, struct loom_error *error) {
+    double reward;
+    loom_status status = judge(t, &t->policy->greedy, a, t->policy->problems[row], &reward, error);
+    t->policy->right += reward;
+    return status;
+}
+
 loom_status loom_policy_evaluate(struct loom_trainer *trainer, const volatile sig_atomic_t *stop, double *wrong,
                                  struct loom_error *error) {
     struct loom_policy_state *s = trainer->policy;
-    double right = 0;
-    for (size_t i = 0; i < trainer->data.n_val; i++) {
-        size_t problem = shuffled(trainer, i);
-        double reward;
-        if (stop && *stop)
-            return loom_fail(error, LOOM_STOPPED, "stopped during validation");
-        loom_status status =
-            loom_rollout_run(&s->greedy, s->prompts[problem].data, s->prompts[problem].count, 0, error);
-        if (status == LOOM_OK)
-            status = judge(trainer, &s->greedy, 0, problem, &reward, error);
-        if (status)
-            return status;
-        right += reward;
+    size_t count = trainer->data.n_val;
+    loom_status status = LOOM_OK;
+    s->right = 0;
+    for (size_t i = 0, n; i < count && status == LOOM_OK; i += n) {
+        n = count - i < HELD_OUT_TOGETHER ? count - i : HELD_OUT_TOGETHER;
+        for (size_t p = 0; p < n; p++)
+            s->problems[p] = shuffled(trainer, i + p);
+        status = stop && *stop ? loom_fail(error, LOOM_STOPPED, "stopped during validation")
+                               : ask(trainer, &s->greedy, n, NULL, count_answer, error);
     }
-    *wrong = 1 - right / (double)trainer->data.n_val;
-    return LOOM_OK;
+    *wrong = 1 - s->right / (double)count;
+    return status;
 }

@@ -11,6 +11,9 @@ quietly "$loom" tokenizer train --vocab-size 600 --special '<|pause|>' --threads
 cmp t.json again.json || fail "one thread trains another vocabulary"
 mkdir folder
 quietly "$loom" tokenizer train --vocab-size 300 --out folder text.txt
+quietly "$loom" tokenizer train --vocab-size 258 --special '<|pause|>' --out bytes.json text.txt # nothing but bytes
+printf 'a<|pause|>' | "$loom" tokenizer encode --tokenizer bytes.json --allow-special all >stdout || fail "bytes.json"
+has '^[0-9]+ 257$'
 [ -s folder/tokenizer.json ] || fail "no tokenizer.json in the folder"
 
 # There and back, and the same in JSON.

@@ -94,9 +94,10 @@ static loom_status read_json(json_t *json, const char *name, struct loom_tokeniz
     if (!json_is_object(model))
         return loom_fail(error, LOOM_FAILED, "%s: not a tokenizer: it has no \"model\" object", name);
     const char *type = json_string_value(json_object_get(model, "type"));
-    bool has_merges = json_array_size(json_object_get(model, "merges")) > 0;
-    /* Files from before the key "type" came are told by their merges. */
-    if (has_merges && (!type || strcmp(type, "BPE") == 0))
+    /* The byte tokenizer is written as a BPE with neither; files from before the key "type" came have merges. */
+    bool more_than_bytes = json_array_size(json_object_get(model, "merges")) > 0 ||
+                           json_array_size(json_object_get(json, "added_tokens")) > 0;
+    if (more_than_bytes && (!type || strcmp(type, "BPE") == 0))
         return loom_tokenizer_bpe_read(json, name, tokenizer, error);
     if (type && (strcmp(type, "WordLevel") == 0 || strcmp(type, "BPE") == 0))
         return loom_tokenizer_char_read(json, name, tokenizer, error);
