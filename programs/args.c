@@ -64,6 +64,21 @@ char *next_item(char **list) {
 
 /* ---- settings ---------------------------------------------------------------------------------------------------- */
 
+bool parse_loop_list(char *list, int loops[LOOP_COUNTS_MAX], int *count) {
+    enum { LOOPS_MAX = 4096 };
+    for (char *item; (item = next_item(&list));) {
+        if (*count == LOOP_COUNTS_MAX) {
+            fprintf(stderr, "loom: --loops takes at most %d numbers\n", LOOP_COUNTS_MAX);
+            return false;
+        }
+        if (strcmp(item, "given") == 0)
+            loops[(*count)++] = LOOM_LOOPS_GIVEN;
+        else if (!parse_int("--loops", item, 1, LOOPS_MAX, &loops[(*count)++]))
+            return false;
+    }
+    return true;
+}
+
 bool settings_add(struct settings *settings, char *argument) {
     char *equals = strchr(argument, '=');
     if (!equals || equals == argument) {

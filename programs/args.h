@@ -18,6 +18,12 @@ bool parse_double(const char *option, const char *text, double low, double high,
 /* The next of the items "A,B,...", cut off in place; NULL behind the last. */
 char *next_item(char **list);
 
+enum { LOOP_COUNTS_MAX = 64 };
+
+/* "1,2,given": appends to the numbers of loops, LOOM_LOOPS_GIVEN for the word; cuts the list at its commas. False after
+ * a printed sentence. */
+bool parse_loop_list(char *list, int loops[LOOP_COUNTS_MAX], int *count);
+
 /* The --set key=value options so far. */
 struct settings {
     struct loom_setting *items;

@@ -86,8 +86,6 @@ static const struct option long_options[] = {{"model", required_argument, NULL, 
                                              {"help", no_argument, NULL, OPTION_HELP},
                                              {NULL, 0, NULL, 0}};
 
-enum { LOOP_COUNTS_MAX = 64, LOOPS_MAX = 4096, LOOPS_GIVEN = -1 };
-
 /* What the command line asks for. */
 struct request {
     const char *model, *data, *precision;
@@ -152,7 +150,7 @@ static int evaluate_drill(struct request *request, const struct loom_model *mode
     if (!request->json)
         printf("%5s %5s %9s %9s %8s\n", "steps", "loops", "problems", "right", "loss");
     for (int i = 0; i < rounds; i++) {
-        bool given = request->loops[i] == LOOPS_GIVEN;
+        bool given = request->loops[i] == LOOM_LOOPS_GIVEN;
         struct loom_drill_evaluate_options options = {
             .data = request->data, .loops = given ? 0 : request->loops[i], .given = given};
         struct loom_error error;
@@ -168,7 +166,7 @@ static int evaluate_drill(struct request *request, const struct loom_model *mode
 static int evaluate(const struct request *request, const struct loom_model *model) {
     int rounds = request->n_loops ? request->n_loops : 1;
     for (int i = 0; i < rounds; i++) {
-        if (request->loops[i] == LOOPS_GIVEN)
+        if (request->loops[i] == LOOM_LOOPS_GIVEN)
             return report_usage("eval", "--loops given is for generated tasks, and %s is none", request->data);
         struct loom_evaluate_options options = {.data = request->data,
                                                 .loops = request->loops[i],
@@ -235,21 +233,6 @@ static int open_and_evaluate(struct request *request) {
     return code;
 }
 
-/* "1,2,4"; cuts the text at its commas. */
-static bool parse_loops(struct request *request, char *list) {
-    for (char *item; (item = next_item(&list));) {
-        if (request->n_loops == LOOP_COUNTS_MAX) {
-            fprintf(stderr, "loom: --loops takes at most %d numbers\n", LOOP_COUNTS_MAX);
-            return false;
-        }
-        if (strcmp(item, "given") == 0)
-            request->loops[request->n_loops++] = LOOPS_GIVEN;
-        else if (!parse_int("--loops", item, 1, LOOPS_MAX, &request->loops[request->n_loops++]))
-            return false;
-    }
-    return true;
-}
-
 /* The options of tasks alone. */
 static bool parse_task_option(struct task_request *task, int option) {
     uint64_t limit;
@@ -300,7 +283,7 @@ static bool parse_option(struct request *request, int option) {
         request->data = optarg;
         return true;
     case OPTION_LOOPS:
-        return parse_loops(request, optarg);
+        return parse_loop_list(optarg, request->loops, &request->n_loops);
     case OPTION_EXIT:
         return request->exit = true;
     case OPTION_DOCUMENT_MASK:

@@ -9,17 +9,28 @@
 #include "commands.h"
 #include "progress.h"
 #include "stop.h"
+#include "twins.h"
 #include "units.h"
 
 static const char help[] =
     "Usage: loom race --data DIR --out DIR [OPTION]...\n"
+    "       loom race --task TASK --out DIR [OPTION]...\n"
     "Trains the baseline and the looped model on the same tokens, batches and context, and compares what each pays to\n"
     "reach the baseline's best validation loss. DIR gets race.json, report.html and a run folder for each side and "
     "seed.\n"
+    "With --task it trains a looped model and two dense ones of the same block, one with as many parameters and one\n"
+    "with as much work in a step, on the same batches, and counts each one's right answers; DIR gets twins.json.\n"
     "\n"
     "  --data DIR        the token folder (loom prepare makes one)\n"
     "  --out DIR         the race folder to write\n"
-    "  --preset NAME     the looped model (default loom-small; loom help train lists the presets)\n"
+    "  --task TASK       a generated task (loom help prepare), which is trained on with 1 to 5 steps and asked with 2 "
+    "to\n"
+    "                    8; a token folder of one; or a task of loom help eval, with --data to train on\n"
+    "  --test PATH       what is asked: another folder of the generated task, or the task's rows\n"
+    "  --limit N         problems that are asked of each number of steps, or of all rows\n"
+    "  --loops LIST      numbers of loops at which the looped model is asked, or given: one for each step\n"
+    "  --preset NAME     the looped model (default loom-small, or loom-story with --task; loom help train lists\n"
+    "                    the presets)\n"
     "  --baseline NAME   its opponent (default nanogpt-small)\n"
     "  --seeds N         races with seeds 1 to N; the numbers are medians (default 1)\n"
     "  --set KEY=VALUE   one setting for both sides, any number of times; docs/config.md names them all\n"
@@ -30,6 +41,10 @@ static const char help[] =
 enum {
     OPTION_DATA = 1,
     OPTION_OUT,
+    OPTION_TASK,
+    OPTION_TEST,
+    OPTION_LIMIT,
+    OPTION_LOOPS,
     OPTION_PRESET,
     OPTION_BASELINE,
     OPTION_SEEDS,
@@ -42,6 +57,10 @@ enum {
 
 static const struct option long_options[] = {{"data", required_argument, NULL, OPTION_DATA},
                                              {"out", required_argument, NULL, OPTION_OUT},
+                                             {"task", required_argument, NULL, OPTION_TASK},
+                                             {"test", required_argument, NULL, OPTION_TEST},
+                                             {"limit", required_argument, NULL, OPTION_LIMIT},
+                                             {"loops", required_argument, NULL, OPTION_LOOPS},
                                              {"preset", required_argument, NULL, OPTION_PRESET},
                                              {"baseline", required_argument, NULL, OPTION_BASELINE},
                                              {"seeds", required_argument, NULL, OPTION_SEEDS},
@@ -55,6 +74,7 @@ static const struct option long_options[] = {{"data", required_argument, NULL, O
 /* What the command line asks for. */
 struct request {
     struct loom_race_options options;
+    struct twins_request twins; /* with a task: that is what is asked for */
     struct settings settings;
     char steps[40]; /* "max_iters=N" */
     bool json, help;
@@ -136,7 +156,7 @@ static int race(struct request *request) {
     struct loom_race_result result;
     struct loom_error error;
     struct progress progress;
-    if (!options->data)
+    if (!options->data && !request->twins.options.task)
         return report_usage("race", "--data is missing: a token folder that loom prepare wrote");
     if (!options->out)
         return report_usage("race", "--out is missing: the race folder to write");
@@ -146,6 +166,11 @@ static int race(struct request *request) {
     options->stop = stop_listen();
     options->on_event = progress_event;
     options->user = &progress;
+    if (request->twins.options.task) {
+        int code = race_twins(options, &request->twins, request->json);
+        progress_close(&progress);
+        return code;
+    }
     loom_status status = loom_race(options, &result, &error);
     progress_close(&progress);
     if (status)
@@ -163,6 +188,28 @@ static bool add_steps(struct request *request) {
         return false;
     snprintf(request->steps, sizeof request->steps, "max_iters=%" PRIu64, steps);
     return settings_add(&request->settings, request->steps);
+}
+
+/* The options of twins alone. */
+static bool parse_twins_option(struct twins_request *twins, int option) {
+    uint64_t limit;
+    switch (option) {
+    case OPTION_TASK:
+        twins->options.task = optarg;
+        return true;
+    case OPTION_TEST:
+        twins->options.test = optarg;
+        return true;
+    case OPTION_LIMIT:
+        if (!parse_uint64("--limit", optarg, 1, 1000000000, &limit))
+            return false;
+        twins->options.limit = (size_t)limit;
+        return true;
+    case OPTION_LOOPS:
+        return parse_loop_list(optarg, twins->loops, &twins->n_loops);
+    default:
+        return false; /* getopt has said why */
+    }
 }
 
 static bool parse_option(struct request *request, int option) {
@@ -193,7 +240,7 @@ static bool parse_option(struct request *request, int option) {
     case OPTION_HELP:
         return request->help = true;
     default:
-        return false; /* getopt has said why */
+        return parse_twins_option(&request->twins, option);
     }
 }
 

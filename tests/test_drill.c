@@ -106,6 +106,35 @@ static void check_addition(struct problem *p, int steps) {
     assert_int_equal(number(p->answer, steps + 1), a + b);
 }
 
+/* What an event's words make of a number; "change" is the digit among them. */
+static int told(const char *words, int count) {
+    const char *digit = strpbrk(words, "0123456789");
+    int change = digit ? *digit - '0' : 0;
+    if (strstr(words, "doubles"))
+        return 2 * count;
+    if (strstr(words, "half"))
+        return count / 2;
+    return strstr(words, "loses") || strstr(words, "sells") || strstr(words, "away") ? count - change : count + change;
+}
+
+/* Every number behind an "=" follows from the one before it and the words between; the first "=" has been cut. */
+static void check_story(struct problem *p, int steps) {
+    char *start = strpbrk(p->question, "0123456789"), *words = strchr(start + 2, ' '), *answer = p->answer;
+    int count = *start - '0', asked = 1;
+    while (true) {
+        count = told(words, count);
+        assert_true(count >= 0 && count <= 9 && answer[0] == '0' + count);
+        words = answer + 1;
+        char *next = strchr(words, '=');
+        if (!next)
+            break;
+        *next = '\0';
+        answer = next + 1;
+        asked++;
+    }
+    assert_int_equal(asked, steps);
+}
+
 /* Moves from `at` to the goal without going back, or -1. There is one way, so any search finds the shortest. */
 static int moves_left(const struct problem *p, int at, int from) {
     const char *marks = p->question, *walls = marks + 49;
@@ -136,6 +165,7 @@ static void test_answers(void **state) {
     for_problems("s5", 30, check_s5);
     for_problems("modular", 30, check_modular);
     for_problems("addition", 15, check_addition);
+    for_problems("story", 12, check_story);
     for_problems("maze", 12, check_maze);
     assert_null(loom_drill_find("none"));
 }
@@ -215,6 +245,23 @@ static void test_long_answers(void **state) {
     loom_tokens_free(tokens);
 }
 
+/* A story's steps are hidden, each of its questions is learned, and only the last one counts. */
+static void test_stepwise(void **state) {
+    struct loom_drills drills;
+    struct loom_error error;
+    struct loom_tokens *tokens = open_folder(*state, "story", &drills);
+    size_t seq = drills.length - 1, targets, row = 0;
+    struct loom_batch batch;
+    assert_true(drills.stepwise);
+    assert_int_equal(loom_batch_open(&batch, 1, seq, false, &error), LOOM_OK);
+    expect(loom_drills_get(&drills, LOOM_SPLIT_VAL, 3, &row, 1, seq, &batch, &targets, &error), LOOM_OK, &error, "");
+    assert_int_equal(targets, 3);
+    assert_true(batch.inputs[0] == drills.mask && batch.inputs[1] == drills.mask && batch.inputs[2] != drills.mask);
+    loom_batch_close(&batch);
+    loom_drills_close(&drills);
+    loom_tokens_free(tokens);
+}
+
 static void test_refused(void **state) {
     struct loom_error error;
     struct loom_prepare_result result;
@@ -237,6 +284,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_index, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_batches, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_long_answers, scratch_create, scratch_remove),
+        cmocka_unit_test_setup_teardown(test_stepwise, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_refused, scratch_create, scratch_remove),
     };
     return cmocka_run_group_tests_name("drills", tests, NULL, NULL);

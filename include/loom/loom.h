@@ -356,6 +356,63 @@ struct loom_race_result {
 LOOM_API loom_status loom_race(const struct loom_race_options *options, struct loom_race_result *result,
                                struct loom_error *error);
 
+/* ---- the dense twins --------------------------------------------------------------------------------------------- */
+
+/* A looped model; a dense one of the same block with as many parameters; and one that does as much work in a step. */
+enum { LOOM_TWIN_LOOPED, LOOM_TWIN_PARAMETERS, LOOM_TWIN_FLOPS, LOOM_TWINS };
+
+enum { LOOM_LOOPS_GIVEN = -1 }; /* one loop for each step of a generated task's problem */
+
+struct loom_twins_options {
+    /* A generated task: its name (then `out` gets problems of 1 to 5 steps to train on and of 2 to 8 to test on), or
+     * the token folder of one to train on. Or the name of a task of loom_task_name's list, trained on `data`'s text. */
+    const char *task;
+    const char *data; /* a token folder, for a task of the list alone */
+    const char *test; /* what is asked: a generated task's folder (NULL: the training folder), or the task's rows */
+    size_t limit;     /* problems that are asked of each number of steps, or of all rows; 0: all */
+    const char *out;
+    const char *preset;                  /* of architecture loom with a loop; NULL: "loom-story" */
+    const struct loom_setting *settings; /* for all sides */
+    size_t n_settings;
+    const int *loops; /* (n_loops) at which the looped model is asked; none: as it was trained */
+    size_t n_loops;
+    int seeds; /* 0: 1 */
+    int threads;
+    const volatile sig_atomic_t *stop;
+    loom_event_function on_event;
+    void *user;
+};
+
+struct loom_twins_side {
+    uint64_t parameters, active_parameters;
+    double best_val_loss, seconds, flops; /* medians over seeds; flops and seconds of the whole training */
+    char made_by[128];                    /* the settings that make the twin of the preset */
+};
+
+/* The share of right answers among problems of one kind ("3 steps", a task's group, "all"), all seeds together, with
+ * Wilson's 95 % interval and the least and the most of the seeds. */
+struct loom_twins_row {
+    int side, loops; /* 0: as trained, LOOM_LOOPS_GIVEN, or how many */
+    char group[64], metric[32];
+    double value, low, high, least, most;
+    uint64_t problems;
+};
+
+struct loom_twins_result {
+    struct loom_twins_side sides[LOOM_TWINS];
+    int seeds;
+};
+
+/* "looped", "equal parameters", "equal FLOPs". */
+LOOM_API const char *loom_twins_side_name(int side);
+
+/* Trains the looped model and both twins on the same data, batches and steps, and asks each its best checkpoint's
+ * answers. `out` gets twins.json, report.html and a run folder for each side and seed; a race that was stopped goes on
+ * when it is asked for again. */
+LOOM_API loom_status loom_race_twins(const struct loom_twins_options *options,
+                                     void (*on_row)(void *user, const struct loom_twins_row *row), void *user,
+                                     struct loom_twins_result *result, struct loom_error *error);
+
 /* Writes report.html for a run folder or a race folder from the files in it. */
 LOOM_API loom_status loom_report(const char *folder, struct loom_error *error);
 

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "eval/html.h"
+#include "eval/twins_table.h"
 
 /* The last row of the steps or of the evaluations, whichever is further; NULL when there is neither. */
 static const double *last_row(const struct loom_history *history) {
@@ -117,8 +118,10 @@ static loom_status find_file(const char *folder, const char *name, bool *found, 
 }
 
 static loom_status put_page(struct loom_text *html, const char *folder, struct loom_error *error) {
-    bool race, config, metrics;
+    bool race, twins, config, metrics;
     loom_status status = find_file(folder, "race.json", &race, error);
+    if (status == LOOM_OK)
+        status = find_file(folder, LOOM_TWINS_FILE, &twins, error);
     if (status == LOOM_OK)
         status = find_file(folder, "config.json", &config, error);
     if (status == LOOM_OK)
@@ -127,10 +130,13 @@ static loom_status put_page(struct loom_text *html, const char *folder, struct l
         return status;
     if (race)
         return loom_report_race(html, folder, error);
+    if (twins)
+        return loom_report_twins(html, folder, error);
     if (config || metrics)
         return put_run(html, folder, error);
-    return loom_fail(error, LOOM_FAILED,
-                     "%s is neither a run folder (config.json, metrics.jsonl) nor a race folder (race.json)", folder);
+    return loom_fail(
+        error, LOOM_FAILED,
+        "%s is neither a run folder (config.json, metrics.jsonl) nor a race folder (race.json, twins.json)", folder);
 }
 
 loom_status loom_report(const char *folder, struct loom_error *error) {

@@ -1,5 +1,6 @@
 /* report.h - the sections of a report, between the files that write it: report.c the page of a run, report_run.c the
- * sections about one run, report_race.c the page of a race, which shows such sections for one of its runs too. */
+ * sections about one run, report_race.c the page of a race, which shows such sections for one of its runs too,
+ * report_twins.c the page of a race of twins. */
 #ifndef LOOM_EVAL_REPORT_H
 #define LOOM_EVAL_REPORT_H
 
@@ -24,5 +25,8 @@ void loom_report_numbers(struct loom_text *html, const struct loom_history *hist
 
 /* Appends the page of a race from race.json and the run folders it names. Fails when race.json cannot be read. */
 loom_status loom_report_race(struct loom_text *html, const char *folder, struct loom_error *error);
+
+/* The same of a race of twins, from twins.json. */
+loom_status loom_report_twins(struct loom_text *html, const char *folder, struct loom_error *error);
 
 #endif

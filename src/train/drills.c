@@ -10,8 +10,10 @@
 
 /* ---- finding the problems ---------------------------------------------------------------------------------------- */
 
-/* The length of a record, or 0 when the manifest names no drill. */
-static loom_status read_manifest(const char *folder, size_t *length, struct loom_error *error) {
+enum { STEPS_WRITTEN = 2 }; /* digits in front of a record */
+
+/* The length of a record, or 0 when the manifest names no drill, and whether it asks after every step. */
+static loom_status read_manifest(const char *folder, struct loom_drills *drills, struct loom_error *error) {
     char *path = loom_path_join(folder, LOOM_MANIFEST_FILE);
     json_t *json = NULL;
     int64_t value = 0;
@@ -21,7 +23,8 @@ static loom_status read_manifest(const char *folder, size_t *length, struct loom
     const json_t *drill = json ? json_object_get(json, LOOM_DRILL_KEY) : NULL;
     if (drill)
         status = loom_json_integer(drill, "length", path, 2, 1 << 24, &value, error);
-    *length = (size_t)value;
+    drills->length = (size_t)value;
+    drills->stepwise = json_is_true(json_object_get(drill, "stepwise"));
     json_decref(json);
     free(path);
     return status;
@@ -81,7 +84,7 @@ loom_status loom_drills_open(struct loom_drills *drills, const char *path, const
                              struct loom_error *error) {
     int zero = 0;
     *drills = (struct loom_drills){.tokens = tokens};
-    loom_status status = read_manifest(path, &drills->length, error);
+    loom_status status = read_manifest(path, drills, error);
     if (status || drills->length == 0)
         return status;
     drills->record = calloc(drills->length, sizeof *drills->record);
@@ -127,7 +130,8 @@ static size_t fill_row(const struct loom_drills *d, size_t seq, int *inputs, int
         bool inside = i + 1 < d->length, asked = inside && d->record[i] == d->equals;
         int next = inside ? d->record[i + 1] : d->newline;
         bool wanted = (answering || asked) && next != d->newline && next != d->space;
-        inputs[i] = !inside ? 0 : answering && next == d->space ? d->mask : d->record[i];
+        bool hidden = (answering && next == d->space) || (d->stepwise && i < STEPS_WRITTEN);
+        inputs[i] = !inside ? 0 : hidden ? d->mask : d->record[i];
         targets[i] = wanted ? next : -1;
         count += wanted;
         answering = wanted;
@@ -179,8 +183,11 @@ loom_status loom_drills_draw(const struct loom_drills *drills, uint64_t seed, ui
 
 /* ---- scoring ----------------------------------------------------------------------------------------------------- */
 
-/* One row's answers under the logits (seq, V). Of several questions each counts as a problem. */
-static void score_row(const real *logits, const int *targets, size_t seq, size_t vocab, struct loom_drill_score *s) {
+/* One row's answers under the logits (seq, V). Of several questions each counts as a problem, or with `last` the last
+ * alone. */
+static void score_row(const real *logits, const int *targets, size_t seq, size_t vocab, bool last,
+                      struct loom_drill_score *s) {
+    const uint64_t problems = s->problems, others = s->right;
     bool right = true;
     for (size_t i = 0; i < seq; i++) {
         if (targets[i] < 0)
@@ -200,8 +207,8 @@ static void score_row(const real *logits, const int *targets, size_t seq, size_t
         right = right && best == (size_t)targets[i];
         if (i + 1 < seq && targets[i + 1] >= 0)
             continue; /* the answer goes on */
-        s->problems++;
-        s->right += right;
+        s->problems = last ? problems + 1 : s->problems + 1;
+        s->right = (last ? others : s->right) + right;
         right = true;
     }
 }
@@ -229,7 +236,7 @@ static loom_status score_batch(const struct loom_drills *d, struct loom_workspac
     loom_net_logits(ws, t->weights, logits, ws->hidden, rows);
     ws->k->download(ws->k, host, logits, rows * vocab * sizeof *host);
     for (size_t i = 0; i < count; i++)
-        score_row(host + i * t->seq * vocab, t->scratch->targets + i * t->seq, t->seq, vocab, score);
+        score_row(host + i * t->seq * vocab, t->scratch->targets + i * t->seq, t->seq, vocab, d->stepwise, score);
     return LOOM_OK;
 }
 

@@ -19,6 +19,7 @@ struct loom_drill_split {
 struct loom_drills {
     const struct loom_tokens *tokens;
     size_t length;                    /* of a record, in tokens; 0: the folder holds no drill */
+    bool stepwise;                    /* it asks after every step: see struct loom_drill */
     int low, high;                    /* steps */
     int equals, newline, space, mask; /* token ids */
     int *record;                      /* (length) scratch */

@@ -68,6 +68,13 @@ static const struct preset presets[] = {
                 "rope_theta=1000000 qk_norm=0 embed_shift=true init_match=true " LOOM_TRAINING
                 " batch_size=32 max_iters=2500 curriculum=60 cooldown=0.3 task_loops=given eval_interval=500 "
                 "sample_tokens=0 muon_lr=0.02 embedding_lr=0.005"},
+    {"loom-story", "loom-drill with experts, for word problems", LOOM_ARCHITECTURE_LOOM,
+     LOOM_BLOCK
+     "dim=64 n_heads=2 n_kv_heads=2 max_seq_len=256 prelude_layers=1 coda_layers=0 core_layers=1 "
+     "n_experts=4 n_experts_per_tok=2 n_shared_experts=0 expert_dim=128 max_loop_iters=5 injection=add "
+     "loop_index=false lora_rank=0 rope_theta=1000000 qk_norm=0 embed_shift=true init_match=true " LOOM_TRAINING
+     " batch_size=32 max_iters=1500 curriculum=0 cooldown=0.3 task_loops=given "
+     "eval_interval=500 sample_tokens=0 muon_lr=0.02 embedding_lr=0.005"},
     {"finetune", "training that starts from a model (--init), whose sizes take the place of loom-small's",
      LOOM_ARCHITECTURE_LOOM,
      "dim=128 n_heads=4 n_kv_heads=4 max_seq_len=64 max_loop_iters=2 " NANOGPT_SMALL_TRAINING

@@ -10,6 +10,7 @@
  *   s5         where the word of a permutation group S5 sends 12345, letter by letter (Barrington 1989)
  *   modular    a chain of +, - and * of digits, modulo 10
  *   addition   two numbers of so many digits, lowest digit first
+ *   story      a word problem: things come and go, and after every step it is asked how many are left
  *   maze       the first move of the shortest way through a 7 x 7 maze of so many moves */
 #ifndef LOOM_DATA_DRILL_H
 #define LOOM_DATA_DRILL_H
@@ -23,7 +24,7 @@ enum { LOOM_DRILL_STEPS_MAX = 99 };
 /* Every character that a drill writes. */
 #define LOOM_DRILL_ALPHABET "\n *+,-.0123456789:=#abcdefghijklmnopqrstuvwxyz"
 
-/* A key of the manifest's: {"name", "length"}. */
+/* A key of the manifest's: {"name", "length", "stepwise"}. */
 #define LOOM_DRILL_KEY "drill"
 
 /* A stream of random numbers for one problem. */
@@ -41,6 +42,9 @@ struct loom_drill {
     int steps_max;
     /* Appends question, "=" and answer. */
     void (*write)(struct loom_dice *dice, int steps, struct loom_text *text);
+    /* It asks after each of its steps: the number in front would tell what is still to come and is hidden, and only the
+     * last question's answer counts. */
+    bool stepwise;
 };
 
 /* NULL beyond the last, or when there is none of this name. */
@@ -56,6 +60,7 @@ void loom_drill_phop(struct loom_dice *dice, int steps, struct loom_text *text);
 void loom_drill_s5(struct loom_dice *dice, int steps, struct loom_text *text);
 void loom_drill_modular(struct loom_dice *dice, int steps, struct loom_text *text);
 void loom_drill_addition(struct loom_dice *dice, int steps, struct loom_text *text);
+void loom_drill_story(struct loom_dice *dice, int steps, struct loom_text *text);
 void loom_drill_maze(struct loom_dice *dice, int steps, struct loom_text *text);
 
 #endif
