@@ -484,7 +484,8 @@ static void attention_backward(struct scene *s) {
 
 static void shape_route(struct scene *s) {
     size_t experts = between(s, 3, 7);
-    s->route = (struct loom_route){between(s, 1, 5), experts, 0, LOOM_ROUTER_SOFTMAX};
+    enum loom_router_kind kind = (enum loom_router_kind)between(s, LOOM_ROUTER_SOFTMAX, LOOM_ROUTER_MIXTRAL);
+    s->route = (struct loom_route){between(s, 1, 5), experts, 0, kind};
     s->route.top_k = between(s, 2, experts - 1);
     s->cols = between(s, 1, 9);
     const size_t choices = s->route.rows * s->route.top_k;

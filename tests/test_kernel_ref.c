@@ -301,6 +301,31 @@ static void test_route_bias(void **state) {
     assert_near((double)gates[0] / (double)gates[1], (double)scores[0] / (double)scores[1], 1e-6);
 }
 
+/* A sigmoid's gates are its scores over their sum, and the bias moves scores; switch keeps the softmax's scores;
+ * mixtral's are softmax's. */
+static void test_route_kinds(void **state) {
+    const struct loom_kernels *k = *state;
+    const real logits[] = {-1, 2, 0.5F}, bias[] = {0.7F, 0, 0};
+    struct loom_route r = {1, 3, 2, LOOM_ROUTER_SIGMOID};
+    real scores[3], gates[2], others[2];
+    int ids[2];
+    k->route(k, &r, scores, ids, gates, logits, bias);
+    assert_memory_equal(ids, ((int[]){0, 1}), sizeof ids); /* 0.27 + 0.7 is more than 0.88; as logits it would not be */
+    assert_near((double)scores[0], 1 / (1 + exp(1)), 1e-7);
+    assert_near((double)gates[0], (double)scores[0] / ((double)scores[0] + (double)scores[1]), 1e-6);
+    k->route(k, &r, scores, ids, gates, (real[]){-1e4F, -1e4F, -2e4F}, (real[]){0, 0, 0});
+    assert_same(gates, (real[]){0.5F, 0.5F}, 2); /* although both scores are 0 */
+    r.kind = LOOM_ROUTER_SWITCH;
+    k->route(k, &r, scores, ids, gates, logits, NULL);
+    assert_memory_equal(ids, ((int[]){1, 2}), sizeof ids);
+    assert_near((double)gates[0], exp(2) / (exp(-1) + exp(2) + exp(0.5)), 1e-7);
+    r.kind = LOOM_ROUTER_SOFTMAX;
+    k->route(k, &r, scores, ids, gates, logits, bias);
+    r.kind = LOOM_ROUTER_MIXTRAL;
+    k->route(k, &r, scores, ids, others, logits, bias);
+    assert_same(others, gates, 2);
+}
+
 /* Huge logits stay finite even when the bias picks experts whose scores are zero; not-a-number still gives valid ids,
  * so that it reaches the loss and not a wild address. */
 static void test_route_extremes(void **state) {
@@ -475,18 +500,31 @@ static void test_overlap_halt(void **state) {
 int main(void) {
     void *k = (void *)(uintptr_t)loom_kernels_ref(); /* cmocka's state is not const */
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_prestate(test_memory, k),       cmocka_unit_test_prestate(test_transfer, k),
-        cmocka_unit_test_prestate(test_arrays, k),       cmocka_unit_test_prestate(test_sum_in_double, k),
-        cmocka_unit_test_prestate(test_dropout, k),      cmocka_unit_test_prestate(test_accumulation, k),
-        cmocka_unit_test_prestate(test_linear, k),       cmocka_unit_test_prestate(test_linear_unused_group, k),
-        cmocka_unit_test_prestate(test_norms, k),        cmocka_unit_test_prestate(test_activations, k),
-        cmocka_unit_test_prestate(test_attention, k),    cmocka_unit_test_prestate(test_attention_huge, k),
-        cmocka_unit_test_prestate(test_rope, k),         cmocka_unit_test_prestate(test_route, k),
-        cmocka_unit_test_prestate(test_route_bias, k),   cmocka_unit_test_prestate(test_route_extremes, k),
-        cmocka_unit_test_prestate(test_group, k),        cmocka_unit_test_prestate(test_lti, k),
-        cmocka_unit_test_prestate(test_halt, k),         cmocka_unit_test_prestate(test_cross_entropy, k),
-        cmocka_unit_test_prestate(test_adamw, k),        cmocka_unit_test_prestate(test_overlap_elements, k),
-        cmocka_unit_test_prestate(test_overlap_rows, k), cmocka_unit_test_prestate(test_overlap_halt, k),
+        cmocka_unit_test_prestate(test_memory, k),
+        cmocka_unit_test_prestate(test_transfer, k),
+        cmocka_unit_test_prestate(test_arrays, k),
+        cmocka_unit_test_prestate(test_sum_in_double, k),
+        cmocka_unit_test_prestate(test_dropout, k),
+        cmocka_unit_test_prestate(test_accumulation, k),
+        cmocka_unit_test_prestate(test_linear, k),
+        cmocka_unit_test_prestate(test_linear_unused_group, k),
+        cmocka_unit_test_prestate(test_norms, k),
+        cmocka_unit_test_prestate(test_activations, k),
+        cmocka_unit_test_prestate(test_attention, k),
+        cmocka_unit_test_prestate(test_attention_huge, k),
+        cmocka_unit_test_prestate(test_rope, k),
+        cmocka_unit_test_prestate(test_route, k),
+        cmocka_unit_test_prestate(test_route_bias, k),
+        cmocka_unit_test_prestate(test_route_kinds, k),
+        cmocka_unit_test_prestate(test_route_extremes, k),
+        cmocka_unit_test_prestate(test_group, k),
+        cmocka_unit_test_prestate(test_lti, k),
+        cmocka_unit_test_prestate(test_halt, k),
+        cmocka_unit_test_prestate(test_cross_entropy, k),
+        cmocka_unit_test_prestate(test_adamw, k),
+        cmocka_unit_test_prestate(test_overlap_elements, k),
+        cmocka_unit_test_prestate(test_overlap_rows, k),
+        cmocka_unit_test_prestate(test_overlap_halt, k),
     };
     return cmocka_run_group_tests_name("reference kernels", tests, NULL, NULL);
 }

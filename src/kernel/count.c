@@ -343,7 +343,8 @@ static void count_route(const struct loom_kernels *k, const struct loom_route *r
 
 static void count_route_backward(const struct loom_kernels *k, const struct loom_route *r, real *dlogits,
                                  const real *dgates, const real *scores, const int *ids, const real *gates) {
-    const struct loom_kernels *inner = charge_array(k, 4, r->rows, r->top_k);
+    const struct loom_kernels *inner =
+        charge_array(k, 4, r->rows, r->kind == LOOM_ROUTER_SWITCH ? r->experts : r->top_k);
     if (inner != NULL)
         inner->route_backward(inner, r, dlogits, dgates, scores, ids, gates);
 }

@@ -67,9 +67,12 @@ struct loom_attention {
     const int *first;
 };
 
-/* How a router turns logits into gates. */
+/* How a router turns logits into scores, and the chosen ones' scores into gates. */
 enum loom_router_kind {
-    LOOM_ROUTER_SOFTMAX /* softmax over all, gates = the chosen ones' scores normalised to sum 1 */
+    LOOM_ROUTER_SOFTMAX, /* scores = softmax over all; gates = the chosen ones normalised to sum 1. Shazeer 2017 */
+    LOOM_ROUTER_SIGMOID, /* scores = sigmoid of each; gates likewise. DeepSeek-V3, arXiv 2412.19437 */
+    LOOM_ROUTER_SWITCH,  /* scores = softmax over all; gates = the chosen ones. Switch, arXiv 2101.03961 */
+    LOOM_ROUTER_MIXTRAL  /* gates = softmax over the chosen logits (Mixtral, arXiv 2401.04088): softmax's, by algebra */
 };
 
 struct loom_route {
@@ -224,8 +227,8 @@ struct loom_kernels {
                                const real *lse, struct loom_view q, struct loom_view key, struct loom_view value);
 
     /* ---- router and experts -------------------------------------------------------------------------------------- */
-    /* scores (rows, experts); ids and gates (rows, top_k): the experts with the largest logits + bias, largest first,
-     * the lower id first among equals; the bias chooses and never weighs. Shazeer 2017; DeepSeek-V3 2024. */
+    /* scores (rows, experts); ids and gates (rows, top_k): the experts with the largest logits + bias, or for SIGMOID
+     * scores + bias, largest first, the lower id first among equals; the bias chooses and never weighs. */
     void (*route)(const struct loom_kernels *k, const struct loom_route *r, real *scores, int *ids, real *gates,
                   const real *logits, const real *bias);
     /* dlogits (rows, experts) is overwritten. */

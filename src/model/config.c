@@ -15,6 +15,7 @@ static const char *const architecture_names[] = {"gpt", "openmythos", "loom", NU
 static const char *const attention_names[] = {"gqa", "mla", NULL};
 static const char *const halting_names[] = {"none", "act", NULL};
 static const char *const activation_names[] = {"swiglu", "relu2", NULL};
+static const char *const router_names[] = {"softmax", "sigmoid", "switch", "mixtral", NULL};
 static const char *const injection_names[] = {"openmythos", "parcae", "add", "none", NULL};
 
 /* How each architecture signs its config.json. */
@@ -52,6 +53,7 @@ static const struct loom_key keys[] = {
     {"n_shared_experts", LOOM_KEY_INT, PLACE(n_shared_experts), 0, layers_big, NULL, LOOPED},
     {"n_experts_per_tok", LOOM_KEY_INT, PLACE(n_experts_per_tok), 1, 65536, NULL, LOOPED},
     {"expert_dim", LOOM_KEY_INT, PLACE(expert_dim), 1, big, NULL, LOOPED},
+    {"router", LOOM_KEY_CHOICE, PLACE(router), 0, 0, router_names, LOOM},
     {"halting", LOOM_KEY_CHOICE, PLACE(halting), 0, 0, halting_names, LOOM},
     {"act_threshold", LOOM_KEY_REAL, PLACE(act_threshold), 0, 1e9, NULL, LOOPED},
     {"rope_theta", LOOM_KEY_REAL, PLACE(rope_theta), 1e-9, 1e18, NULL, LOOPED},

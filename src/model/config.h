@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "base/keys.h"
+#include "kernel/kernel.h"
 
 enum loom_architecture { LOOM_ARCHITECTURE_GPT, LOOM_ARCHITECTURE_OPENMYTHOS, LOOM_ARCHITECTURE_LOOM };
 
@@ -62,6 +63,7 @@ struct loom_config {
     bool bias; /* gpt: biases in linear layers and norms */
     /* loom's choices; the others have the reference's */
     int activation;   /* enum loom_activation */
+    int router;       /* enum loom_router_kind */
     int ffn_dim;      /* width of dense feed-forwards; 0: dim * 4/3 */
     int injection;    /* enum loom_injection */
     bool loop_index;  /* the loop's number enters as sines and cosines */

@@ -4,8 +4,10 @@
 #include "model/init.h"
 
 struct loom_router loom_router_declare(struct loom_tensors *table, const struct loom_config *c, const char *prefix) {
-    struct loom_router r = {
-        .dim = (size_t)c->dim, .experts = (size_t)c->n_experts, .top_k = (size_t)c->n_experts_per_tok};
+    struct loom_router r = {.dim = (size_t)c->dim,
+                            .experts = (size_t)c->n_experts,
+                            .top_k = (size_t)c->n_experts_per_tok,
+                            .kind = (enum loom_router_kind)c->router};
     struct loom_tensor_spec bias = {.cols = r.experts, .buffer = true};
     struct loom_tensor_spec weight = {.rows = r.experts, .cols = r.dim, .std = loom_init_std(c, r.dim)};
     r.bias = loom_tensors_add(table, bias, prefix, "router_bias");
@@ -34,8 +36,8 @@ void loom_router_forward(struct loom_pass *p, const struct loom_router *router, 
     const struct loom_kernels *k = p->k;
     size_t rows = loom_pass_rows(p), picks = rows * router->top_k;
     struct loom_linear product = logits_shape(router, rows);
-    s->shape = (struct loom_route){
-        .rows = rows, .experts = router->experts, .top_k = router->top_k, .kind = LOOM_ROUTER_SOFTMAX};
+    s->shape =
+        (struct loom_route){.rows = rows, .experts = router->experts, .top_k = router->top_k, .kind = router->kind};
     s->x = x;
     s->scores = loom_stack_take(p->stack, rows * router->experts);
     s->gates = loom_stack_take(p->stack, picks);

@@ -10,6 +10,7 @@
 struct loom_router {
     size_t weight, bias; /* (E, C), (E); the bias chooses and is not trained by gradient */
     size_t dim, experts, top_k;
+    enum loom_router_kind kind;
 };
 
 struct loom_routes {

@@ -1,8 +1,8 @@
 /* route.c - which experts a row goes to, and moving rows there and back.
  *
- * The router's scores are the softmax of the logits (Shazeer et al. 2017); a bias moves the choice and not the weights
- * (DeepSeek-V3, 2024). Normalising the chosen scores to sum 1 is the same as a softmax over the chosen logits alone;
- * it is computed that way because it never divides zero by zero, however small the chosen scores are. */
+ * A bias moves the choice and not the weights (DeepSeek-V3, 2024). Normalising the chosen scores to sum 1 is the same
+ * as a softmax over their logarithms, for a softmax over the chosen logits alone; it is computed that way because it
+ * never divides zero by zero, however small the chosen scores are. */
 #include "kernel/ref/ref.h"
 
 /* y may be x. */
@@ -19,13 +19,13 @@ static bool contains(const int *ids, size_t n, size_t id) {
     return false;
 }
 
-/* The top_k largest of logits + bias. Every id is valid and distinct even where the logits are not finite. */
-static void choose(const struct loom_route *r, int *ids, const real *logits, const real *bias) {
+/* The top_k largest of values + bias. Every id is valid and distinct even where the values are not finite. */
+static void choose(const struct loom_route *r, int *ids, const real *values, const real *bias) {
     for (size_t j = 0; j < r->top_k; j++) {
         bool found = false;
         real largest = 0;
         for (size_t e = 0; e < r->experts; e++) {
-            real value = logits[e] + (bias != NULL ? bias[e] : 0);
+            real value = values[e] + (bias != NULL ? bias[e] : 0);
             if (contains(ids, j, e) || (found && !(value > largest)))
                 continue;
             found = true;
@@ -35,33 +35,75 @@ static void choose(const struct loom_route *r, int *ids, const real *logits, con
     }
 }
 
+static void score(const struct loom_route *r, real *scores, const real *logits) {
+    if (r->kind != LOOM_ROUTER_SIGMOID) {
+        softmax(scores, logits, r->experts);
+        return;
+    }
+    for (size_t e = 0; e < r->experts; e++)
+        scores[e] = (real)(1 / (1 + exp(-(double)logits[e])));
+}
+
+/* log(1 / (1 + exp(-x))), finite wherever x is. */
+static double log_sigmoid(double x) {
+    return x < 0 ? x - log1p(exp(x)) : -log1p(exp(-x));
+}
+
+static void weigh(const struct loom_route *r, real *gates, const int *ids, const real *scores, const real *logits) {
+    for (size_t j = 0; j < r->top_k; j++) {
+        real logit = logits[ids[j]];
+        gates[j] = r->kind == LOOM_ROUTER_SIGMOID ? (real)log_sigmoid((double)logit) : logit;
+        if (r->kind == LOOM_ROUTER_SWITCH)
+            gates[j] = scores[ids[j]];
+    }
+    if (r->kind != LOOM_ROUTER_SWITCH)
+        softmax(gates, gates, r->top_k);
+}
+
 void loom_ref_route(const struct loom_kernels *k, const struct loom_route *r, real *scores, int *ids, real *gates,
                     const real *logits, const real *bias) {
     (void)k;
     for (size_t row = 0; row < r->rows; row++) {
         const real *logit = logits + row * r->experts;
+        real *scored = scores + row * r->experts;
         int *id = ids + row * r->top_k;
-        real *gate = gates + row * r->top_k;
-        softmax(scores + row * r->experts, logit, r->experts);
-        choose(r, id, logit, bias);
-        for (size_t j = 0; j < r->top_k; j++)
-            gate[j] = logit[id[j]];
-        softmax(gate, gate, r->top_k);
+        score(r, scored, logit);
+        choose(r, id, r->kind == LOOM_ROUTER_SIGMOID ? scored : logit, bias);
+        weigh(r, gates + row * r->top_k, id, scored, logit);
     }
 }
 
-/* Only the chosen logits move the gates. */
+/* One row whose gates sum to 1: only the chosen logits move them. */
+static void normalised_backward(const struct loom_route *r, real *dlogits, const real *dgates, const real *scores,
+                                const int *ids, const real *gates) {
+    double mean = loom_ref_dot(gates, dgates, r->top_k);
+    for (size_t e = 0; e < r->experts; e++)
+        dlogits[e] = 0;
+    for (size_t j = 0; j < r->top_k; j++) {
+        double slope = r->kind == LOOM_ROUTER_SIGMOID ? 1 - (double)scores[ids[j]] : 1;
+        dlogits[ids[j]] = (real)(slope * (double)gates[j] * ((double)dgates[j] - mean));
+    }
+}
+
+/* One row whose gates are scores of a softmax over all: every logit moves them. */
+static void switch_backward(const struct loom_route *r, real *dlogits, const real *dgates, const real *scores,
+                            const int *ids, const real *gates) {
+    double mean = loom_ref_dot(gates, dgates, r->top_k);
+    for (size_t e = 0; e < r->experts; e++)
+        dlogits[e] = (real)(-(double)scores[e] * mean);
+    for (size_t j = 0; j < r->top_k; j++)
+        dlogits[ids[j]] += gates[j] * dgates[j];
+}
+
 void loom_ref_route_backward(const struct loom_kernels *k, const struct loom_route *r, real *dlogits,
                              const real *dgates, const real *scores, const int *ids, const real *gates) {
-    (void)scores;
-    loom_ref_fill(k, dlogits, 0, r->rows * r->experts);
+    (void)k;
     for (size_t row = 0; row < r->rows; row++) {
-        const real *gate = gates + row * r->top_k, *dgate = dgates + row * r->top_k;
-        double mean = loom_ref_dot(gate, dgate, r->top_k);
-        for (size_t j = 0; j < r->top_k; j++) {
-            size_t at = row * r->experts + (size_t)ids[row * r->top_k + j];
-            dlogits[at] = (real)((double)gate[j] * ((double)dgate[j] - mean));
-        }
+        const size_t all = row * r->experts, chosen = row * r->top_k;
+        if (r->kind == LOOM_ROUTER_SWITCH)
+            switch_backward(r, dlogits + all, dgates + chosen, scores + all, ids + chosen, gates + chosen);
+        else
+            normalised_backward(r, dlogits + all, dgates + chosen, scores + all, ids + chosen, gates + chosen);
     }
 }
 
