@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "args.h"
+#include "choices.h"
 #include "commands.h"
 #include "task.h"
 #include "units.h"
@@ -23,6 +24,7 @@ static const char help[] =
     "  --loops LIST        numbers of loops, one line for each: 1,2,4,8 (default: as trained); for a\n"
     "                      generated task also given: one loop for each step of a problem\n"
     "  --exit              a token takes no more loops once it has halted, as generate --exit does: what that costs\n"
+    "  --experts           which experts were chosen, by loop and by kind of token\n"
     "  --document-mask     no attention across documents, for a model that was trained so\n"
     "  --task NAME         a task with answers to check, from the list below\n"
     "  --indices FILE      a JSON array of the row numbers that are taken, counted from 0\n"
@@ -44,6 +46,7 @@ enum {
     OPTION_DATA,
     OPTION_LOOPS,
     OPTION_EXIT,
+    OPTION_EXPERTS,
     OPTION_DOCUMENT_MASK,
     OPTION_TASK,
     OPTION_INDICES,
@@ -67,6 +70,7 @@ static const struct option long_options[] = {{"model", required_argument, NULL, 
                                              {"data", required_argument, NULL, OPTION_DATA},
                                              {"loops", required_argument, NULL, OPTION_LOOPS},
                                              {"exit", no_argument, NULL, OPTION_EXIT},
+                                             {"experts", no_argument, NULL, OPTION_EXPERTS},
                                              {"document-mask", no_argument, NULL, OPTION_DOCUMENT_MASK},
                                              {"task", required_argument, NULL, OPTION_TASK},
                                              {"indices", required_argument, NULL, OPTION_INDICES},
@@ -91,7 +95,7 @@ struct request {
     const char *model, *data, *precision;
     int loops[LOOP_COUNTS_MAX], n_loops; /* none: as trained */
     int threads;
-    bool document_mask, exit, json, help;
+    bool document_mask, exit, experts, json, help;
     struct task_request task; /* with a task's name: that is what is asked for */
 };
 
@@ -114,7 +118,8 @@ static void print_row(const struct loom_evaluate_result *r) {
     putchar('\n');
 }
 
-static void print_json_row(const struct loom_evaluate_result *r) {
+/* `choices` NULL: they were not asked for. */
+static void print_json_row(const struct loom_evaluate_result *r, const struct loom_choices *choices) {
     printf("{\"loops\":%d,\"loss\":", r->loops);
     print_json_number(stdout, r->loss);
     fputs(",\"bits_per_byte\":", stdout);
@@ -128,7 +133,10 @@ static void print_json_row(const struct loom_evaluate_result *r) {
         fputs(i ? "," : "", stdout);
         print_json_number(stdout, r->exit_depth[i]);
     }
-    fputs("]}\n", stdout);
+    fputs(choices ? "]," : "]", stdout);
+    if (choices)
+        print_choices_json(choices);
+    fputs("}\n", stdout);
 }
 
 /* ---- generated tasks --------------------------------------------------------------------------------------------- */
@@ -168,7 +176,9 @@ static int evaluate(const struct request *request, const struct loom_model *mode
     for (int i = 0; i < rounds; i++) {
         if (request->loops[i] == LOOM_LOOPS_GIVEN)
             return report_usage("eval", "--loops given is for generated tasks, and %s is none", request->data);
+        struct loom_choices choices, *wanted = request->experts ? &choices : NULL;
         struct loom_evaluate_options options = {.data = request->data,
+                                                .choices = wanted,
                                                 .loops = request->loops[i],
                                                 .document_mask = request->document_mask,
                                                 .exit = request->exit};
@@ -180,9 +190,13 @@ static int evaluate(const struct request *request, const struct loom_model *mode
         if (i == 0 && !request->json)
             print_head();
         if (request->json)
-            print_json_row(&result);
+            print_json_row(&result, wanted);
         else
             print_row(&result);
+        if (wanted && !request->json)
+            print_choices(wanted);
+        if (wanted)
+            loom_choices_free(wanted);
         fflush(stdout); /* each line when it is known: the next may take minutes */
     }
     return finish_output();
@@ -286,6 +300,8 @@ static bool parse_option(struct request *request, int option) {
         return parse_loop_list(optarg, request->loops, &request->n_loops);
     case OPTION_EXIT:
         return request->exit = true;
+    case OPTION_EXPERTS:
+        return request->experts = true;
     case OPTION_DOCUMENT_MASK:
         return request->document_mask = true;
     case OPTION_PRECISION:

@@ -446,11 +446,25 @@ struct loom_model_info {
 
 LOOM_API void loom_model_info(const struct loom_model *model, struct loom_model_info *info);
 
+/* Which experts a model's routers chose over a text, by kinds of tokens. */
+struct loom_choices {
+    int kinds, loops, layers, experts;
+    const char *const *kind_names; /* (kinds), static */
+    uint64_t *choices;             /* (kinds, loops, layers, experts) */
+    double
+        *again; /* (loops): share of a loop's choices that the loop before had made for the same token; the first: 0 */
+    double by_loop, by_kind; /* how much of the choice the loop, or the token's kind, tells: mutual information over the
+                                choice's entropy, 0 to 1, the mean over layers */
+};
+
+LOOM_API void loom_choices_free(struct loom_choices *choices);
+
 struct loom_evaluate_options {
-    const char *data;   /* token folder: its validation split, whole */
-    int loops;          /* 0: as trained */
-    bool document_mask; /* no attention across documents, for a model that was trained so */
-    bool exit;          /* halted tokens take no further loop, as in a session: what that costs in loss */
+    struct loom_choices *choices; /* to be filled, and freed by the caller; or NULL. Not with `exit` */
+    const char *data;             /* token folder: its validation split, whole */
+    int loops;                    /* 0: as trained */
+    bool document_mask;           /* no attention across documents, for a model that was trained so */
+    bool exit;                    /* halted tokens take no further loop, as in a session: what that costs in loss */
 };
 
 enum { LOOM_LOOPS_SHOWN = 64, LOOM_EXPERTS_SHOWN = 256 };

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "eval/census.h"
 #include "model/model.h"
 #include "train/objective.h"
 
@@ -18,7 +19,8 @@ struct evaluation {
     struct loom_workspace ws;
     struct loom_cache cache; /* where tokens exit */
     struct loom_objective_buffers buffers;
-    struct loom_batch batch; /* (B,T) */
+    struct loom_batch batch;   /* (B,T) */
+    struct loom_census census; /* where choices are wanted */
 };
 
 /* ---- model and data ---------------------------------------------------------------------------------------------- */
@@ -62,6 +64,8 @@ static loom_status open_evaluation(struct evaluation *e, const struct loom_evalu
     choose_shape(e);
     size_t rows = e->shape.batch * e->shape.seq;
     e->shape.capacity = options->exit ? e->shape.seq : 0;
+    if (options->exit && options->choices)
+        return loom_fail(error, LOOM_INVALID, "experts are told for whole loops: not where tokens leave early");
     if (options->exit && !loom_config_halts(&model->net.config))
         return loom_fail(error, LOOM_INVALID, "no token can leave early: the model has no halting");
     if (options->exit)
@@ -71,6 +75,8 @@ static loom_status open_evaluation(struct evaluation *e, const struct loom_evalu
         status = loom_workspace_open(&e->ws, &model->net, model->k, &e->shape, error);
     if (status == LOOM_OK)
         status = loom_objective_open(&e->buffers, model->k, rows, error);
+    if (status == LOOM_OK && options->choices)
+        status = loom_census_open(&e->census, model, e->tokens->tokenizer, e->shape.loops, rows, error);
     if (status == LOOM_OK)
         status = loom_batch_open(&e->batch, e->shape.batch, e->shape.seq, options->document_mask, error);
     return status;
@@ -81,6 +87,7 @@ static void close_evaluation(struct evaluation *e) {
     loom_workspace_close(&e->ws);
     loom_cache_close(&e->cache);
     loom_batch_close(&e->batch);
+    loom_census_close(&e->census);
     loom_corpus_close(&e->corpus);
 }
 
@@ -103,6 +110,8 @@ loom_status loom_evaluate(const struct loom_model *model, const struct loom_eval
     *result = (struct loom_evaluate_result){0};
     if (!options->data)
         return loom_fail(error, LOOM_INVALID, "an evaluation needs a token folder");
+    if (options->choices)
+        *options->choices = (struct loom_choices){.kinds = 0};
     loom_status status = open_evaluation(&e, options, error);
     double begin = loom_clock();
     if (status == LOOM_OK) {
@@ -112,7 +121,8 @@ loom_status loom_evaluate(const struct loom_model *model, const struct loom_eval
                                                        .seq = e.shape.seq,
                                                        .loops = e.shape.loops,
                                                        .scratch = &e.batch,
-                                                       .cache = options->exit ? &e.cache : NULL};
+                                                       .cache = options->exit ? &e.cache : NULL,
+                                                       .census = options->choices ? &e.census : NULL};
         status = loom_heldout_run(&e.ws, &e.buffers, &heldout_options, &heldout, error);
     }
     if (status == LOOM_OK && !isfinite(heldout.loss))
@@ -123,6 +133,8 @@ loom_status loom_evaluate(const struct loom_model *model, const struct loom_eval
         result->tokens = heldout.tokens;
         report(&e, result);
     }
+    if (status == LOOM_OK && options->choices)
+        status = loom_census_result(&e.census, options->choices, error);
     close_evaluation(&e);
     return status;
 }

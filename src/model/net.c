@@ -319,6 +319,8 @@ static struct loom_pass start(struct loom_workspace *ws, const struct loom_forwa
                               .keep = f->keep,
                               .recompute = f->keep && ws->shape.recompute,
                               .loads = f->count_loads && ws->loads.choices ? &ws->loads : NULL,
+                              .census = f->census,
+                              .tokens = f->ids,
                               .dropout_seed = f->dropout_seed};
 }
 

@@ -84,7 +84,8 @@ struct loom_forward {
     size_t history_stride; /* from one sequence's to the next's */
     bool keep;             /* a backward follows (then dropout is on); the workspace's shape must allow it */
     uint64_t dropout_seed;
-    bool count_loads; /* add to ws->loads */
+    bool count_loads;           /* add to ws->loads */
+    struct loom_census *census; /* NULL: not taken; not with exit */
 };
 
 /* Embedding to final norm; the result is ws->hidden. The ids have been checked. */

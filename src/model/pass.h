@@ -22,6 +22,15 @@ struct loom_loads {
     int *scratch;               /* (experts + 1) */
 };
 
+/* Who chose which experts, for studies; host memory, owned by the caller, all arrays zero at first. */
+struct loom_census {
+    int *kind_of; /* (V): what kind of token each is, 0 .. kinds-1 */
+    int kinds, loops, layers, experts;
+    uint64_t *choices; /* (kinds, loops, layers, experts) */
+    uint64_t *again;   /* (loops): choices that the loop before made for the same token in the same layer */
+    int *ids, *before; /* (rows, K) of this loop; (layers, rows, K) of the loop before */
+};
+
 /* Early exit: which tokens have halted, on the host, both (B,T). */
 struct loom_exits {
     real *cum;
@@ -43,13 +52,15 @@ struct loom_pass {
     /* NULL: every token writes to the cache in every loop. Else one that has halted writes no more, and what it wrote
      * last stands for it in the later loops. */
     struct loom_exits *exits;
-    const real *x0;           /* (rows, C) the embedding's output */
-    real *dx0;                /* its gradient so far, beside what comes down the residual stream; NULL: not wanted */
-    int loops;                /* R of this pass */
-    int bptt;                 /* the last loops that the gradient goes back through; 0: all */
-    bool keep;                /* a backward follows */
-    bool recompute;           /* ... and runs each loop again instead of keeping its activations */
-    struct loom_loads *loads; /* NULL: not counted */
+    const real *x0;             /* (rows, C) the embedding's output */
+    real *dx0;                  /* its gradient so far, beside what comes down the residual stream; NULL: not wanted */
+    int loops;                  /* R of this pass */
+    int bptt;                   /* the last loops that the gradient goes back through; 0: all */
+    bool keep;                  /* a backward follows */
+    bool recompute;             /* ... and runs each loop again instead of keeping its activations */
+    struct loom_loads *loads;   /* NULL: not counted */
+    struct loom_census *census; /* NULL: not taken */
+    const int *tokens;          /* (B,T) on the host, for the census */
     uint64_t dropout_seed;
     uint64_t dropout_sites; /* how many dropouts this pass has drawn */
 };

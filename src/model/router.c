@@ -31,6 +31,31 @@ static void count_choices(struct loom_pass *p, const struct loom_routes *s, int 
         choices[e] += (uint64_t)(loads->scratch[e + 1] - loads->scratch[e]);
 }
 
+static bool contains(const int *ids, size_t n, int id) {
+    for (size_t j = 0; j < n; j++)
+        if (ids[j] == id)
+            return true;
+    return false;
+}
+
+static void take_census(struct loom_pass *p, const struct loom_routes *s, int loop, int layer) {
+    struct loom_census *census = p->census;
+    if (!census)
+        return;
+    const size_t top_k = s->shape.top_k, picks = s->shape.rows * top_k, experts = s->shape.experts;
+    const size_t kind_cells = (size_t)census->loops * (size_t)census->layers * experts;
+    uint64_t *choices = census->choices + ((size_t)loop * (size_t)census->layers + (size_t)layer) * experts;
+    int *before = census->before + (size_t)layer * picks;
+    p->k->download(p->k, census->ids, s->ids, picks * sizeof *census->ids);
+    for (size_t i = 0; i < picks; i++) {
+        const size_t row = i / top_k, kind = (size_t)census->kind_of[p->tokens[row]];
+        choices[kind * kind_cells + (size_t)census->ids[i]]++;
+        census->again[loop] += loop > 0 && contains(before + row * top_k, top_k, census->ids[i]);
+    }
+    for (size_t i = 0; i < picks; i++)
+        before[i] = census->ids[i];
+}
+
 void loom_router_forward(struct loom_pass *p, const struct loom_router *router, struct loom_routes *s, const real *x,
                          int loop, int layer) {
     const struct loom_kernels *k = p->k;
@@ -52,6 +77,7 @@ void loom_router_forward(struct loom_pass *p, const struct loom_router *router, 
     loom_stack_release(p->stack, mark);
     k->group(k, &s->shape, s->offset, s->slot, s->source, s->ids);
     count_choices(p, s, loop, layer);
+    take_census(p, s, loop, layer);
 }
 
 void loom_router_backward(struct loom_pass *p, const struct loom_router *router, const struct loom_routes *s, real *dx,

@@ -65,7 +65,8 @@ static void add_batch(struct loom_workspace *ws, const struct loom_objective_buf
                                            .loops = options->loops,
                                            .cache = options->cache,
                                            .exit = options->cache != NULL,
-                                           .count_loads = true},
+                                           .count_loads = true,
+                                           .census = options->census},
                                .targets = batch->targets};
     if (options->cache)
         options->cache->length = 0;

@@ -49,6 +49,7 @@ struct loom_heldout_options {
     int loops;
     const struct loom_batch *scratch; /* (B,T) */
     struct loom_cache *cache;         /* NULL: none; else halted tokens take no further loop. Room for (B,T) */
+    struct loom_census *census;       /* NULL: not taken */
     double *folder_losses;            /* (folders): the mean of each, NAN where nothing is predicted; or NULL */
     const volatile sig_atomic_t *stop;
 };
