@@ -511,6 +511,35 @@ static void route_backward(struct scene *s) {
     s->k->route_backward(s->k, &s->route, s->input[0].dx, s->dy, s->kept[0], s->ids, s->y);
 }
 
+/* The loss is the output; the weights carry dy, by which the backward multiplies. */
+static void balance_prepare(struct scene *s) {
+    shape_route(s);
+    s->rows = s->route.rows; /* of a sequence */
+    s->route.rows *= between(s, 1, 3);
+    s->ids = take(s, s->route.rows * s->route.top_k * sizeof *s->ids);
+    add_input(s, s->route.rows * s->route.experts, ACCUMULATED);
+    set_output(s, 1);
+    s->kept[0] = take(s, s->input[0].n * sizeof(real));
+    s->kept[1] = take(s, (s->input[0].n + s->route.experts) * sizeof(real));
+}
+
+static double balance(struct scene *s, real *dlogits, real weight) {
+    const struct loom_balance b = {s->rows, (real)0.7 * weight, s->trial % 2 ? (real)0.3 * weight : 0};
+    return s->k->balance(s->k, &s->route, &b, dlogits, s->kept[1] + s->input[0].n, s->input[0].x, s->kept[0], s->ids);
+}
+
+static void balance_forward(struct scene *s) {
+    real *gates = take(s, s->route.rows * s->route.top_k * sizeof(real));
+    s->n_blocks--; /* forwards are many: the block is given back at once */
+    s->k->route(s->k, &s->route, s->kept[0], s->ids, gates, s->input[0].x, NULL);
+    test_free(gates);
+    s->y[0] = (real)balance(s, s->kept[1], 1);
+}
+
+static void balance_backward(struct scene *s) {
+    (void)balance(s, s->input[0].dx, s->dy[0]);
+}
+
 /* Routes by noise, then groups the choices. */
 static void shape_groups(struct scene *s) {
     shape_route(s);
@@ -619,6 +648,7 @@ static struct kernel_case cases[] = {
     {"attention, fused", attention_fused_prepare, attention_forward, attention_backward},
     {"attention, cached", attention_cached_prepare, attention_forward, attention_backward},
     {"attention, dropout", attention_dropout_prepare, attention_forward, attention_backward},
+    {"balance", balance_prepare, balance_forward, balance_backward},
     {"route", route_prepare, route_forward, route_backward},
     {"gather", gather_prepare, gather_forward, gather_backward},
     {"combine", combine_prepare, combine_forward, combine_backward},

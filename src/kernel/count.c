@@ -349,6 +349,13 @@ static void count_route_backward(const struct loom_kernels *k, const struct loom
         inner->route_backward(inner, r, dlogits, dgates, scores, ids, gates);
 }
 
+/* Shares, their mean with the load, and what each logit has of it; 4 for the softmax of the z-loss. */
+static double count_balance(const struct loom_kernels *k, const struct loom_route *r, const struct loom_balance *b,
+                            real *dlogits, real *load, const real *logits, const real *scores, const int *ids) {
+    const struct loom_kernels *inner = charge_array(k, 12, r->rows, r->experts);
+    return inner != NULL ? inner->balance(inner, r, b, dlogits, load, logits, scores, ids) : 0;
+}
+
 static void count_group(const struct loom_kernels *k, const struct loom_route *r, int *offset, int *slot, int *source,
                         const int *ids) {
     const struct loom_kernels *inner = charge(k, 0);
@@ -489,6 +496,7 @@ void loom_counter_init(struct loom_counter *counter, const struct loom_kernels *
         .attention_backward = count_attention_backward,
         .route = count_route,
         .route_backward = count_route_backward,
+        .balance = count_balance,
         .group = count_group,
         .gather = count_gather,
         .gather_backward = count_gather_backward,

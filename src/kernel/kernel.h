@@ -80,6 +80,13 @@ struct loom_route {
     enum loom_router_kind kind;
 };
 
+/* What the loss asks of a router besides: an even load over the experts, and small logits. */
+struct loom_balance {
+    size_t seq;    /* rows of a sequence */
+    real sequence; /* weight of the sequence loss, for each sequence */
+    real z;        /* weight of the z-loss, for each row */
+};
+
 struct loom_halt {
     size_t rows;
     real threshold; /* a token halts when its cumulative probability reaches this */
@@ -234,6 +241,12 @@ struct loom_kernels {
     /* dlogits (rows, experts) is overwritten. */
     void (*route_backward)(const struct loom_kernels *k, const struct loom_route *r, real *dlogits, const real *dgates,
                            const real *scores, const int *ids, const real *gates);
+    /* dlogits (rows, experts) += the gradient of the sum, which is returned, of
+     *   b.sequence * sum over e of f[e] P[e] for each sequence, f[e] = experts / (top_k seq) * its choices of e, which
+     * is held fixed, P[e] the mean over its rows of e's share of the row's scores; DeepSeek-V3, arXiv 2412.19437; b.z *
+     * logsumexp(logits)^2 for each row; ST-MoE, arXiv 2202.08906. load (experts) is scratch. */
+    double (*balance)(const struct loom_kernels *k, const struct loom_route *r, const struct loom_balance *b,
+                      real *dlogits, real *load, const real *logits, const real *scores, const int *ids);
     /* Counting sort of the rows*top_k choices by expert, stable: offset (experts+1); slot (rows*top_k) is where choice
      * r*top_k+j went; source (rows*top_k) is slot's inverse. */
     void (*group)(const struct loom_kernels *k, const struct loom_route *r, int *offset, int *slot, int *source,

@@ -318,6 +318,7 @@ static struct loom_pass start(struct loom_workspace *ws, const struct loom_forwa
                               .bptt = f->bptt,
                               .keep = f->keep,
                               .recompute = f->keep && ws->shape.recompute,
+                              .balance = {f->seq, f->sequence_loss, f->z_loss},
                               .loads = f->count_loads && ws->loads.choices ? &ws->loads : NULL,
                               .census = f->census,
                               .tokens = f->ids,

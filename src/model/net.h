@@ -84,6 +84,7 @@ struct loom_forward {
     size_t history_stride; /* from one sequence's to the next's */
     bool keep;             /* a backward follows (then dropout is on); the workspace's shape must allow it */
     uint64_t dropout_seed;
+    real sequence_loss, z_loss; /* weights of the routers' own losses, for each sequence and each token; 0: none */
     bool count_loads;           /* add to ws->loads */
     struct loom_census *census; /* NULL: not taken; not with exit */
 };

@@ -52,15 +52,16 @@ struct loom_pass {
     /* NULL: every token writes to the cache in every loop. Else one that has halted writes no more, and what it wrote
      * last stands for it in the later loops. */
     struct loom_exits *exits;
-    const real *x0;             /* (rows, C) the embedding's output */
-    real *dx0;                  /* its gradient so far, beside what comes down the residual stream; NULL: not wanted */
-    int loops;                  /* R of this pass */
-    int bptt;                   /* the last loops that the gradient goes back through; 0: all */
-    bool keep;                  /* a backward follows */
-    bool recompute;             /* ... and runs each loop again instead of keeping its activations */
-    struct loom_loads *loads;   /* NULL: not counted */
-    struct loom_census *census; /* NULL: not taken */
-    const int *tokens;          /* (B,T) on the host, for the census */
+    const real *x0;              /* (rows, C) the embedding's output */
+    real *dx0;                   /* its gradient so far, beside what comes down the residual stream; NULL: not wanted */
+    int loops;                   /* R of this pass */
+    int bptt;                    /* the last loops that the gradient goes back through; 0: all */
+    bool keep;                   /* a backward follows */
+    bool recompute;              /* ... and runs each loop again instead of keeping its activations */
+    struct loom_balance balance; /* weights of the routers' own losses; 0: none */
+    struct loom_loads *loads;    /* NULL: not counted */
+    struct loom_census *census;  /* NULL: not taken */
+    const int *tokens;           /* (B,T) on the host, for the census */
     uint64_t dropout_seed;
     uint64_t dropout_sites; /* how many dropouts this pass has drawn */
 };

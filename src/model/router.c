@@ -70,11 +70,9 @@ void loom_router_forward(struct loom_pass *p, const struct loom_router *router, 
     s->slot = loom_stack_take_ints(p->stack, picks);
     s->source = loom_stack_take_ints(p->stack, picks);
     s->offset = loom_stack_take_ints(p->stack, router->experts + 1);
-    size_t mark = p->stack->used;
-    real *logits = loom_stack_take(p->stack, rows * router->experts);
-    k->linear(k, &product, logits, x, p->w + router->weight, false);
-    k->route(k, &s->shape, s->scores, s->ids, s->gates, logits, p->w + router->bias);
-    loom_stack_release(p->stack, mark);
+    s->logits = loom_stack_take(p->stack, rows * router->experts);
+    k->linear(k, &product, s->logits, x, p->w + router->weight, false);
+    k->route(k, &s->shape, s->scores, s->ids, s->gates, s->logits, p->w + router->bias);
     k->group(k, &s->shape, s->offset, s->slot, s->source, s->ids);
     count_choices(p, s, loop, layer);
     take_census(p, s, loop, layer);
@@ -87,6 +85,9 @@ void loom_router_backward(struct loom_pass *p, const struct loom_router *router,
     size_t mark = p->stack->used;
     real *dlogits = loom_stack_take(p->stack, s->shape.rows * router->experts);
     k->route_backward(k, &s->shape, dlogits, dgates, s->scores, s->ids, s->gates);
+    real *load = loom_stack_take(p->stack, router->experts);
+    if (p->balance.sequence > 0 || p->balance.z > 0)
+        (void)k->balance(k, &s->shape, &p->balance, dlogits, load, s->logits, s->scores, s->ids);
     k->linear_input(k, &product, dx, dlogits, p->w + router->weight, true);
     k->linear_weight(k, &product, p->dw + router->weight, dlogits, s->x);
     loom_stack_release(p->stack, mark);

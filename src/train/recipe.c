@@ -56,6 +56,8 @@ static const struct loom_key keys[] = {
     {"loop_sampling", LOOM_KEY_CHOICE, PLACE(loop_sampling), 0, 0, loop_sampling_names, 0},
     {"bptt_loops", LOOM_KEY_INT, PLACE(bptt_loops), 0, 4096, NULL, 0},
     {"router_bias_rate", LOOM_KEY_REAL, PLACE(router_bias_rate), 0, 1, NULL, 0},
+    {"router_sequence_loss", LOOM_KEY_REAL, PLACE(router_sequence_loss), 0, 1e3, NULL, 0},
+    {"router_z_loss", LOOM_KEY_REAL, PLACE(router_z_loss), 0, 1e3, NULL, 0},
     {"adapter_rank", LOOM_KEY_INT, PLACE(adapter_rank), 0, 1 << 20, NULL, 0},
     {"adapter_alpha", LOOM_KEY_REAL, PLACE(adapter_alpha), 0, 1e6, NULL, 0},
     {"adapter_targets", LOOM_KEY_TEXT, PLACE(adapter_targets), 0, LOOM_ADAPTER_TARGETS - 1, NULL, 0},

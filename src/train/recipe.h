@@ -70,21 +70,23 @@ struct loom_recipe {
     uint64_t muon_momentum_warmup; /* in so many steps */
     double muon_beta2;             /* of the rows' second moments (NorMuon); 0: none */
     double muon_decay;
-    bool muon_cautious;      /* decay only where the update agrees */
-    int muon_iterations;     /* of the orthogonalisation */
-    int muon_block;          /* rows that are made orthogonal together; 0: the whole matrix */
-    int decay;               /* enum loom_decay */
-    double grad_clip;        /* largest gradient norm; 0: no clipping */
-    bool recompute;          /* a backward runs each loop again instead of keeping its activations */
-    int precision;           /* enum loom_training_precision */
-    int task_loops;          /* enum loom_task_loops */
-    uint64_t curriculum;     /* steps in which a generated task's problems rise from the shortest to all; 0: none */
-    uint64_t loop_start;     /* steps of one loop each, before all of them are run */
-    int loop_sampling;       /* enum loom_loop_sampling */
-    int bptt_loops;          /* the last loops that the gradient goes back through; 0: all */
-    double router_bias_rate; /* step of the experts' selection bias towards an even load; 0: never moved */
-    int adapter_rank;        /* r of the adapters that are trained in place of the weights; 0: the weights */
-    double adapter_alpha;    /* their scale is alpha / r */
+    bool muon_cautious;          /* decay only where the update agrees */
+    int muon_iterations;         /* of the orthogonalisation */
+    int muon_block;              /* rows that are made orthogonal together; 0: the whole matrix */
+    int decay;                   /* enum loom_decay */
+    double grad_clip;            /* largest gradient norm; 0: no clipping */
+    bool recompute;              /* a backward runs each loop again instead of keeping its activations */
+    int precision;               /* enum loom_training_precision */
+    int task_loops;              /* enum loom_task_loops */
+    uint64_t curriculum;         /* steps in which a generated task's problems rise from the shortest to all; 0: none */
+    uint64_t loop_start;         /* steps of one loop each, before all of them are run */
+    int loop_sampling;           /* enum loom_loop_sampling */
+    int bptt_loops;              /* the last loops that the gradient goes back through; 0: all */
+    double router_bias_rate;     /* step of the experts' selection bias towards an even load; 0: never moved */
+    double router_sequence_loss; /* weight of an even load within each sequence; 0: none */
+    double router_z_loss;        /* weight of small router logits; 0: none */
+    int adapter_rank;            /* r of the adapters that are trained in place of the weights; 0: the weights */
+    double adapter_alpha;        /* their scale is alpha / r */
     char adapter_targets[LOOM_ADAPTER_TARGETS]; /* patterns of the matrices that get one, separated by commas */
     double dp_clip;    /* largest norm of one example's gradient in a private training; 0: not private */
     double dp_noise;   /* standard deviation of the noise, in units of dp_clip; 0: found for dp_epsilon */

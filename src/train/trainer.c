@@ -292,6 +292,11 @@ static loom_status draw(struct loom_trainer *t, uint64_t micro, struct micro_bat
     return status;
 }
 
+/* A router's loss is the mean over a step's sequences, or tokens: the weight of each. */
+static real balance_weight(double weight, uint64_t parts, size_t count) {
+    return (real)(weight / ((double)parts * (double)count));
+}
+
 /* Adds the gradients of all micro-batches; *loss is the mean. */
 static loom_status accumulate(struct loom_trainer *t, double *loss, struct loom_error *error) {
     const struct loom_recipe *recipe = &t->setup.recipe;
@@ -309,19 +314,23 @@ static loom_status accumulate(struct loom_trainer *t, double *loss, struct loom_
         if (status)
             return status;
         double tokens = (double)parts * m.targets;
-        struct loom_objective o = {.forward = {.weights = t->model.weights,
-                                               .ids = t->batch.inputs,
-                                               .first = t->drills.length ? NULL : t->batch.first,
-                                               .batch = (size_t)recipe->batch_size,
-                                               .seq = m.seq,
-                                               .loops = m.loops,
-                                               .bptt = recipe->bptt_loops,
-                                               .keep = true,
-                                               .dropout_seed = loom_random_bits(dropout, micro),
-                                               .count_loads = true},
-                                   .targets = t->batch.targets,
-                                   .scale = (real)(1 / tokens),
-                                   .gradients = t->gradients};
+        struct loom_objective o = {
+            .forward = {.weights = t->model.weights,
+                        .ids = t->batch.inputs,
+                        .first = t->drills.length ? NULL : t->batch.first,
+                        .batch = (size_t)recipe->batch_size,
+                        .seq = m.seq,
+                        .loops = m.loops,
+                        .bptt = recipe->bptt_loops,
+                        .keep = true,
+                        .dropout_seed = loom_random_bits(dropout, micro),
+                        .sequence_loss =
+                            balance_weight(recipe->router_sequence_loss, parts, (size_t)recipe->batch_size),
+                        .z_loss = balance_weight(recipe->router_z_loss, parts, (size_t)recipe->batch_size * m.seq),
+                        .count_loads = true},
+            .targets = t->batch.targets,
+            .scale = (real)(1 / tokens),
+            .gradients = t->gradients};
         *loss += loom_objective_run(&t->ws, &t->buffers, &o) / tokens;
     }
     return LOOM_OK;

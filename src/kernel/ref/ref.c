@@ -62,6 +62,7 @@ const struct loom_kernels *loom_kernels_ref(void) {
         .attention_backward = loom_ref_attention_backward,
         .route = loom_ref_route,
         .route_backward = loom_ref_route_backward,
+        .balance = loom_ref_balance,
         .group = loom_ref_group,
         .gather = loom_ref_gather,
         .gather_backward = loom_ref_gather_backward,

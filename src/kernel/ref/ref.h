@@ -110,6 +110,8 @@ void loom_ref_route(const struct loom_kernels *k, const struct loom_route *r, re
                     const real *logits, const real *bias);
 void loom_ref_route_backward(const struct loom_kernels *k, const struct loom_route *r, real *dlogits,
                              const real *dgates, const real *scores, const int *ids, const real *gates);
+double loom_ref_balance(const struct loom_kernels *k, const struct loom_route *r, const struct loom_balance *b,
+                        real *dlogits, real *load, const real *logits, const real *scores, const int *ids);
 void loom_ref_group(const struct loom_kernels *k, const struct loom_route *r, int *offset, int *slot, int *source,
                     const int *ids);
 void loom_ref_gather(const struct loom_kernels *k, const struct loom_route *r, real *y, const real *x,

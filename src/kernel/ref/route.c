@@ -107,6 +107,57 @@ void loom_ref_route_backward(const struct loom_kernels *k, const struct loom_rou
     }
 }
 
+/* ---- balance ----------------------------------------------------------------------------------------------------- */
+
+/* How often a sequence chose each expert, over the mean. */
+static void measure_load(const struct loom_route *r, real *load, const int *ids, size_t rows) {
+    for (size_t e = 0; e < r->experts; e++)
+        load[e] = 0;
+    for (size_t i = 0; i < rows * r->top_k; i++)
+        load[ids[i]] += (real)r->experts / (real)(rows * r->top_k);
+}
+
+/* One row's part: weight * sum over e of load[e] * share[e]. */
+static double balance_row(const struct loom_route *r, double weight, real *dlogits, const real *load,
+                          const real *scores) {
+    double sum = 0, mean = 0;
+    for (size_t e = 0; e < r->experts; e++) {
+        sum += (double)scores[e];
+        mean += (double)load[e] * (double)scores[e];
+    }
+    mean = sum > 0 ? mean / sum : 0;
+    for (size_t e = 0; e < r->experts && sum > 0; e++) {
+        double slope = r->kind == LOOM_ROUTER_SIGMOID ? 1 - (double)scores[e] : 1;
+        dlogits[e] += (real)(weight * slope * (double)scores[e] / sum * ((double)load[e] - mean));
+    }
+    return weight * mean;
+}
+
+static double z_row(const struct loom_route *r, double weight, real *dlogits, const real *logits) {
+    const struct loom_ref_softmax s = loom_ref_softmax(logits, r->experts);
+    double lse = s.largest + log(s.sum);
+    for (size_t e = 0; e < r->experts; e++)
+        dlogits[e] += (real)(2 * weight * lse * exp((double)logits[e] - s.largest) / s.sum);
+    return weight * lse * lse;
+}
+
+double loom_ref_balance(const struct loom_kernels *k, const struct loom_route *r, const struct loom_balance *b,
+                        real *dlogits, real *load, const real *logits, const real *scores, const int *ids) {
+    double loss = 0;
+    (void)k;
+    for (size_t first = 0; first < r->rows; first += b->seq) {
+        measure_load(r, load, ids + first * r->top_k, b->seq);
+        for (size_t row = first; row < first + b->seq; row++) {
+            const size_t at = row * r->experts;
+            loss += balance_row(r, (double)b->sequence / (double)b->seq, dlogits + at, load, scores + at);
+            loss += fabs((double)b->z) > 0 ? z_row(r, (double)b->z, dlogits + at, logits + at) : 0;
+        }
+    }
+    return loss;
+}
+
+/* ---- moving rows ------------------------------------------------------------------------------------------------- */
+
 void loom_ref_group(const struct loom_kernels *k, const struct loom_route *r, int *offset, int *slot, int *source,
                     const int *ids) {
     (void)k;
