@@ -16,6 +16,9 @@ static const char help[] =
     "  --set KEY=VALUE   one setting over the preset's, any number of times; docs/config.md names them all\n"
     "  --threads N       default: one for each processor\n"
     "  --seconds X       about how long each row takes (default 2)\n"
+    "  --inference       a prompt's tokens and those behind it alone, without the memory that training takes\n"
+    "  --prompt N        tokens of that prompt (default 128, or half of a shorter context)\n"
+    "  --precision LIST  of that: float32,bf16,int8,int4 (default: all that the processor has)\n"
     "  --machine         the machine's limits instead: multiply-adds in each format, reads from each level of memory\n"
     "  --processor-time  rates by the time that the processor gave, for a machine that does something else; needs\n"
     "                    --threads 1\n"
@@ -26,6 +29,9 @@ enum {
     OPTION_SET,
     OPTION_THREADS,
     OPTION_SECONDS,
+    OPTION_INFERENCE,
+    OPTION_PROMPT,
+    OPTION_PRECISION,
     OPTION_MACHINE,
     OPTION_PROCESSOR_TIME,
     OPTION_JSON,
@@ -36,6 +42,9 @@ static const struct option long_options[] = {{"preset", required_argument, NULL,
                                              {"set", required_argument, NULL, OPTION_SET},
                                              {"threads", required_argument, NULL, OPTION_THREADS},
                                              {"seconds", required_argument, NULL, OPTION_SECONDS},
+                                             {"inference", no_argument, NULL, OPTION_INFERENCE},
+                                             {"prompt", required_argument, NULL, OPTION_PROMPT},
+                                             {"precision", required_argument, NULL, OPTION_PRECISION},
                                              {"machine", no_argument, NULL, OPTION_MACHINE},
                                              {"processor-time", no_argument, NULL, OPTION_PROCESSOR_TIME},
                                              {"json", no_argument, NULL, OPTION_JSON},
@@ -98,6 +107,13 @@ static bool parse_option(struct request *request, int option) {
         return parse_int("--threads", optarg, 1, 1024, &o->threads);
     case OPTION_SECONDS:
         return parse_double("--seconds", optarg, 1e-3, 1e6, &o->seconds);
+    case OPTION_INFERENCE:
+        return o->inference = true;
+    case OPTION_PROMPT:
+        return parse_int("--prompt", optarg, 1, 1 << 24, &o->prompt);
+    case OPTION_PRECISION:
+        o->precisions = optarg;
+        return true;
     case OPTION_MACHINE:
         return o->machine = true;
     case OPTION_PROCESSOR_TIME:

@@ -669,10 +669,11 @@ static size_t whole_products(const struct loom_kernels *k, float *y, const float
     return 2 * n;
 }
 
-/* Numbers i/most, each 32 of which hold 1, so that nothing is lost in rounding to whole numbers. */
+/* Numbers i/(most+1), each 32 of which hold the largest, so that nothing is lost in rounding to whole numbers. */
 static void fill_whole(float *x, size_t n, int most, int step) {
     for (size_t i = 0; i < n; i++)
-        x[i] = i % 32 == 0 ? 1.0f : (float)((int)(i * (size_t)step % (size_t)(2 * most + 1)) - most) / (float)most;
+        x[i] =
+            (float)(i % 32 == 0 ? most : (int)(i * (size_t)step % (size_t)(2 * most + 1)) - most) / (float)(most + 1);
 }
 
 static void check_whole(enum loom_precision precision, const float *x, const float *w, double tolerance) {

@@ -681,9 +681,13 @@ struct loom_bench_options {
     const struct loom_setting *settings;
     size_t n_settings;
     int threads;
-    double seconds;      /* about how long each row is measured; 0: 2 */
-    bool machine;        /* the machine's limits instead of a model */
-    bool processor_time; /* rates by the processor's time, for a machine that does something else; one thread only */
+    double seconds; /* about how long each row is measured; 0: 2 */
+    bool machine;   /* the machine's limits instead of a model */
+    /* A prompt's tokens and those behind it alone, on a model without what training takes: for sizes of billions. */
+    bool inference;
+    int prompt;             /* tokens; 0: 128, or half of a shorter context */
+    const char *precisions; /* of inference: names, separated by commas; NULL: all that the processor has */
+    bool processor_time;    /* rates by the processor's time, for a machine that does something else; one thread only */
 };
 
 LOOM_API loom_status loom_bench(const struct loom_bench_options *options, loom_bench_function on_row, void *user,

@@ -2,8 +2,10 @@
  *
  * Everything runs on random numbers, on the machine of one trainer and through its counter, so that FLOPs are counted
  * and not estimated. A row is measured in rounds; its numbers are the median round's. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "eval/bench_machine.h"
@@ -14,6 +16,9 @@ enum { ROUNDS = 5, ARRAYS = 9 };
 
 /* A vocabulary for presets that take theirs from the data: about that of one book's characters. */
 enum { VOCABULARY = 65 };
+
+/* Tokens of a prompt, and how many are decoded behind it before the next ones take their place. */
+enum { DEFAULT_PROMPT = 128, TOKENS_BEHIND = 32 };
 
 static const double default_seconds = 2;
 
@@ -29,6 +34,7 @@ struct bench {
     struct loom_corpus corpus;
     struct loom_trainer trainer;
     uint64_t drawn; /* random numbers so far */
+    size_t prompt;  /* inference alone: tokens of a prompt; else 0 */
 };
 
 /* The trainer's machine, counted. */
@@ -293,49 +299,68 @@ static loom_status measure_training(struct bench *b, struct loom_error *error) {
     return measure(b, &work, error);
 }
 
-/* Sequences that grow together, one token at a time. */
+/* Sequences that grow together, one token at a time, from `begin` to `end` tokens and again. */
 struct decoding {
     struct loom_workspace ws;
     struct loom_cache cache;
-    int *tokens;  /* (batch) the newest */
+    int *tokens;  /* (batch, prompt) the newest */
     int *history; /* (capacity) of one sequence */
-    size_t batch, capacity;
+    size_t batch, prompt, begin, end;
 };
 
-/* One more token for each sequence, and its logits; a full context begins anew. */
-static loom_status decode_token(struct bench *b, void *what, struct loom_error *error) {
-    struct decoding *d = what;
-    const real *weights = b->trainer.model.weights;
-    (void)error;
-    if (d->cache.length == d->capacity)
-        d->cache.length = 0;
-    for (size_t i = 0; i < d->batch; i++)
+/* `count` more tokens for each sequence, and the logits of the last ones. */
+static void extend(struct bench *b, struct decoding *d, size_t count) {
+    const struct loom_model *model = &b->trainer.model;
+    for (size_t i = 0; i < d->batch * count; i++)
         d->tokens[i] = (int)random_below(b, (uint64_t)b->setup.config.vocab_size);
-    struct loom_forward f = {.weights = weights,
+    struct loom_forward f = {.weights = model->weights,
                              .ids = d->tokens,
                              .batch = d->batch,
-                             .seq = 1,
+                             .seq = count,
                              .loops = b->setup.config.max_loop_iters,
                              .cache = &d->cache,
                              .history = d->history};
-    d->history[d->cache.length] = d->tokens[0];
+    for (size_t i = 0; i < count; i++)
+        d->history[d->cache.length + i] = d->tokens[i];
     loom_net_forward(&d->ws, &f);
-    loom_net_logits(&d->ws, weights, loom_workspace_logits(&d->ws, d->batch), d->ws.hidden, d->batch);
+    const real *last = d->ws.hidden + (count - 1) * (size_t)b->setup.config.dim;
+    loom_net_logits(&d->ws, model->weights, loom_workspace_logits(&d->ws, d->batch), last, d->batch);
+}
+
+static loom_status decode_token(struct bench *b, void *what, struct loom_error *error) {
+    struct decoding *d = what;
+    (void)error;
+    if (d->cache.length < d->begin || d->cache.length == d->end)
+        d->cache.length = d->begin;
+    extend(b, d, 1);
     return LOOM_OK;
 }
 
+/* Of one sequence. */
+static loom_status read_prompt(struct bench *b, void *what, struct loom_error *error) {
+    struct decoding *d = what;
+    (void)error;
+    d->cache.length = 0;
+    extend(b, d, d->prompt);
+    return LOOM_OK;
+}
+
+/* With a prompt sequences grow behind it, else from nothing to the context. */
 static loom_status open_decoding(struct bench *b, struct decoding *d, size_t batch, struct loom_error *error) {
     const struct loom_net *net = &b->trainer.model.net;
     const int loops = net->config.max_loop_iters;
-    *d = (struct decoding){.batch = batch, .capacity = (size_t)net->config.max_seq_len};
-    struct loom_workspace_shape shape = {.batch = batch, .seq = 1, .capacity = d->capacity, .loops = loops};
+    const size_t capacity = (size_t)net->config.max_seq_len, behind = b->prompt + TOKENS_BEHIND;
+    *d = (struct decoding){.batch = batch, .prompt = b->prompt ? b->prompt : 1, .begin = b->prompt, .end = capacity};
+    if (b->prompt && behind < capacity)
+        d->end = behind;
+    struct loom_workspace_shape shape = {.batch = batch, .seq = d->prompt, .capacity = capacity, .loops = loops};
     loom_status status = loom_workspace_open(&d->ws, net, machine(b), &shape, error);
     if (status == LOOM_OK)
-        status = loom_cache_open(&d->cache, machine(b), &net->config, loops, batch, d->capacity, error);
-    d->tokens = calloc(batch, sizeof *d->tokens);
-    d->history = calloc(d->capacity, sizeof *d->history);
+        status = loom_cache_open(&d->cache, machine(b), &net->config, loops, batch, d->end, error);
+    d->tokens = calloc(batch * d->prompt, sizeof *d->tokens);
+    d->history = calloc(capacity, sizeof *d->history);
     if (status == LOOM_OK && !(d->tokens && d->history))
-        status = loom_fail_memory(error, "benchmark", d->capacity * sizeof *d->tokens);
+        status = loom_fail_memory(error, "benchmark", capacity * sizeof *d->tokens);
     return status;
 }
 
@@ -349,29 +374,100 @@ static void close_decoding(struct decoding *d) {
 static loom_status measure_batch(struct bench *b, size_t batch, const char *precision, struct loom_error *error) {
     struct decoding d;
     char name[64];
-    snprintf(name, sizeof name, "decode batch %zu, %s", batch, precision);
-    struct work work = {name, "tokens", (double)batch, decode_token, &d};
+    struct work prefill = {name, "tokens", (double)b->prompt, read_prompt, &d};
+    struct work decode = {name, "tokens", (double)batch, decode_token, &d};
     loom_status status = open_decoding(b, &d, batch, error);
+    snprintf(name, sizeof name, "prefill %zu, %s", b->prompt, precision);
+    if (status == LOOM_OK && b->prompt && batch == 1)
+        status = measure(b, &prefill, error);
+    snprintf(name, sizeof name, "decode batch %zu, %s", batch, precision);
     if (status == LOOM_OK)
-        status = measure(b, &work, error);
+        status = measure(b, &decode, error);
     close_decoding(&d);
     return status;
 }
 
-/* In every format that the machine has, against the peak that the other rows are held against. */
-static loom_status measure_decoding(struct bench *b, struct loom_error *error) {
-    static const char *const names[] = {"float32", "bf16", "int8", "int4"};
+static const char *const precisions[] = {"float32", "bf16", "int8", "int4"};
+enum { PRECISIONS = sizeof precisions / sizeof precisions[0] };
+
+/* Whether a list of names, separated by commas, has one of them. */
+static bool listed(const char *list, const char *name) {
+    size_t length = strlen(name);
+    for (const char *at = list; (at = strstr(at, name)); at += length)
+        if ((at == list || at[-1] == ',') && (at[length] == ',' || at[length] == '\0'))
+            return true;
+    return false;
+}
+
+/* In every wanted format that the machine has, against the peak that the other rows are held against. */
+static loom_status measure_decoding(struct bench *b, const char *wanted, struct loom_error *error) {
     struct loom_model *model = &b->trainer.model;
     const size_t most = b->setup.config.ngram > 1 ? 1 : 8; /* n-grams look back in a cache of one sequence */
     loom_status status = LOOM_OK;
-    for (size_t i = 0; i < sizeof names / sizeof names[0] && status == LOOM_OK; i++) {
+    for (size_t i = 0; i < PRECISIONS && status == LOOM_OK; i++) {
+        if (wanted && !listed(wanted, precisions[i]))
+            continue;
         if (!model->k->set_precision(model->k, (enum loom_precision)i))
             continue;
-        status = loom_model_use_precision(model, names[i], error);
+        status = loom_model_use_precision(model, precisions[i], error);
         for (size_t batch = 1; batch <= most && status == LOOM_OK; batch *= 8)
-            status = measure_batch(b, batch, names[i], error);
+            status = measure_batch(b, batch, precisions[i], error);
     }
     return status;
+}
+
+/* ---- inference alone --------------------------------------------------------------------------------------------- */
+
+/* Matrices of random numbers that keep the size of what they multiply. The same few are used again and again: drawing a
+ * billion would take longer than the measurements. */
+static loom_status fill_weights(struct bench *b, struct loom_error *error) {
+    enum { COUNT = 1 << 16 };
+    struct loom_model *model = &b->trainer.model;
+    real *numbers = malloc(2 * COUNT * sizeof *numbers), *scaled = numbers + COUNT;
+    if (!numbers)
+        return loom_fail_memory(error, "benchmark", 2 * COUNT * sizeof *numbers);
+    for (size_t i = 0; i < COUNT; i++)
+        numbers[i] = (real)((double)random_below(b, 1 << 20) / (1 << 19) - 1);
+    for (size_t i = 0; i < model->net.tensors.count; i++) {
+        const struct loom_tensor *t = &model->net.tensors.items[i];
+        const double size = t->rank == 2 ? sqrt(3 / (double)t->shape[1]) : 0;
+        for (size_t j = 0; j < COUNT; j++)
+            scaled[j] = (real)(t->mean + size * (double)numbers[j]);
+        for (size_t j = 0; j < t->count; j += COUNT)
+            model->k->upload(model->k, model->weights + t->offset + j, scaled,
+                             (t->count - j < COUNT ? t->count - j : COUNT) * sizeof *scaled);
+    }
+    free(numbers);
+    return LOOM_OK;
+}
+
+/* A model without what training it takes, on the counted machine of a trainer that is never opened. */
+static loom_status measure_inference(struct bench *b, const struct loom_bench_options *o, struct loom_error *error) {
+    struct loom_model *model = &b->trainer.model;
+    loom_status status = loom_model_create(model, &b->setup.config, o->threads, error);
+    if (status == LOOM_OK) {
+        loom_counter_init(&b->trainer.counter, model->k);
+        status = fill_weights(b, error);
+    }
+    if (status == LOOM_OK)
+        status = measure_decoding(b, o->precisions, error);
+    loom_model_close(model);
+    return status;
+}
+
+/* The prompt and what follows it must fit the context. */
+static loom_status check_inference(struct bench *b, const struct loom_bench_options *o, struct loom_error *error) {
+    const int context = b->setup.config.max_seq_len;
+    b->prompt = o->prompt ? (size_t)o->prompt : DEFAULT_PROMPT < context ? DEFAULT_PROMPT : (size_t)context / 2;
+    if (o->prompt < 0 || b->prompt + 1 > (size_t)context)
+        return loom_fail(error, LOOM_INVALID, "a prompt of %d tokens leaves no room in the context of %d", o->prompt,
+                         context);
+    bool any = !o->precisions;
+    for (size_t i = 0; i < PRECISIONS && !any; i++)
+        any = listed(o->precisions, precisions[i]);
+    return any ? LOOM_OK
+               : loom_fail(error, LOOM_INVALID, "the precisions \"%.64s\" name none of float32, bf16, int8, int4",
+                           o->precisions);
 }
 
 /* ---- the benchmark ----------------------------------------------------------------------------------------------- */
@@ -417,7 +513,7 @@ static loom_status measure_all(struct bench *b, struct loom_error *error) {
         status = measure_attention(b, error);
     if (status == LOOM_OK)
         status = measure_training(b, error);
-    return status ? status : measure_decoding(b, error);
+    return status ? status : measure_decoding(b, NULL, error);
 }
 
 loom_status loom_bench(const struct loom_bench_options *options, loom_bench_function on_row, void *user,
@@ -431,6 +527,11 @@ loom_status loom_bench(const struct loom_bench_options *options, loom_bench_func
     if (options->processor_time && options->threads != 1)
         return loom_fail(error, LOOM_INVALID, "the processor's time tells a rate with one thread only");
     loom_status status = make_setup(&b, options, error);
+    b.peak = loom_kernels_cpu_peak(options->threads, (enum loom_precision)b.setup.recipe.precision);
+    if (status == LOOM_OK && options->inference) {
+        status = check_inference(&b, options, error);
+        return status ? status : measure_inference(&b, options, error);
+    }
     if (status == LOOM_OK)
         status = make_tokens(&b, error);
     const struct loom_training_data data = {.corpus = &b.corpus,
@@ -438,7 +539,6 @@ loom_status loom_bench(const struct loom_bench_options *options, loom_bench_func
     if (status == LOOM_OK)
         status = loom_trainer_open(&b.trainer, &b.setup, &data, options->threads, error);
     if (status == LOOM_OK) {
-        b.peak = loom_kernels_cpu_peak(options->threads, (enum loom_precision)b.setup.recipe.precision);
         status = measure_all(&b, error);
         loom_trainer_close(&b.trainer);
     }

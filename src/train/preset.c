@@ -92,6 +92,20 @@ static const struct preset presets[] = {
      "dim=384 n_heads=6 max_seq_len=256 attn_type=mla kv_lora_rank=128 q_lora_rank=192 qk_rope_head_dim=32 "
      "qk_nope_head_dim=32 v_head_dim=64 prelude_layers=1 coda_layers=1 max_loop_iters=4 n_experts=8 "
      "n_experts_per_tok=2 n_shared_experts=1 expert_dim=256 lora_rank=16 " NANOGPT_SMALL_TRAINING " batch_size=8"},
+    {"llama-bench", "a dense model of Llama's shape, 1.1 B parameters, for timing inference", LOOM_ARCHITECTURE_LOOM,
+     "vocab_size=32000 dim=2048 n_heads=32 n_kv_heads=4 max_seq_len=512 attn_type=gqa prelude_layers=22 core_layers=0 "
+     "coda_layers=0 "
+     "max_loop_iters=1 n_experts=0 ffn_dim=5632 tie_word_embeddings=false " NANOGPT_SMALL_TRAINING},
+    {"mixtral-bench", "eight experts, two for each token, in each of 8 layers, 288 M parameters, for timing inference",
+     LOOM_ARCHITECTURE_LOOM,
+     "vocab_size=32000 dim=1024 n_heads=16 n_kv_heads=4 max_seq_len=512 attn_type=gqa prelude_layers=0 core_layers=8 "
+     "coda_layers=0 "
+     "max_loop_iters=1 n_experts=8 n_experts_per_tok=2 n_shared_experts=0 expert_dim=1024 injection=none "
+     "loop_index=false lora_rank=0 halting=none tie_word_embeddings=false " NANOGPT_SMALL_TRAINING},
+    {"llama2-bench", "a dense model of 110 M parameters, for timing inference", LOOM_ARCHITECTURE_LOOM,
+     "vocab_size=32000 dim=768 n_heads=12 n_kv_heads=12 max_seq_len=1024 attn_type=gqa prelude_layers=12 core_layers=0 "
+     "coda_layers=0 "
+     "max_loop_iters=1 n_experts=0 ffn_dim=2048 " NANOGPT_SMALL_TRAINING},
     {"nanogpt-shakespeare", "nanoGPT at its larger character settings: 6 layers, width 384, context 256",
      LOOM_ARCHITECTURE_GPT,
      "n_layer=6 n_head=6 n_embd=384 block_size=256 bias=false dropout=0.2 " NANOGPT_SMALL_TRAINING

@@ -75,7 +75,21 @@ has '^\{"name":"decode batch 1, float32","per_second":[1-9]'
 json "$loom" bench --machine --threads 1 --json
 has '^\{"name":"multiply-add float32","per_second":[1-9]'
 has '^\{"name":"read 256 MiB a thread","per_second":[1-9]'
+json "$loom" bench --inference --prompt 5 --precision float32 --seconds 0.01 --threads 1 --json
+has '"name":"prefill 5, float32"'
+has '"name":"decode batch 1, float32"'
+expect 2 'prompt of 64 tokens' "$loom" bench --inference --prompt 64
+expect 2 'none of float32' "$loom" bench --inference --precision float3
 expect 2 'one thread' "$loom" bench --processor-time --threads 2
+
+# ---- tokens that leave early
+quietly "$loom" train "${tiny[@]}" --set halting=act --set act_threshold=0.1 --data data --out halting --steps 2
+json "$loom" eval --model halting --data data --exit --json
+has '"mean_loops":1[,.]'
+json "$loom" generate --model halting --exit --max-tokens 5 --seed 1 --json
+has '"mean_loops":1[,.}]'
+expect 2 'no halting' "$loom" eval --model gpt --data data --exit
+expect 2 'no halting' "$loom" generate --model gpt --exit --seed 1
 
 # ---- other precisions of a trained model
 for precision in float32 bf16 int8 int4; do

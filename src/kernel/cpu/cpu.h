@@ -30,7 +30,7 @@ struct loom_cpu_held {
     enum loom_precision precision;
     uint32_t *words[LOOM_CPU_SIDES];
     uint8_t *quants;
-    float *scales;
+    uint16_t *scales;               /* bf16 */
     uint32_t *mark[LOOM_CPU_SIDES]; /* at each matrix's start, when it was packed */
 };
 
@@ -39,7 +39,7 @@ struct loom_cpu {
     struct loom_pool *pool;
     enum loom_cpu_level level;
     enum loom_precision precision; /* of products */
-    float *scratch;                /* (threads, LOOM_CPU_SCRATCH) */
+    float *scratch;                /* (threads + 1, LOOM_CPU_SCRATCH): the last is shared */
     struct loom_cpu_held held;
 };
 
@@ -61,8 +61,14 @@ static inline bool loom_cpu_bf16(const struct loom_kernels *k) {
     return ((const struct loom_cpu *)k->self)->precision == LOOM_PRECISION_BF16;
 }
 
+/* Scratch for what a kernel's parts share with each other; the caller's parts and calls follow each other. */
+float *loom_cpu_shared_scratch(const struct loom_kernels *k);
+
 /* How many threads will share so much work. */
 size_t loom_cpu_threads(const struct loom_kernels *k, size_t work);
+
+/* Memory as the machine's alloc gives it, but with anything in it: what nobody writes costs nothing. */
+void *loom_cpu_take(size_t bytes);
 
 /* hold.c: `hold` of kernel.h; what it took, given back; and where a matrix's copy is, NULL when it has none. When the
  * copy is stale the caller packs all of it. */
@@ -71,8 +77,8 @@ void loom_cpu_let_go(const struct loom_kernels *k);
 uint32_t *loom_cpu_held_copy(const struct loom_kernels *k, enum loom_cpu_side side, const struct loom_linear *s,
                              const real *w, bool *stale);
 /* The same for whole numbers. */
-uint8_t *loom_cpu_held_quants(const struct loom_kernels *k, const struct loom_linear *s, const real *w, float **scales,
-                              bool *stale);
+uint8_t *loom_cpu_held_quants(const struct loom_kernels *k, const struct loom_linear *s, const real *w,
+                              uint16_t **scales, bool *stale);
 
 /* Whether this processor runs code of that level, and this build has it. */
 bool loom_cpu_supports(enum loom_cpu_level level);

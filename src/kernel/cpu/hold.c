@@ -12,22 +12,23 @@
 /* A matrix of whole vectors has at least so many elements, so no two share a mark. */
 enum { MARKED = 256, UNIT = 16, GROUP = 32, LONGEST = 1 << 16 };
 
-static bool allocate_words(const struct loom_kernels *k, struct loom_cpu_held *held, size_t count) {
+/* Copies for backward products are never written, and so take no memory, where none runs. */
+static bool allocate_words(struct loom_cpu_held *held, size_t count) {
     for (int side = 0; side < LOOM_CPU_SIDES; side++)
-        if ((held->words[side] = k->alloc(k, (count / 2 + UNIT) * sizeof(uint32_t))) == NULL)
+        if ((held->words[side] = loom_cpu_take((count / 2 + UNIT) * sizeof(uint32_t))) == NULL)
             return false;
     return true;
 }
 
-static bool allocate_quants(const struct loom_kernels *k, struct loom_cpu_held *held, size_t count) {
-    held->quants = k->alloc(k, held->precision == LOOM_PRECISION_INT4 ? count / 2 + UNIT : count + UNIT);
-    held->scales = k->alloc(k, (count / GROUP + UNIT) * sizeof(float));
+static bool allocate_quants(struct loom_cpu_held *held, size_t count) {
+    held->quants = loom_cpu_take(held->precision == LOOM_PRECISION_INT4 ? count / 2 + UNIT : count + UNIT);
+    held->scales = loom_cpu_take((count / GROUP + UNIT) * sizeof *held->scales);
     return held->quants != NULL && held->scales != NULL;
 }
 
-static bool allocate(const struct loom_kernels *k, struct loom_cpu_held *held, size_t count) {
+static bool allocate(struct loom_cpu_held *held, size_t count) {
     const bool words = held->precision == LOOM_PRECISION_BF16;
-    if (!(words ? allocate_words(k, held, count) : allocate_quants(k, held, count)))
+    if (!(words ? allocate_words(held, count) : allocate_quants(held, count)))
         return false;
     for (int side = 0; side < LOOM_CPU_SIDES; side++)
         if ((held->mark[side] = calloc(count / MARKED + 1, sizeof *held->mark[side])) == NULL)
@@ -56,7 +57,7 @@ bool loom_cpu_hold(const struct loom_kernels *k, const real *weights, size_t cou
     if (!wanted)
         return true;
     held->precision = cpu->precision;
-    if (held->capacity == 0 && !allocate(k, held, count)) {
+    if (held->capacity == 0 && !allocate(held, count)) {
         loom_cpu_let_go(k);
         return false;
     }
@@ -97,8 +98,8 @@ uint32_t *loom_cpu_held_copy(const struct loom_kernels *k, enum loom_cpu_side si
     return held->words[side] + (offset + 1) / 2;
 }
 
-uint8_t *loom_cpu_held_quants(const struct loom_kernels *k, const struct loom_linear *s, const real *w, float **scales,
-                              bool *stale) {
+uint8_t *loom_cpu_held_quants(const struct loom_kernels *k, const struct loom_linear *s, const real *w,
+                              uint16_t **scales, bool *stale) {
     const struct loom_cpu_held *held = &((struct loom_cpu *)k->self)->held;
     size_t offset;
     if (held->quants == NULL || !find(held, s, w, &offset) || s->n_in % GROUP != 0 || s->n_out % UNIT != 0 ||

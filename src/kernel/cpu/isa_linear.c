@@ -251,11 +251,14 @@ static void run(const struct loom_kernels *k, struct call *call) {
 
 #if defined(__AVX512VNNI__)
 
-/* One product with held weights of 8 or 4 bits: tasks are panels of a group's outputs. */
+/* One product with held weights of 8 or 4 bits, for rows `row` .. row+x_rows-1 of all: tasks are blocks of a group's
+ * panels. */
 struct quantized {
     const struct call *call;
     struct loom_cpu_quantized first; /* the first group's */
-    size_t panels;                   /* of a group */
+    size_t panels, blocks;           /* of a group */
+    struct loom_cpu_rounded x;
+    size_t row, x_rows;
 };
 
 static struct loom_cpu_quantized quantized_of(const struct quantized *s, size_t g) {
@@ -275,32 +278,66 @@ static void quantize_part(const void *job, struct loom_cpu_part part) {
     }
 }
 
+static void round_part(const void *job, struct loom_cpu_part part) {
+    const struct quantized *s = job;
+    for (size_t i = part.first; i < part.end; i++)
+        loom_cpu_round_row(&s->x, i, s->call->a + (s->row + i) * s->x.depth, s->first.four);
+}
+
+/* The rows of a group that are among these. */
+static void multiply_block(const struct quantized *s, size_t g, size_t block) {
+    const struct loom_linear *shape = s->call->shape;
+    const size_t start = loom_linear_start(shape, g), stop = loom_linear_start(shape, g + 1);
+    const size_t row = start > s->row ? start : s->row, end = least(stop, s->row + s->x_rows);
+    if (row >= end)
+        return;
+    const size_t groups = s->x.depth / LOOM_CPU_GROUP, skip = row - s->row, panel = block * LOOM_CPU_QUANT_PANELS;
+    const struct loom_cpu_quantized w = quantized_of(s, g);
+    const struct loom_cpu_rounded x = {s->x.q + skip * s->x.depth, s->x.scale + skip * groups,
+                                       s->x.start + skip * groups, s->x.depth};
+    loom_cpu_multiply_quantized(
+        &w, (struct loom_cpu_rows){s->call->c + row * shape->n_out, shape->n_out, s->call->accumulate}, &x, end - row,
+        panel, least(panel + LOOM_CPU_QUANT_PANELS, s->panels));
+}
+
 static void quantized_part(const void *job, struct loom_cpu_part part) {
     const struct quantized *s = job;
-    for (size_t i = part.first; i < part.end;) {
-        const size_t g = i / s->panels, first = i % s->panels, end = least(first + part.end - i, s->panels);
-        const struct loom_cpu_quantized w = quantized_of(s, g);
-        const struct product p = product_of(s->call, g);
-        loom_cpu_multiply_quantized(&w, p.c.data, p.c.row, p.a.data, p.rows, first, end, p.c.accumulate, part.scratch);
-        i += end - first;
+    for (size_t i = part.first; i < part.end; i++)
+        multiply_block(s, i / s->blocks, i % s->blocks);
+}
+
+/* As many rows at a time as the shared scratch holds: a byte a number, and a scale and a start a group. */
+static void multiply_quantized(const struct loom_kernels *k, struct quantized *s) {
+    const struct loom_linear *shape = s->call->shape;
+    const size_t groups = shape->n_in / LOOM_CPU_GROUP, most = LOOM_CPU_SCRATCH / (shape->n_in / 4 + 2 * groups);
+    float *scratch = loom_cpu_shared_scratch(k);
+    for (; s->row < shape->rows; s->row += s->x_rows) {
+        s->x_rows = least(most, shape->rows - s->row);
+        s->x = (struct loom_cpu_rounded){.scale = scratch, .depth = shape->n_in};
+        s->x.start = (int *)(void *)(scratch + s->x_rows * groups);
+        s->x.q = (int8_t *)(void *)(scratch + 2 * s->x_rows * groups);
+        loom_cpu_share(k, s->x_rows, shape->n_in / 8, round_part, s);
+        /* The weights of a few rows cost their way from memory. */
+        const size_t work = (s->x_rows + 3) * shape->n_in * LOOM_CPU_QUANT_PANEL * LOOM_CPU_QUANT_PANELS;
+        loom_cpu_share(k, shape->groups * s->blocks, work / (64 * shape->groups) + 1, quantized_part, s);
     }
 }
 
 /* False when these weights are not held as whole numbers. */
 static bool run_quantized(const struct loom_kernels *k, const struct call *call) {
     const struct loom_linear *s = call->shape;
-    float *scales;
+    uint16_t *scales;
     bool stale;
     const uint8_t *quants = s->exact ? NULL : loom_cpu_held_quants(k, s, call->b, &scales, &stale);
     if (quants == NULL)
         return false;
     const bool four = ((const struct loom_cpu *)k->self)->precision == LOOM_PRECISION_INT4;
-    const size_t groups = s->groups;
-    struct quantized job = {call, {quants, scales, s->n_in, four}, s->n_out / LOOM_CPU_QUANT_PANEL};
+    struct quantized job = {
+        .call = call, .first = {quants, scales, s->n_in, four}, .panels = s->n_out / LOOM_CPU_QUANT_PANEL};
+    job.blocks = (job.panels + LOOM_CPU_QUANT_PANELS - 1) / LOOM_CPU_QUANT_PANELS;
     if (stale)
-        loom_cpu_share(k, groups * job.panels, s->n_in * LOOM_CPU_QUANT_PANEL, quantize_part, &job);
-    loom_cpu_share(k, groups * job.panels, (s->rows + 3) * s->n_in * LOOM_CPU_QUANT_PANEL / (64 * groups) + 1,
-                   quantized_part, &job);
+        loom_cpu_share(k, s->groups * job.panels, s->n_in * LOOM_CPU_QUANT_PANEL, quantize_part, &job);
+    multiply_quantized(k, &job);
     return true;
 }
 

@@ -4,6 +4,7 @@
  * in the same way, sums a group in whole numbers, and adds the sums, times both scales, in float32. Weights lie as the
  * instruction reads them: a panel is PANEL_ROWS outputs; for each group, for each four neighbours (eight in 4 bits),
  * the outputs side by side. They are stored without a sign, with ZERO added, which each sum starts by taking off again.
+ * Scales are bf16: what they are matters little, as weights are rounded by the scale that is kept.
  */
 #include "kernel/cpu/isa_quant.h"
 
@@ -15,7 +16,10 @@
 
 #include "kernel/cpu/cpu.h"
 
-enum { GROUP = LOOM_CPU_GROUP, PANEL_ROWS = 16, TILE = 8 };
+enum { GROUP = LOOM_CPU_GROUP, PANEL_ROWS = LOOM_CPU_QUANT_PANEL, WORDS = GROUP / 4 };
+
+/* A tile's rows of x; and panels that few rows meet at once, so that there are enough sums to wait for. */
+enum { TILE = 8, FEW_PANELS = LOOM_CPU_QUANT_PANELS };
 
 /* The largest whole number of a format, and what is added to store it without a sign. */
 static int largest(bool four) {
@@ -32,12 +36,22 @@ static size_t group_bytes(bool four) {
 
 /* ---- rounding ---------------------------------------------------------------------------------------------------- */
 
-/* The scale at which the largest of a group becomes `most`; 0 for a group of zeros. */
-static float scale_of(const float *x, int most) {
+/* The least bf16 number at which the largest of a group becomes `most` or less; 0 for a group of zeros. */
+static uint16_t scale_of(const float *x, int most) {
     float size = 0;
     for (size_t i = 0; i < GROUP; i++)
         size = fmaxf(size, fabsf(x[i]));
-    return size / (float)most;
+    const float exact = size / (float)most;
+    uint32_t bits;
+    memcpy(&bits, &exact, sizeof bits);
+    return (uint16_t)((bits + 0xffff) >> 16);
+}
+
+static float scale_value(uint16_t scale) {
+    const uint32_t bits = (uint32_t)scale << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
 }
 
 static int round_to(float x, float scale) {
@@ -51,29 +65,22 @@ static size_t place_of(size_t k, size_t row, bool four) {
     return k / span * (PANEL_ROWS * 4) + row * 4 + k % 4;
 }
 
-static void quantize_group(uint8_t *to, float *scale, const float *w, size_t row, bool four) {
+static void quantize_group(uint8_t *to, uint16_t *scale, const float *w, size_t row, bool four) {
     *scale = scale_of(w, largest(four));
     for (size_t k = 0; k < GROUP; k++) {
-        const unsigned q = (unsigned)(round_to(w[k], *scale) + zero(four));
+        const unsigned q = (unsigned)(round_to(w[k], scale_value(*scale)) + zero(four));
         uint8_t *place = to + place_of(k, row, four);
         *place = (uint8_t)(four && k % 8 >= 4 ? *place | q << 4 : q);
     }
 }
 
 /* One panel of w (PANEL_ROWS, depth). */
-static void quantize_panel(uint8_t *to, float *scales, const float *w, size_t depth, bool four) {
+static void quantize_panel(uint8_t *to, uint16_t *scales, const float *w, size_t depth, bool four) {
     for (size_t g = 0; g < depth / GROUP; g++)
         for (size_t row = 0; row < PANEL_ROWS; row++)
             quantize_group(to + g * group_bytes(four), scales + g * PANEL_ROWS + row, w + row * depth + g * GROUP, row,
                            four);
 }
-
-/* Rows of x in 8 bits. */
-struct rounded {
-    int8_t *q;    /* (rows, depth) */
-    float *scale; /* (rows, depth/GROUP) */
-    int *start;   /* the same: what a group's sum starts with, -ZERO times the sum of q */
-};
 
 static void round_group(const float *x, int8_t *q, float *scale, int *start, bool four) {
     const __m512 low = _mm512_loadu_ps(x), high = _mm512_loadu_ps(x + 16);
@@ -87,135 +94,164 @@ static void round_group(const float *x, int8_t *q, float *scale, int *start, boo
     *start = -zero(four) * _mm512_reduce_add_epi32(_mm512_add_epi32(a, b));
 }
 
-static void round_rows(struct rounded *to, const float *x, size_t rows, size_t depth, bool four) {
-    const size_t groups = depth / GROUP;
-    for (size_t r = 0; r < rows; r++)
-        for (size_t g = 0; g < groups; g++)
-            round_group(x + r * depth + g * GROUP, to->q + r * depth + g * GROUP, to->scale + r * groups + g,
-                        to->start + r * groups + g, four);
+void loom_cpu_round_row(const struct loom_cpu_rounded *to, size_t row, const float *x, bool four) {
+    const size_t groups = to->depth / GROUP;
+    for (size_t g = 0; g < groups; g++)
+        round_group(x + g * GROUP, to->q + row * to->depth + g * GROUP, to->scale + row * groups + g,
+                    to->start + row * groups + g, four);
 }
 
 /* ---- products ---------------------------------------------------------------------------------------------------- */
 
+/* Four neighbours of a row of x, for every output. */
 static inline __m512i four_neighbours(const int8_t *q) {
     int word;
     memcpy(&word, q, sizeof word);
     return _mm512_set1_epi32(word);
 }
 
-/* sum[i] += a group's weights times row i's numbers. */
-static inline __attribute__((always_inline)) void add_group(__m512i *sum, const uint8_t *w, const int8_t *q,
-                                                            size_t depth, const int rows, const bool four) {
-    const __m512i mask = _mm512_set1_epi8(15);
+/* The weights that meet a group's k-th four neighbours. */
+static inline __attribute__((always_inline)) __m512i weights_of(const uint8_t *w, size_t k, const bool four) {
+    if (!four)
+        return _mm512_loadu_si512(w + k * PANEL_ROWS * 4);
+    const __m512i bytes = _mm512_loadu_si512(w + k / 2 * PANEL_ROWS * 4);
+    return _mm512_and_si512(k % 2 == 0 ? bytes : _mm512_srli_epi16(bytes, 4), _mm512_set1_epi8(15));
+}
+
+static inline __m512 scales_of(const uint16_t *scales) {
+    const __m512i words = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)scales));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(words, 16));
+}
+
+/* A few neighbouring panels of one matrix: where they begin, and how far apart they are. */
+struct panels {
+    const uint8_t *quants;
+    const uint16_t *scales;
+    size_t groups;
+};
+
+/* sum[p*rows+i] = group g of panel p times that of row i. */
+static inline __attribute__((always_inline)) void sum_group(__m512i *sum, const struct panels *w,
+                                                            const struct loom_cpu_rounded *x, size_t g, const int rows,
+                                                            const int panels, const bool four) {
+    const size_t bytes = group_bytes(four);
     LOOM_UNROLL
-    for (size_t k = 0; k < GROUP; k += four ? 8 : 4) {
-        const __m512i bytes = _mm512_loadu_si512(w + k * PANEL_ROWS / (four ? 2 : 1));
-        const __m512i low = four ? _mm512_and_si512(bytes, mask) : bytes;
+    for (int i = 0; i < rows; i++) {
         LOOM_UNROLL
-        for (int i = 0; i < rows; i++)
-            sum[i] = _mm512_dpbusd_epi32(sum[i], low, four_neighbours(q + (size_t)i * depth + k));
-        if (four) {
-            const __m512i high = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), mask);
+        for (int p = 0; p < panels; p++)
+            sum[p * rows + i] = _mm512_set1_epi32(x->start[(size_t)i * w->groups + g]);
+    }
+    LOOM_UNROLL
+    for (size_t k = 0; k < WORDS; k++) {
+        LOOM_UNROLL
+        for (int p = 0; p < panels; p++) {
+            const __m512i weights = weights_of(w->quants + ((size_t)p * w->groups + g) * bytes, k, four);
             LOOM_UNROLL
             for (int i = 0; i < rows; i++)
-                sum[i] = _mm512_dpbusd_epi32(sum[i], high, four_neighbours(q + (size_t)i * depth + k + 4));
+                sum[p * rows + i] = _mm512_dpbusd_epi32(
+                    sum[p * rows + i], weights, four_neighbours(x->q + (size_t)i * x->depth + g * GROUP + 4 * k));
         }
     }
 }
 
-/* One panel of outputs for `rows` rows, constants where it is inlined; y's rows are ldy apart. */
-static inline __attribute__((always_inline)) void tile(float *y, size_t ldy, const struct rounded *x, const uint8_t *w,
-                                                       const float *scales, size_t depth, bool accumulate,
-                                                       const int rows, const bool four) {
-    const size_t groups = depth / GROUP;
+/* `panels` panels of outputs for `rows` rows, constants where it is inlined. */
+static inline __attribute__((always_inline)) void tile(struct loom_cpu_rows y, const struct panels *w,
+                                                       const struct loom_cpu_rounded *x, const int rows,
+                                                       const int panels, const bool four) {
     __m512 total[TILE];
     LOOM_UNROLL
-    for (int i = 0; i < rows; i++)
-        total[i] = accumulate ? _mm512_loadu_ps(y + (size_t)i * ldy) : _mm512_setzero_ps();
-    for (size_t g = 0; g < groups; g++) {
+    for (int j = 0; j < rows * panels; j++)
+        total[j] = y.accumulate ? _mm512_loadu_ps(y.data + (size_t)(j % rows) * y.row + j / rows * PANEL_ROWS)
+                                : _mm512_setzero_ps();
+    for (size_t g = 0; g < w->groups; g++) {
         __m512i sum[TILE];
-        const __m512 scale = _mm512_loadu_ps(scales + g * PANEL_ROWS);
+        sum_group(sum, w, x, g, rows, panels, four);
         LOOM_UNROLL
-        for (int i = 0; i < rows; i++)
-            sum[i] = _mm512_set1_epi32(x->start[(size_t)i * groups + g]);
-        add_group(sum, w + g * group_bytes(four), x->q + g * GROUP, depth, rows, four);
-        LOOM_UNROLL
-        for (int i = 0; i < rows; i++) {
-            const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(x->scale[(size_t)i * groups + g]));
-            total[i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[i]), both, total[i]);
+        for (int p = 0; p < panels; p++) {
+            const __m512 scale = scales_of(w->scales + ((size_t)p * w->groups + g) * PANEL_ROWS);
+            LOOM_UNROLL
+            for (int i = 0; i < rows; i++) {
+                const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(x->scale[(size_t)i * w->groups + g]));
+                total[p * rows + i] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[p * rows + i]), both, total[p * rows + i]);
+            }
         }
     }
     LOOM_UNROLL
-    for (int i = 0; i < rows; i++)
-        _mm512_storeu_ps(y + (size_t)i * ldy, total[i]);
+    for (int j = 0; j < rows * panels; j++)
+        _mm512_storeu_ps(y.data + (size_t)(j % rows) * y.row + j / rows * PANEL_ROWS, total[j]);
 }
 
-/* The tile for a number of rows that is known only when running. */
-static inline __attribute__((always_inline)) void tile_of(float *y, size_t ldy, const struct rounded *x,
-                                                          const uint8_t *w, const float *scales, size_t depth,
-                                                          bool accumulate, size_t rows, const bool four) {
-    switch (rows) {
+/* The tile for a number of rows that is known only when running: as many panels at once as it says. */
+static inline __attribute__((always_inline)) void tile_of(struct loom_cpu_rows y, const struct panels *w,
+                                                          const struct loom_cpu_rounded *x, size_t rows, bool few,
+                                                          const bool four) {
+    switch (few ? rows : rows + TILE) {
     case 1:
-        tile(y, ldy, x, w, scales, depth, accumulate, 1, four);
+        tile(y, w, x, 1, FEW_PANELS, four);
         break;
     case 2:
-        tile(y, ldy, x, w, scales, depth, accumulate, 2, four);
+        tile(y, w, x, 2, FEW_PANELS, four);
         break;
-    case 3:
-        tile(y, ldy, x, w, scales, depth, accumulate, 3, four);
+    case TILE + 1:
+        tile(y, w, x, 1, 1, four);
         break;
-    case 4:
-        tile(y, ldy, x, w, scales, depth, accumulate, 4, four);
+    case TILE + 2:
+        tile(y, w, x, 2, 1, four);
         break;
-    case 5:
-        tile(y, ldy, x, w, scales, depth, accumulate, 5, four);
+    case TILE + 3:
+        tile(y, w, x, 3, 1, four);
         break;
-    case 6:
-        tile(y, ldy, x, w, scales, depth, accumulate, 6, four);
+    case TILE + 4:
+        tile(y, w, x, 4, 1, four);
         break;
-    case 7:
-        tile(y, ldy, x, w, scales, depth, accumulate, 7, four);
+    case TILE + 5:
+        tile(y, w, x, 5, 1, four);
+        break;
+    case TILE + 6:
+        tile(y, w, x, 6, 1, four);
+        break;
+    case TILE + 7:
+        tile(y, w, x, 7, 1, four);
         break;
     default:
-        tile(y, ldy, x, w, scales, depth, accumulate, TILE, four);
+        tile(y, w, x, TILE, 1, four);
         break;
     }
 }
 
-static void panel_times_rows(const struct loom_cpu_quantized *w, size_t panel, float *y, size_t ldy,
-                             const struct rounded *x, size_t rows, bool accumulate) {
+/* One tile's rows against panels first .. end-1. */
+static void multiply_rows(const struct loom_cpu_quantized *w, struct loom_cpu_rows y, const struct loom_cpu_rounded *x,
+                          size_t rows, size_t first, size_t end) {
     const size_t groups = w->depth / GROUP;
-    const uint8_t *quants = w->quants + panel * groups * group_bytes(w->four);
-    const float *scales = w->scales + panel * groups * PANEL_ROWS;
-    for (size_t row = 0; row < rows; row += TILE) {
-        const struct rounded part = {x->q + row * w->depth, x->scale + row * groups, x->start + row * groups};
+    for (size_t panel = first, step; panel < end; panel += step) {
+        const bool few = rows <= TILE / FEW_PANELS && end - panel >= FEW_PANELS;
+        const struct panels panels = {w->quants + panel * groups * group_bytes(w->four),
+                                      w->scales + panel * groups * PANEL_ROWS, groups};
+        const struct loom_cpu_rows to = {y.data + panel * PANEL_ROWS, y.row, y.accumulate};
+        step = few ? FEW_PANELS : 1;
         if (w->four)
-            tile_of(y + row * ldy, ldy, &part, quants, scales, w->depth, accumulate, least(rows - row, TILE), true);
+            tile_of(to, &panels, x, rows, few, true);
         else
-            tile_of(y + row * ldy, ldy, &part, quants, scales, w->depth, accumulate, least(rows - row, TILE), false);
+            tile_of(to, &panels, x, rows, few, false);
     }
 }
 
 void loom_cpu_quantize_panel(const struct loom_cpu_quantized *to, size_t panel, const float *w) {
     const size_t groups = to->depth / GROUP;
     quantize_panel((uint8_t *)(uintptr_t)to->quants + panel * groups * group_bytes(to->four),
-                   (float *)(uintptr_t)to->scales + panel * groups * PANEL_ROWS, w + panel * PANEL_ROWS * to->depth,
+                   (uint16_t *)(uintptr_t)to->scales + panel * groups * PANEL_ROWS, w + panel * PANEL_ROWS * to->depth,
                    to->depth, to->four);
 }
 
-void loom_cpu_multiply_quantized(const struct loom_cpu_quantized *w, float *y, size_t ldy, const float *x, size_t rows,
-                                 size_t first, size_t end, bool accumulate, float *scratch) {
-    /* As many rows as fit the scratch at a time: a byte a number, and a scale and a start a group. */
-    const size_t groups = w->depth / GROUP, each = w->depth / 4 + 2 * groups;
-    const size_t most = LOOM_CPU_SCRATCH / each / TILE * TILE;
-    for (size_t row = 0; row < rows; row += most) {
-        const size_t count = least(most, rows - row);
-        struct rounded part = {.scale = scratch};
-        part.start = (int *)(void *)(scratch + count * groups);
-        part.q = (int8_t *)(void *)(scratch + 2 * count * groups);
-        round_rows(&part, x + row * w->depth, count, w->depth, w->four);
-        for (size_t panel = first; panel < end; panel++)
-            panel_times_rows(w, panel, y + row * ldy + panel * PANEL_ROWS, ldy, &part, count, accumulate);
+void loom_cpu_multiply_quantized(const struct loom_cpu_quantized *w, struct loom_cpu_rows y,
+                                 const struct loom_cpu_rounded *x, size_t rows, size_t first, size_t end) {
+    const size_t groups = w->depth / GROUP, tiles = (rows + TILE - 1) / TILE;
+    for (size_t t = 0, row = 0; t < tiles; t++) {
+        const size_t count = (rows - row + tiles - t - 1) / (tiles - t);
+        const struct loom_cpu_rounded part = {x->q + row * w->depth, x->scale + row * groups, x->start + row * groups,
+                                              w->depth};
+        multiply_rows(w, (struct loom_cpu_rows){y.data + row * y.row, y.row, y.accumulate}, &part, count, first, end);
+        row += count;
     }
 }
 

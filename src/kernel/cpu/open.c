@@ -93,8 +93,7 @@ bool loom_kernels_cpu_multiplies(enum loom_precision precision) {
     return precision == LOOM_PRECISION_FLOAT32 || loom_cpu_chosen_level() >= LOOM_CPU_AVX512BF16;
 }
 
-static void *cpu_alloc(const struct loom_kernels *k, size_t bytes) {
-    (void)k;
+void *loom_cpu_take(size_t bytes) {
     const size_t unit = bytes < huge_page ? cache_line : huge_page;
     if (bytes > SIZE_MAX - unit)
         return NULL;
@@ -107,7 +106,14 @@ static void *cpu_alloc(const struct loom_kernels *k, size_t bytes) {
     if (unit == huge_page)
         (void)madvise(memory, size, MADV_HUGEPAGE);
 #endif
-    memset(memory, 0, size);
+    return memory;
+}
+
+static void *cpu_alloc(const struct loom_kernels *k, size_t bytes) {
+    (void)k;
+    void *memory = loom_cpu_take(bytes);
+    if (memory != NULL)
+        memset(memory, 0, bytes);
     return memory;
 }
 
@@ -121,6 +127,11 @@ static void cpu_release(const struct loom_kernels *k, void *memory) {
 size_t loom_cpu_threads(const struct loom_kernels *k, size_t work) {
     const struct loom_cpu *cpu = k->self;
     return work < LOOM_CPU_SMALL ? 1 : (size_t)loom_pool_threads(cpu->pool);
+}
+
+float *loom_cpu_shared_scratch(const struct loom_kernels *k) {
+    const struct loom_cpu *cpu = k->self;
+    return cpu->scratch + (size_t)loom_pool_threads(cpu->pool) * LOOM_CPU_SCRATCH;
 }
 
 /* One call's work on its way through the pool: a task is `step` items. */
@@ -171,7 +182,8 @@ struct loom_kernels *loom_kernels_cpu_open_at(enum loom_cpu_level level, int thr
     fill_table(&cpu->table, level);
     cpu->pool = loom_pool_open(loom_threads(threads));
     if (cpu->pool != NULL)
-        cpu->scratch = cpu_alloc(&cpu->table, (size_t)loom_pool_threads(cpu->pool) * LOOM_CPU_SCRATCH * sizeof(float));
+        cpu->scratch =
+            cpu_alloc(&cpu->table, ((size_t)loom_pool_threads(cpu->pool) + 1) * LOOM_CPU_SCRATCH * sizeof(float));
     if (cpu->scratch == NULL) {
         close_cpu(cpu);
         return NULL;
