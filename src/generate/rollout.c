@@ -75,53 +75,69 @@ void loom_rollout_close(struct loom_rollout *rollout) {
     *r = (struct loom_rollout){0};
 }
 
-/* What is before a prompt sees itself alone, what is of it all of it. */
-static void find_first_keys(struct loom_rollout *r, size_t seq) {
-    for (size_t i = 0; i < r->answers; i++)
+/* What is before a prompt sees itself alone, what is of it all of it. `rows` is the answers, or their prompts. */
+static void find_first_keys(struct loom_rollout *r, size_t rows, size_t seq) {
+    for (size_t i = 0; i < rows; i++)
         for (size_t t = 0; t < seq; t++) {
-            size_t at = r->cache.length + t;
-            r->first[i * seq + t] = (int)(at < r->begin[i] ? at : r->begin[i]);
+            size_t at = r->cache.length + t, begin = r->begin[i * (r->answers / rows)];
+            r->first[i * seq + t] = (int)(at < begin ? at : begin);
         }
 }
 
-/* `seq` new tokens of each answer, in r->ids; leaves the logits of the last on the host. */
-static void pass(struct loom_rollout *r, size_t seq, bool last) {
+/* `seq` new tokens of each row, in r->ids; leaves the logits of the last on the host. */
+static void pass(struct loom_rollout *r, size_t rows, size_t seq, bool last) {
     const struct loom_kernels *k = r->ws.k;
     size_t vocab = (size_t)r->model->net.config.vocab_size, dim = (size_t)r->model->net.config.dim;
     size_t context = (size_t)r->model->net.config.max_seq_len;
     struct loom_forward f = {.weights = r->model->weights,
                              .ids = r->ids,
                              .first = r->first,
-                             .batch = r->answers,
+                             .batch = rows,
                              .seq = seq,
                              .loops = r->ws.shape.loops,
                              .cache = &r->cache,
                              .history = r->held,
                              .history_stride = context};
-    find_first_keys(r, seq);
-    for (size_t i = 0; i < r->answers; i++)
+    find_first_keys(r, rows, seq);
+    for (size_t i = 0; i < rows; i++)
         memcpy(r->held + i * context + r->cache.length, r->ids + i * seq, seq * sizeof *r->ids);
     loom_net_forward(&r->ws, &f);
     r->passes++;
     if (!last)
         return;
-    size_t rows = seq == 1 ? r->answers : 1; /* one token each: all rows at once */
-    real *logits = loom_workspace_logits(&r->ws, rows);
-    for (size_t i = 0; i < r->answers; i += rows) {
-        loom_net_logits(&r->ws, r->model->weights, logits, r->ws.hidden + (i * seq + seq - 1) * dim, rows);
-        k->download(k, r->logits + i * vocab, logits, rows * vocab * sizeof *logits);
+    size_t together = seq == 1 ? rows : 1; /* one token each: all rows at once */
+    real *logits = loom_workspace_logits(&r->ws, together);
+    for (size_t i = 0; i < rows; i += together) {
+        loom_net_logits(&r->ws, r->model->weights, logits, r->ws.hidden + (i * seq + seq - 1) * dim, together);
+        k->download(k, r->logits + i * vocab, logits, together * vocab * sizeof *logits);
     }
 }
 
-/* All prompts end at the longest's end. */
+/* What was read of each prompt is what its answers go on from. From the last on, as loom_cache_spread goes. */
+static void spread(struct loom_rollout *r) {
+    size_t vocab = (size_t)r->model->net.config.vocab_size, context = (size_t)r->model->net.config.max_seq_len;
+    loom_cache_spread(&r->cache, r->answers / r->group, r->group);
+    for (size_t i = r->answers; i-- > 1;) {
+        if (i / r->group == i)
+            continue;
+        memcpy(r->held + i * context, r->held + i / r->group * context, r->cache.length * sizeof *r->held);
+        memcpy(r->logits + i * vocab, r->logits + i / r->group * vocab, vocab * sizeof *r->logits);
+    }
+}
+
+/* All prompts end at the longest's end; each is read once. */
 static void read_prompts(struct loom_rollout *r, const struct loom_prompt *prompts, size_t longest) {
+    size_t rows = r->answers / r->group;
     for (size_t at = 0, seq; at < longest; at += seq) {
         seq = longest - at < r->ws.shape.seq ? longest - at : r->ws.shape.seq;
-        for (size_t i = 0; i < r->answers; i++)
-            for (size_t t = 0; t < seq; t++)
-                r->ids[i * seq + t] = at + t < r->begin[i] ? 0 : prompts[i / r->group].tokens[at + t - r->begin[i]];
-        pass(r, seq, at + seq == longest);
+        for (size_t i = 0; i < rows; i++)
+            for (size_t t = 0; t < seq; t++) {
+                size_t begin = r->begin[i * r->group];
+                r->ids[i * seq + t] = at + t < begin ? 0 : prompts[i].tokens[at + t - begin];
+            }
+        pass(r, rows, seq, at + seq == longest);
     }
+    spread(r);
 }
 
 /* Appends a token's text; an answer has ended when it ends with the mark, which is then taken off. */
@@ -204,7 +220,7 @@ loom_status loom_rollout_run(struct loom_rollout *rollout, const struct loom_pro
         status = draw(r, prompts, at, &going, error);
         if (status || going == 0 || at + 1 == r->max_tokens || longest + at + 1 >= context)
             break;
-        pass(r, 1, true);
+        pass(r, r->answers, 1, true);
     }
     return status;
 }

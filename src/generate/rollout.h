@@ -1,8 +1,8 @@
 /* rollout.h - several answers to each of several prompts at a time, drawn with the kernels that train.
  *
- * Each pass gives every answer one more token, so that their caches stay of one length: shorter prompts begin later,
- * and what lies before them is hidden as another document would be. An answer ends behind its end mark, or where room
- * or patience end. */
+ * A prompt is read once. Then each pass gives every answer one more token, so that their caches stay of one length:
+ * shorter prompts begin later, and what lies before them is hidden as another document would be. An answer ends behind
+ * its end mark, or where room or patience end. */
 #ifndef LOOM_GENERATE_ROLLOUT_H
 #define LOOM_GENERATE_ROLLOUT_H
 

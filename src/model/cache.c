@@ -38,11 +38,17 @@ loom_status loom_cache_open(struct loom_cache *cache, const struct loom_kernels 
     return cache->block ? LOOM_OK : loom_fail_memory(error, "key/value cache", bytes);
 }
 
-/* Tokens first .. first+count-1 of one sequence, from a slot to another, whose caches may differ in room. */
-static void copy_tokens(const struct loom_cache *from, size_t from_slot, const struct loom_cache *to, size_t to_slot,
-                        size_t sequence, size_t first, size_t count) {
-    struct loom_cache_slot old = loom_cache_slot(from, from_slot), new = loom_cache_slot(to, to_slot);
-    const size_t begin = sequence * from->capacity + first, target = sequence * to->capacity + first;
+/* Where tokens lie. */
+struct place {
+    const struct loom_cache *cache;
+    size_t slot, sequence;
+};
+
+/* Tokens first .. first+count-1 of a sequence, from one place to another, whose caches may differ in room. */
+static void copy_tokens(struct place source, struct place destination, size_t first, size_t count) {
+    const struct loom_cache *from = source.cache, *to = destination.cache;
+    struct loom_cache_slot old = loom_cache_slot(from, source.slot), new = loom_cache_slot(to, destination.slot);
+    const size_t begin = source.sequence * from->capacity + first, target = destination.sequence * to->capacity + first;
     from->k->copy(from->k, new.first + target * to->first_width, old.first + begin * from->first_width,
                   count * from->first_width);
     from->k->copy(from->k, new.second + target * to->second_width, old.second + begin * from->second_width,
@@ -56,8 +62,16 @@ void loom_cache_carry(const struct loom_cache *cache, size_t from, size_t to, si
             for (n = 1; i + n < count && (!marks || marks[i + n] == marked);)
                 n++;
             if (marked)
-                copy_tokens(cache, from, cache, to, b, cache->length + i, n);
+                copy_tokens((struct place){cache, from, b}, (struct place){cache, to, b}, cache->length + i, n);
         }
+}
+
+/* From the last on, so that none is overwritten before it has gone everywhere. */
+void loom_cache_spread(const struct loom_cache *cache, size_t sequences, size_t each) {
+    for (size_t slot = 0; slot < cache->slots; slot++)
+        for (size_t s = sequences * each; s-- > 1;)
+            if (s / each != s)
+                copy_tokens((struct place){cache, slot, s / each}, (struct place){cache, slot, s}, 0, cache->length);
 }
 
 loom_status loom_cache_reserve(struct loom_cache *cache, size_t tokens, size_t most, struct loom_error *error) {
@@ -72,7 +86,7 @@ loom_status loom_cache_reserve(struct loom_cache *cache, size_t tokens, size_t m
         return loom_fail_memory(error, "key/value cache", bytes);
     for (size_t i = 0; i < grown.slots; i++)
         for (size_t b = 0; b < grown.batch; b++)
-            copy_tokens(cache, i, &grown, i, b, 0, cache->length);
+            copy_tokens((struct place){cache, i, b}, (struct place){&grown, i, b}, 0, cache->length);
     cache->k->release(cache->k, cache->block);
     *cache = grown;
     return LOOM_OK;

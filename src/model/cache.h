@@ -39,6 +39,10 @@ loom_status loom_cache_reserve(struct loom_cache *cache, size_t tokens, size_t m
  * marked in `which` (batch, count), on the host, goes to slot `to`. NULL marks all. */
 void loom_cache_carry(const struct loom_cache *cache, size_t from, size_t to, size_t count, const bool *which);
 
+/* What sequence s holds goes to the `each` sequences from s * each on: one text that several go on from. All of them
+ * are `sequences`. */
+void loom_cache_spread(const struct loom_cache *cache, size_t sequences, size_t each);
+
 struct loom_cache_slot loom_cache_slot(const struct loom_cache *cache, size_t index);
 
 #endif
