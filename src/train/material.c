@@ -119,12 +119,14 @@ loom_status loom_material_text(struct loom_material *material, const json_t *rec
 
 /* ---- conversations ----------------------------------------------------------------------------------------------- */
 
-static loom_status check_record(const struct loom_material *m, const json_t *record, struct loom_error *error) {
+/* What is learned from must be what the run began with: `what` it is, from `path`. */
+static loom_status check_record(const struct loom_material *m, const json_t *record, const char *sha256,
+                                const char *what, const char *path, struct loom_error *error) {
     const char *hash = json_string_value(json_object_get(record, "sha256"));
-    if (hash && strcmp(hash, m->chat.sha256) == 0)
+    if (!record || (hash && strcmp(hash, sha256) == 0))
         return LOOM_OK;
-    return loom_fail(error, LOOM_INVALID, "%s: these are not the conversations that the run %s began with",
-                     m->options->chat[0], m->options->out);
+    return loom_fail(error, LOOM_INVALID, "%s: these are not the %s that the run %s began with", path, what,
+                     m->options->out);
 }
 
 static loom_status open_tokenizer(struct loom_material *m, struct loom_error *error) {
@@ -136,7 +138,8 @@ static loom_status open_tokenizer(struct loom_material *m, struct loom_error *er
     return status;
 }
 
-static loom_status open_problems(struct loom_material *m, const struct loom_setup *setup, struct loom_error *error) {
+static loom_status open_problems(struct loom_material *m, const json_t *record, const struct loom_setup *setup,
+                                 struct loom_error *error) {
     const struct loom_train_options *o = m->options;
     if (!o->problems)
         return loom_fail(error, LOOM_INVALID, "the task %s needs a file of problems", o->task);
@@ -148,6 +151,10 @@ static loom_status open_problems(struct loom_material *m, const struct loom_setu
     if (status == LOOM_OK && m->task.count < 2)
         status =
             loom_fail(error, LOOM_INVALID, "%s: one problem to learn from and one to hold out are needed", o->problems);
+    if (status == LOOM_OK)
+        status = loom_task_hash(&m->task, m->task_sha256, error);
+    if (status == LOOM_OK)
+        status = check_record(m, record, m->task_sha256, "problems", o->problems, error);
     if (status)
         return status;
     size_t n_val = (size_t)(held_out * (double)m->task.count);
@@ -167,23 +174,23 @@ loom_status loom_material_chat(struct loom_material *material, const json_t *rec
         return LOOM_OK;
     loom_status status = open_tokenizer(m, error);
     if (status == LOOM_OK && o->task)
-        return open_problems(m, setup, error);
+        return open_problems(m, record, setup, error);
     if (status == LOOM_OK)
         status = loom_chat_set_open(&m->chat, o->chat, o->n_chat, m->tokenizer, (size_t)setup->recipe.seq_len, held_out,
                                     error);
     if (status)
         return status;
     m->data = (struct loom_training_data){.chat = &m->chat, .tokenizer = m->tokenizer};
-    return record ? check_record(m, record, error) : LOOM_OK;
+    return check_record(m, record, m->chat.sha256, "conversations", o->chat[0], error);
 }
 
 json_t *loom_material_record(const struct loom_material *material) {
     const struct loom_material *m = material;
     json_t *json;
     if (m->data.task)
-        json = json_pack("{s:s,s:s,s:I,s:I,s:I}", "task", m->options->task, "problems", m->options->problems,
-                         "examples", (json_int_t)m->task.count, "held_out", (json_int_t)m->data.n_val, "vocab_size",
-                         (json_int_t)loom_tokenizer_vocab_size(m->tokenizer));
+        json = json_pack("{s:s,s:s,s:s,s:I,s:I,s:I}", "task", m->options->task, "problems", m->options->problems,
+                         "sha256", m->task_sha256, "examples", (json_int_t)m->task.count, "held_out",
+                         (json_int_t)m->data.n_val, "vocab_size", (json_int_t)loom_tokenizer_vocab_size(m->tokenizer));
     else if (m->data.chat) {
         json = json_pack("{s:s,s:I,s:I,s:I,s:I}", "sha256", m->chat.sha256, "examples", (json_int_t)m->chat.count,
                          "held_out", (json_int_t)m->chat.n_val, "rows", (json_int_t)m->chat.train.rows, "vocab_size",

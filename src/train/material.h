@@ -14,7 +14,8 @@ struct loom_material {
     struct loom_corpus corpus;
     struct loom_chat_set chat;
     struct loom_task task;
-    struct loom_training_data data; /* what of it is there; no tokenizer: a dry run without data */
+    char task_sha256[LOOM_SHA256_TEXT]; /* of its problems */
+    struct loom_training_data data;     /* what of it is there; no tokenizer: a dry run without data */
 };
 
 /* Finds the model to start from and puts its config in the place of the setup's. */

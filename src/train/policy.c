@@ -37,13 +37,23 @@ static double factor(const struct loom_policy *p, double advantage, double ratio
     return dropped ? 0 : ratio * advantage;
 }
 
-void loom_policy_weights(const struct loom_policy *policy, double advantage, const double *now, const double *drawn,
-                         size_t n, double *weights) {
-    double mean = 0, share = divisor(policy, n);
-    for (size_t i = 0; i < n; i++)
-        mean += (now[i] - drawn[i]) / (double)n;
-    for (size_t i = 0; i < n; i++) {
-        double ratio = exp(policy->kind == LOOM_POLICY_GSPO ? mean : now[i] - drawn[i]);
-        weights[i] = factor(policy, advantage, ratio) / share;
+void loom_policy_weights(const struct loom_policy *policy, double advantage, const struct loom_policy_tokens *tokens,
+                         double *weights) {
+    const struct loom_policy_tokens *t = tokens;
+    double mean = 0, share = divisor(policy, t->n);
+    for (size_t i = 0; i < t->n; i++)
+        mean += (t->now[i] - t->drawn[i]) / (double)t->n;
+    for (size_t i = 0; i < t->n; i++) {
+        double ratio = exp(policy->kind == LOOM_POLICY_GSPO ? mean : t->now[i] - t->drawn[i]);
+        double back = policy->kl > 0 ? policy->kl * (exp(t->reference[i] - t->now[i]) - 1) : 0;
+        weights[i] = (factor(policy, advantage, ratio) + back) / share;
     }
+}
+
+double loom_policy_overlong(size_t length, bool ended, size_t most, size_t margin) {
+    if (margin == 0)
+        return 0;
+    if (!ended)
+        return -1;
+    return length + margin <= most ? 0 : -(double)(length + margin - most) / (double)margin;
 }

@@ -20,13 +20,25 @@ struct loom_policy {
     double clip_low, clip_high; /* the ratio stays within 1 - low and 1 + high */
     size_t answers, all_tokens; /* of the whole step */
     size_t max_tokens;          /* of an answer */
+    double kl;                  /* weight of the divergence from a reference policy, token by token; 0: none */
 };
 
 /* Advantages of a group from its rewards; false when all are the same and nothing can be learned. */
 bool loom_policy_advantages(int kind, const double *rewards, size_t group, double *advantages);
 
-/* weights (n) of one answer's tokens from their log probabilities now and when they were drawn. */
-void loom_policy_weights(const struct loom_policy *policy, double advantage, const double *now, const double *drawn,
-                         size_t n, double *weights);
+/* Log probabilities of an answer's n tokens: now, when they were drawn, and, with policy->kl, under the reference. */
+struct loom_policy_tokens {
+    const double *now, *drawn, *reference;
+    size_t n;
+};
+
+/* weights (n) of one answer's tokens. The divergence is estimated by q/p - log(q/p) - 1 with p the policy's and q the
+ * reference's probability, which is never negative (Schulman 2020; arXiv 2402.03300). */
+void loom_policy_weights(const struct loom_policy *policy, double advantage, const struct loom_policy_tokens *tokens,
+                         double *weights);
+
+/* What an answer of `length` tokens gains by its length: 0 up to `most` - `margin` tokens, from there down to -1 at
+ * `most`, and -1 when it did not end. DAPO, arXiv 2503.14476. */
+double loom_policy_overlong(size_t length, bool ended, size_t most, size_t margin);
 
 #endif

@@ -74,6 +74,9 @@ static const struct loom_key keys[] = {
     {"rl_temperature", LOOM_KEY_REAL, PLACE(rl_temperature), 1e-3, 100, NULL, 0},
     {"rl_clip_low", LOOM_KEY_REAL, PLACE(rl_clip_low), 0, 1, NULL, 0},
     {"rl_clip_high", LOOM_KEY_REAL, PLACE(rl_clip_high), 0, 1e3, NULL, 0},
+    {"rl_kl", LOOM_KEY_REAL, PLACE(rl_kl), 0, 1e3, NULL, 0},
+    {"rl_resample", LOOM_KEY_INT, PLACE(rl_resample), 0, 1 << 10, NULL, 0},
+    {"rl_overlong", LOOM_KEY_INT, PLACE(rl_overlong), 0, 1 << 20, NULL, 0},
     {"eval_interval", LOOM_KEY_UINT64, PLACE(eval_interval), 1, steps_big, NULL, 0},
     {"keep_checkpoints", LOOM_KEY_INT, PLACE(keep_checkpoints), 1, 1 << 20, NULL, 0},
     {"sample_tokens", LOOM_KEY_INT, PLACE(sample_tokens), 0, 1 << 20, NULL, 0},
@@ -125,6 +128,9 @@ loom_status loom_setup_check(struct loom_setup *setup, struct loom_error *error)
     static const double clips[][2] = {{0.2, 0.2}, {0.2, 0.2}, {0.2, 0.28}, {3e-4, 4e-4}, {1, 0.28}};
     r->rl_clip_low = r->rl_clip_low > 0 ? r->rl_clip_low : clips[r->rl_objective][0];
     r->rl_clip_high = r->rl_clip_high > 0 ? r->rl_clip_high : clips[r->rl_objective][1];
+    if (r->rl_overlong > r->rl_max_tokens)
+        return loom_fail(error, LOOM_INVALID, "rl_overlong %d is more than rl_max_tokens %d", r->rl_overlong,
+                         r->rl_max_tokens);
     if (r->min_lr > r->learning_rate)
         return loom_fail(error, LOOM_INVALID, "min_lr %g is more than learning_rate %g", r->min_lr, r->learning_rate);
     return LOOM_OK;

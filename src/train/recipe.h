@@ -99,6 +99,9 @@ struct loom_recipe {
     int rl_updates;                   /* of the weights in a step */
     double rl_temperature;            /* of the answers */
     double rl_clip_low, rl_clip_high; /* of the ratio of probabilities; 0: the objective's own */
+    double rl_kl;                     /* weight of the divergence from the model that training began with; 0: none */
+    int rl_resample;                  /* rounds of other problems in place of those that teach nothing */
+    int rl_overlong;                  /* last tokens of an answer's room in which length costs; 0: none */
     uint64_t eval_interval;           /* steps between validations, each followed by a checkpoint */
     int keep_checkpoints;             /* the newest ones kept, beside the best */
     int sample_tokens;                /* length of the sample written at each validation; 0: none */

@@ -12,6 +12,7 @@
 #include "train/checkpoint.h"
 #include "train/material.h"
 #include "train/metrics.h"
+#include "train/policy_step.h"
 #include "train/private_step.h"
 
 #ifndef LOOM_COMMIT
@@ -230,6 +231,8 @@ static loom_status open_run(struct run *run, const struct loom_train_result *siz
     status = loom_trainer_open(&run->trainer, &run->setup, &run->material.data, run->options->threads, error);
     if (status == LOOM_OK)
         status = loom_material_weights(&run->material, &run->trainer, error);
+    if (status == LOOM_OK)
+        status = loom_policy_begin(&run->trainer, error);
     if (status == LOOM_OK)
         status = rewind_run(run, error);
     if (status == LOOM_OK)

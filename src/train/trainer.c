@@ -203,8 +203,8 @@ loom_status loom_trainer_open(struct loom_trainer *trainer, const struct loom_se
 
 void loom_trainer_close(struct loom_trainer *trainer) {
     struct loom_trainer *t = trainer;
-    loom_policy_close(t->policy);
     if (t->model.k) {
+        loom_policy_close(t->policy, t->model.k);
         loom_objective_close(&t->buffers, t->model.k);
         t->model.k->release(t->model.k, t->gradients);
         t->model.k->release(t->model.k, t->factors);

@@ -23,11 +23,27 @@ done
 quietly "$loom" train "${same[@]}" --out loops --steps 6 --set rl_credit=loops --set adapter_rank=2
 [ -s "$(newest loops)/adapter_model.safetensors" ] || fail "no adapter"
 
+# A pull towards the model that it began with, problems asked again, and a price for length.
+quietly "$loom" train "${same[@]}" --out pulled --steps 30 --set rl_kl=0.05 --set rl_resample=2 --set rl_overlong=4
+losses pulled | awk 'NR <= 2 { first += $1 / 2 } NR > 27 { last += $1 / 3 }
+    END { exit !(NR == 30 && last < 0.6 * first) }' || fail "the pulled model did not learn what is rewarded"
+quietly "$loom" train "${same[@]}" --out held --steps 30 --set rl_kl=100
+losses held | awk 'NR <= 6 { first += $1 / 6 } NR > 24 { last += $1 / 6 } END { exit !(last > 0.6 * first) }' ||
+    fail "a strong pull did not hold the model"
+quietly "$loom" train "${same[@]}" --out pulled_halves --steps 6 --set rl_kl=0.05 --set rl_resample=2
+quietly "$loom" train "${same[@]}" --out pulled_halves --steps 12 --resume
+quietly "$loom" train "${same[@]}" --out pulled_whole --steps 12 --set rl_kl=0.05 --set rl_resample=2
+same_run pulled_halves pulled_whole
+
 quietly "$loom" train "${same[@]}" --out halves --steps 6
 quietly "$loom" train "${same[@]}" --out halves --steps 12 --resume
 quietly "$loom" train "${same[@]}" --out whole --steps 12
 same_run halves whole
 
+sed 's/q3/q33/' problems.jsonl >others.jsonl
+expect 2 'others.jsonl: these are not the problems' "$loom" train --task exact --problems others.jsonl --init coin \
+    --out halves --steps 12 --resume
+expect 2 'rl_overlong 40 is more than rl_max_tokens 14' "$loom" train "${same[@]}" --out new --set rl_overlong=40
 expect 2 'go together' "$loom" train --task exact --init coin --out new
 expect 2 '--init is missing' "$loom" train --task exact --problems problems.jsonl --out new
 expect 2 'no task "nonsense"' "$loom" train --task nonsense --problems problems.jsonl --init coin --out new

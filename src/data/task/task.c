@@ -190,6 +190,21 @@ void loom_task_close(struct loom_task *task) {
     *task = (struct loom_task){0};
 }
 
+loom_status loom_task_hash(const struct loom_task *task, char text[LOOM_SHA256_TEXT], struct loom_error *error) {
+    struct loom_digest digest;
+    loom_status status = loom_digest_open(&digest, error);
+    for (size_t i = 0; i < task->count && status == LOOM_OK; i++) {
+        const struct loom_problem *p = &task->problems[i];
+        const char *const parts[] = {p->id, p->group, p->prompt, p->answer, p->test ? p->test : ""};
+        for (size_t j = 0; j < sizeof parts / sizeof parts[0]; j++)
+            loom_digest_put(&digest, parts[j], strlen(parts[j]) + 1); /* their ends are hashed too */
+    }
+    if (status == LOOM_OK)
+        loom_digest_text(&digest, text);
+    loom_digest_close(&digest);
+    return status;
+}
+
 size_t loom_task_cut(const struct loom_task_kind *kind, const char *response) {
     size_t size = strlen(response);
     for (const char *const *stop = kind->stops; *stop; stop++) {

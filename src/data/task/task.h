@@ -2,6 +2,7 @@
 #ifndef LOOM_DATA_TASK_H
 #define LOOM_DATA_TASK_H
 
+#include "base/digest.h"
 #include "base/json.h"
 #include "base/sandbox.h"
 
@@ -44,6 +45,9 @@ loom_status loom_task_kind_find(const char *name, const struct loom_task_kind **
 loom_status loom_task_open(struct loom_task *task, const char *name, const char *path, const char *indices,
                            struct loom_error *error);
 void loom_task_close(struct loom_task *task);
+
+/* The SHA-256 of all problems, in hexadecimal: of what is asked, and of what is right. */
+loom_status loom_task_hash(const struct loom_task *task, char text[LOOM_SHA256_TEXT], struct loom_error *error);
 
 /* The length of the response that ends before the first of the kind's stops. */
 size_t loom_task_cut(const struct loom_task_kind *kind, const char *response);
