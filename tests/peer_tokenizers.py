@@ -3,6 +3,7 @@
 
     tests/peer_tokenizers.py                  a bounded run, as CTest does it; exit code 77 when the peers are missing
     tests/peer_tokenizers.py --full           every book, a million random strings, every code point; about an hour
+    tests/peer_tokenizers.py --only o200k     those tokenizers alone whose name has this in it
     tests/peer_tokenizers.py --write-vectors  writes tests/vectors/tokenizers.json, which tests/test_bpe.c always checks
 
 Needs `pip install tiktoken tokenizers`. Rank files and books are looked for in ../shared/data (--data); without them
@@ -265,6 +266,7 @@ def beside_program():
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--only", default="")
     parser.add_argument("--write-vectors", action="store_true")
     parser.add_argument("--data", type=pathlib.Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--seed", type=int, default=1)
@@ -274,7 +276,7 @@ def main():
     except OSError as refused:  # such as one with sanitizers, whose symbols a program must bring
         print(f"skipped: {refused}")
         sys.exit(77)
-    sources = sorted((ROOT / "src" / "data").glob("*.c")) + [ROOT / "README.md", ROOT / "docs" / "design.md"]
+    sources = sorted((ROOT / "src" / "data").rglob("*.c")) + [ROOT / "README.md", ROOT / "docs" / "design.md"]
     sources = [path for path in sources if path.name != "unicode_table.c"]
     books = sorted((arguments.data / "openstax_ccby").glob("[a-z]*.txt"))
     if arguments.write_vectors:
@@ -285,7 +287,7 @@ def main():
         if (arguments.data / "tiktoken").is_dir():
             pairs += published_pairs(library, arguments.data)
             check_special(library, arguments.data)
-        for pair in pairs:
+        for pair in [pair for pair in pairs if arguments.only in pair.name]:
             check_pair(pair, arguments, books, sources)
 
 

@@ -102,7 +102,7 @@ static double told_by(const double *counts, size_t groups, size_t experts, doubl
         within += row_sum * entropy(row, experts);
     }
     double whole = entropy(total, experts);
-    return whole > 0 && sum > 0 ? 1 - within / sum / whole : 0;
+    return whole > 0 && sum > 0 ? fmax(1 - within / sum / whole, 0) : 0; /* rounding may go below 0 */
 }
 
 /* How often an expert of one layer was chosen, by kind (`by_kind`) or by loop. */
