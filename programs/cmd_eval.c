@@ -37,7 +37,8 @@ static const char help[] =
     "  --seconds S         for running one response's program in the sandbox (default: 10)\n"
     "  --seed N            default: 0\n"
     "  --report FILE       write the task's figures as an HTML page\n"
-    "  --precision P       of products: float32 (default), bf16, int8 or int4 weights\n"
+    "  --precision LIST    of products: float32 (default), bf16, int8 or int4 weights; for a loss several, to see\n"
+    "                      what rounding costs: float32,int8,int4\n"
     "  --threads N         default: one for each processor\n"
     "  --json              print one JSON object a line\n";
 
@@ -92,10 +93,13 @@ static const struct option long_options[] = {{"model", required_argument, NULL, 
 
 /* What the command line asks for. */
 struct request {
-    const char *model, *data, *precision;
+    const char *model, *data;
+    char *precisions;                    /* a list, or NULL */
+    const char *precision;               /* the one in use, or NULL */
     int loops[LOOP_COUNTS_MAX], n_loops; /* none: as trained */
     int threads;
     bool document_mask, exit, experts, json, help;
+    bool headed;              /* the table's head has been printed */
     struct task_request task; /* with a task's name: that is what is asked for */
 };
 
@@ -105,12 +109,15 @@ static int shown_depths(const struct loom_evaluate_result *r) {
     return r->loops < LOOM_LOOPS_SHOWN ? r->loops : LOOM_LOOPS_SHOWN;
 }
 
-static void print_head(void) {
+static void print_head(const struct request *request) {
+    fputs(request->precision ? "precision " : "", stdout);
     printf("%5s %8s %10s %10s %10s %10s  %s\n", "loops", "loss", "bits/byte", "mean loops", "tokens", "tokens/s",
            "tokens that leave after loop 1, 2, ...");
 }
 
-static void print_row(const struct loom_evaluate_result *r) {
+static void print_row(const struct request *request, const struct loom_evaluate_result *r) {
+    if (request->precision)
+        printf("%-9s ", request->precision);
     printf("%5d %8.4f %10.4f %10.2f %10" PRIu64 " %10.0f ", r->loops, r->loss, r->bits_per_byte, r->mean_loops,
            r->tokens, (double)r->tokens / r->seconds);
     for (int i = 0; i < shown_depths(r); i++)
@@ -119,8 +126,12 @@ static void print_row(const struct loom_evaluate_result *r) {
 }
 
 /* `choices` NULL: they were not asked for. */
-static void print_json_row(const struct loom_evaluate_result *r, const struct loom_choices *choices) {
-    printf("{\"loops\":%d,\"loss\":", r->loops);
+static void print_json_row(const struct request *request, const struct loom_evaluate_result *r,
+                           const struct loom_choices *choices) {
+    putchar('{');
+    if (request->precision)
+        printf("\"precision\":\"%s\",", request->precision);
+    printf("\"loops\":%d,\"loss\":", r->loops);
     print_json_number(stdout, r->loss);
     fputs(",\"bits_per_byte\":", stdout);
     print_json_number(stdout, r->bits_per_byte);
@@ -171,7 +182,7 @@ static int evaluate_drill(struct request *request, const struct loom_model *mode
 
 /* ---- the command ------------------------------------------------------------------------------------------------- */
 
-static int evaluate(const struct request *request, const struct loom_model *model) {
+static int evaluate(struct request *request, const struct loom_model *model) {
     int rounds = request->n_loops ? request->n_loops : 1;
     for (int i = 0; i < rounds; i++) {
         if (request->loops[i] == LOOM_LOOPS_GIVEN)
@@ -187,12 +198,13 @@ static int evaluate(const struct request *request, const struct loom_model *mode
         loom_status status = loom_evaluate(model, &options, &result, &error);
         if (status)
             return report_failure(status, &error);
-        if (i == 0 && !request->json)
-            print_head();
+        if (!request->headed && !request->json)
+            print_head(request);
+        request->headed = true;
         if (request->json)
-            print_json_row(&result, wanted);
+            print_json_row(request, &result, wanted);
         else
-            print_row(&result);
+            print_row(request, &result);
         if (wanted && !request->json)
             print_choices(wanted);
         if (wanted)
@@ -200,6 +212,22 @@ static int evaluate(const struct request *request, const struct loom_model *mode
         fflush(stdout); /* each line when it is known: the next may take minutes */
     }
     return finish_output();
+}
+
+/* In each of the listed formats. */
+static int evaluate_formats(struct request *request, struct loom_model *model) {
+    int code = request->precisions ? EXIT_DONE : evaluate(request, model);
+    for (char *list = request->precisions; code == EXIT_DONE && list && (request->precision = next_item(&list));) {
+        struct loom_error error;
+        loom_status status = loom_model_use_precision(model, request->precision, &error);
+        code = status ? report_failure(status, &error) : evaluate(request, model);
+    }
+    return code;
+}
+
+/* Several formats are for a loss. */
+static bool several_precisions(const struct request *request) {
+    return request->precisions && strchr(request->precisions, ',');
 }
 
 static int check_request(const struct request *request) {
@@ -212,6 +240,8 @@ static int check_request(const struct request *request) {
         return report_usage("eval", "--data is missing: the file or folder of the task's rows");
     if (!request->data)
         return report_usage("eval", "--data is missing: a token folder that loom prepare wrote");
+    if (task->task && several_precisions(request))
+        return report_usage("eval", "--precision takes one format with a task, not %s", request->precisions);
     if (request->model && task->predictions)
         return report_usage("eval", "either --model or --predictions is needed, not both");
     return EXIT_DONE;
@@ -224,8 +254,8 @@ static int open_and_evaluate(struct request *request) {
     if (code)
         return code;
     loom_status status = request->model ? loom_model_open(request->model, request->threads, &model, &error) : LOOM_OK;
-    if (status == LOOM_OK && model && request->precision)
-        status = loom_model_use_precision(model, request->precision, &error);
+    if (status == LOOM_OK && model && request->precisions && !several_precisions(request))
+        status = loom_model_use_precision(model, request->precisions, &error);
     if (status) {
         loom_model_free(model);
         return report_failure(status, &error);
@@ -239,9 +269,11 @@ static int open_and_evaluate(struct request *request) {
     } else {
         bool drill;
         status = loom_drill_folder(request->data, &drill, &error);
-        code = status  ? report_failure(status, &error)
+        code = status ? report_failure(status, &error)
+               : drill && several_precisions(request)
+                   ? report_usage("eval", "--precision takes one format with a task, not %s", request->precisions)
                : drill ? evaluate_drill(request, model)
-                       : evaluate(request, model);
+                       : evaluate_formats(request, model);
     }
     loom_model_free(model);
     return code;
@@ -305,7 +337,7 @@ static bool parse_option(struct request *request, int option) {
     case OPTION_DOCUMENT_MASK:
         return request->document_mask = true;
     case OPTION_PRECISION:
-        request->precision = optarg;
+        request->precisions = optarg;
         return true;
     case OPTION_THREADS:
         return parse_int("--threads", optarg, 1, 1024, &request->threads);

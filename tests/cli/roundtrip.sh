@@ -82,6 +82,11 @@ expect 2 'prompt of 64 tokens' "$loom" bench --inference --prompt 64
 expect 2 'none of float32' "$loom" bench --inference --precision float3
 expect 2 'one thread' "$loom" bench --processor-time --threads 2
 
+json "$loom" eval --model run --data data --precision float32,float32 --json
+[ "$(grep -c '^{"precision":"float32","loops":3,"loss":' stdout)" = 2 ] || fail "eval of two precisions"
+expect 2 'one format' "$loom" eval --task gsm8k --data x --model run --precision int8,int4
+expect 2 'none of float32' "$loom" eval --model run --data data --precision float32x
+
 # ---- tokens that leave early
 quietly "$loom" train "${tiny[@]}" --set halting=act --set act_threshold=0.1 --data data --out halting --steps 2
 json "$loom" eval --model halting --data data --exit --json
