@@ -1,9 +1,9 @@
 /* isa_attention.c - causal attention, and rotary positions.
  *
- * A task is one head's chunk of queries. It walks over blocks of keys: it packs a block's keys and values, and for each
- * strip of as many queries as a register tile has rows it computes the scores, turns them into weights with a running
- * maximum and sum, and adds the weighted values to the chunk's accumulators. Milakov & Gimelshein 2018; Dao et al.
- * 2022. Memory is the thread's scratch, whatever the length. */
+ * A task is a chunk of queries of one head, or of all heads that read the same keys. It walks over blocks of keys: it
+ * packs a block's keys and values, and for each strip of as many queries as a register tile has rows it computes the
+ * scores, turns them into weights with a running maximum and sum, and adds the weighted values to the chunk's
+ * accumulators. Milakov & Gimelshein 2018; Dao et al. 2022. Memory is the thread's scratch, whatever the length. */
 #include "kernel/cpu/isa_attention.h"
 
 #include <math.h>
@@ -14,59 +14,98 @@
 #include "kernel/cpu/isa_rows.h"
 #include "kernel/cpu/vector_math.h"
 
-enum { CHUNK_QUERIES = 112 / TILE_ROWS * TILE_ROWS, KEY_BLOCK = 256 };
+/* Blocks of keys begin at multiples of their length, so that how queries are cut makes no difference to a sum. */
+enum { KEY_BLOCK = 256 };
+
+/* What a task costs to pack against how evenly threads share: chunks are long when tasks are many. */
+enum { LONG_CHUNK = 256, SHORT_CHUNK = 112, TASKS_PER_THREAD = 4 };
 
 /* Up to so many queries read the keys where they lie: packing would cost more than the product. */
 enum { FEW_QUERIES = 4 };
+
+/* How a call's queries are cut: `together` heads of `queries` queries are a task. */
+struct cut {
+    size_t together, queries, chunks;
+};
 
 /* One call. */
 struct forward {
     const struct loom_attention *a;
     struct loom_view out, q, key, value;
     float *lse;
-    size_t chunks; /* of the queries of one head */
+    struct cut cut;
     bool bf16;
 };
 
-/* One task: queries first .. first+queries-1 of one head; its accumulators and its block of keys, in scratch. */
+/* One task: queries first .. first+queries-1 of `heads` heads from h0 on; its accumulators and its block of keys, in
+ * scratch. Head h is the one in hand, and sum, largest and total are its own. */
 struct chunk {
-    size_t b, h, g, first, queries;
-    float *sum, *largest; /* (queries): of the weights so far; of the unscaled scores */
-    float *total;         /* (queries, value_dim): of weight * value so far */
-    float *scores;        /* (TILE_ROWS, block) */
+    size_t b, h0, heads, g, first, queries, h;
+    float *sums, *largests;       /* (heads, queries): of the weights so far; of the unscaled scores */
+    float *totals;                /* (heads, queries, value_dim): of weight * value so far */
+    float *sum, *largest, *total; /* those of head h */
+    float *scores;                /* (TILE_ROWS, block) */
     float *packed_keys, *packed_values;
     struct loom_panels keys, values; /* of keys start .. start+width-1 */
     size_t start, width, block;
 };
 
-static size_t scratch_size(const struct loom_attention *a, size_t block) {
+static size_t scratch_size(const struct loom_attention *a, size_t block, size_t rows) {
     return loom_cpu_packed_size(a->head_dim, block) + loom_cpu_packed_size(block, a->value_dim) + TILE_ROWS * block +
-           CHUNK_QUERIES * (a->value_dim + 2);
+           rows * (a->value_dim + 2);
 }
 
-/* The longest block of keys that fits the scratch. */
+/* The longest block of keys that fits the scratch beside a short chunk. */
 static size_t block_of(const struct loom_attention *a) {
     size_t block = KEY_BLOCK;
-    while (block > PANEL && scratch_size(a, block) > LOOM_CPU_SCRATCH)
+    while (block > PANEL && scratch_size(a, block, SHORT_CHUNK) > LOOM_CPU_SCRATCH)
         block /= 2;
     return block;
 }
 
-static struct chunk chunk_of(const struct loom_attention *a, size_t task, size_t chunks, float *scratch) {
-    struct chunk s = {.block = block_of(a)};
-    s.b = task / chunks / a->heads;
-    s.h = task / chunks % a->heads;
-    s.g = s.h / (a->heads / a->kv_heads);
+/* Chunks of at most `longest` queries, whole strips but for the last. */
+static struct cut cut_at(const struct loom_attention *a, size_t together, size_t longest) {
+    struct cut cut = {.together = together};
+    const size_t chunks = (a->queries + longest - 1) / longest;
+    cut.queries = round_to((a->queries + chunks - 1) / chunks, TILE_ROWS);
+    cut.chunks = (a->queries + cut.queries - 1) / cut.queries;
+    return cut;
+}
+
+/* The coarsest of three cuts that gives every thread some tasks. */
+static struct cut cut_of(const struct loom_attention *a, size_t threads) {
+    const size_t share = a->heads / a->kv_heads, wanted = threads > 1 ? TASKS_PER_THREAD * threads : 1;
+    const struct cut cuts[] = {cut_at(a, share, LONG_CHUNK), cut_at(a, 1, LONG_CHUNK), cut_at(a, 1, SHORT_CHUNK)};
+    size_t i = 0;
+    while (i < 2 && (a->batch * a->heads / cuts[i].together * cuts[i].chunks < wanted ||
+                     scratch_size(a, block_of(a), cuts[i].together * cuts[i].queries) > LOOM_CPU_SCRATCH))
+        i++;
+    return cuts[i];
+}
+
+static struct chunk chunk_of(const struct loom_attention *a, const struct cut *cut, size_t task, float *scratch) {
+    struct chunk s = {.block = block_of(a), .heads = cut->together};
+    const size_t parts = a->heads / cut->together, rows = cut->together * cut->queries;
+    s.b = task / cut->chunks / parts;
+    s.h0 = task / cut->chunks % parts * cut->together;
+    s.g = s.h0 / (a->heads / a->kv_heads);
     /* The last queries see the most keys: they go first, so that the threads end together. */
-    s.first = (chunks - 1 - task % chunks) * CHUNK_QUERIES;
-    s.queries = least(CHUNK_QUERIES, a->queries - s.first);
+    s.first = (cut->chunks - 1 - task % cut->chunks) * cut->queries;
+    s.queries = least(cut->queries, a->queries - s.first);
     s.packed_keys = scratch;
     s.packed_values = s.packed_keys + loom_cpu_packed_size(a->head_dim, s.block);
     s.scores = s.packed_values + loom_cpu_packed_size(s.block, a->value_dim);
-    s.total = s.scores + TILE_ROWS * s.block;
-    s.sum = s.total + CHUNK_QUERIES * a->value_dim;
-    s.largest = s.sum + CHUNK_QUERIES;
+    s.totals = s.scores + TILE_ROWS * s.block;
+    s.sums = s.totals + rows * a->value_dim;
+    s.largests = s.sums + rows;
     return s;
+}
+
+static void take_head(const struct loom_attention *a, struct chunk *s, size_t i) {
+    s->h = s->h0 + i;
+    s->sum = s->sums + i * s->queries;
+    s->largest = s->largests + i * s->queries;
+    s->total = s->totals + i * s->queries * a->value_dim;
 }
 
 /* Turns scores into exp(scale (score - largest)); returns their sum. */
@@ -130,7 +169,7 @@ static void add_strip(const struct forward *f, const struct chunk *s, size_t row
     const size_t width = least(last - s->start, s->width);
     const struct loom_target scores = {s->scores, s->block, false};
     const float *query = head_at(f->q, s->b, i, s->h);
-    if (s->queries <= FEW_QUERIES)
+    if (a->queries <= FEW_QUERIES)
         loom_cpu_dots(scores, 1, (struct loom_matrix){query, f->q.row, 1},
                       (struct loom_matrix){head_at(f->key, s->b, s->start, s->g), f->key.row, 1}, rows, width,
                       a->head_dim);
@@ -139,7 +178,7 @@ static void add_strip(const struct forward *f, const struct chunk *s, size_t row
                              a->head_dim);
     for (size_t r = 0; r < rows; r++)
         weigh(a, s, s->scores + r * s->block, row + r, width);
-    if (s->queries <= FEW_QUERIES) {
+    if (a->queries <= FEW_QUERIES) {
         loom_cpu_sums((struct loom_target){s->total + row * a->value_dim, a->value_dim, s->start > first},
                       (struct loom_matrix){s->scores, s->block, 1},
                       (struct loom_matrix){head_at(f->value, s->b, s->start, s->g), f->value.row, 1}, rows, width,
@@ -154,7 +193,7 @@ static void pack_block(const struct forward *f, struct chunk *s) {
     const struct loom_attention *a = f->a;
     const struct loom_matrix keys = {head_at(f->key, s->b, s->start, s->g), 1, f->key.row};
     const struct loom_matrix values = {head_at(f->value, s->b, s->start, s->g), f->value.row, 1};
-    if (s->queries <= FEW_QUERIES)
+    if (a->queries <= FEW_QUERIES)
         return;
     s->keys = loom_cpu_pack_as(f->bf16, s->packed_keys, keys, a->head_dim, s->width);
     s->values = loom_cpu_pack_as(f->bf16, s->packed_values, values, s->width, a->value_dim);
@@ -172,20 +211,26 @@ static void finish_row(const struct forward *f, const struct chunk *s, size_t ro
 
 static void run_chunk(const struct forward *f, struct chunk *s) {
     const size_t keys = keys_seen(f->a, s->first + s->queries - 1);
-    for (s->start = first_key(f->a, s->b, s->first); s->start < keys; s->start += s->block) {
+    for (s->start = first_key(f->a, s->b, s->first) / s->block * s->block; s->start < keys; s->start += s->block) {
         s->width = least(s->block, keys - s->start);
         pack_block(f, s);
-        for (size_t row = 0; row < s->queries; row += TILE_ROWS)
-            add_strip(f, s, row, least(TILE_ROWS, s->queries - row));
+        for (size_t i = 0; i < s->heads; i++) {
+            take_head(f->a, s, i);
+            for (size_t row = 0; row < s->queries; row += TILE_ROWS)
+                add_strip(f, s, row, least(TILE_ROWS, s->queries - row));
+        }
     }
-    for (size_t row = 0; row < s->queries; row++)
-        finish_row(f, s, row);
+    for (size_t i = 0; i < s->heads; i++) {
+        take_head(f->a, s, i);
+        for (size_t row = 0; row < s->queries; row++)
+            finish_row(f, s, row);
+    }
 }
 
 static void run_part(const void *job, struct loom_cpu_part part) {
     const struct forward *f = job;
     for (size_t task = part.first; task < part.end; task++) {
-        struct chunk s = chunk_of(f->a, task, f->chunks, part.scratch);
+        struct chunk s = chunk_of(f->a, &f->cut, task, part.scratch);
         run_chunk(f, &s);
     }
 }
@@ -196,10 +241,10 @@ static void attention(const struct loom_kernels *k, const struct loom_attention 
         loom_kernels_ref()->attention(k, a, out, lse, q, key, value);
         return;
     }
-    const size_t chunks = (a->queries + CHUNK_QUERIES - 1) / CHUNK_QUERIES;
-    const size_t work = least(a->queries, CHUNK_QUERIES) * a->keys * (a->head_dim + a->value_dim);
-    loom_cpu_share(k, a->batch * a->heads * chunks, work / 32, run_part,
-                   &(struct forward){a, out, q, key, value, lse, chunks, loom_cpu_bf16(k)});
+    const size_t each = a->keys * (a->head_dim + a->value_dim) / 32, all = a->batch * a->heads * a->queries * each;
+    const struct cut cut = cut_of(a, loom_cpu_threads(k, all));
+    loom_cpu_share(k, a->batch * a->heads / cut.together * cut.chunks, cut.together * cut.queries * each, run_part,
+                   &(struct forward){a, out, q, key, value, lse, cut, loom_cpu_bf16(k)});
 }
 
 /* ---- rotary positions -------------------------------------------------------------------------------------------- */

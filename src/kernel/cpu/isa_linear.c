@@ -12,7 +12,8 @@
 #include "kernel/cpu/isa_tile.h"
 
 /* A packed block is at most DEPTH x COLUMNS: 384 KiB, within a small level-2 cache. In bf16 the result's way to memory
- * and back weighs twice as much, so blocks are deeper, 576 KiB; and wider where they are less than half as deep. */
+ * and back weighs twice as much, so blocks are deeper, 576 KiB; and wider where they are less than half as deep, and
+ * in dW, whose left factor is turned as it is rounded, once for each block of columns. */
 enum { DEPTH = 512, DEPTH_BF16 = 1536, COLUMNS = 192 };
 
 /* Up to so many rows are dot products; so are up to so many columns left over beyond whole vectors. */
@@ -116,7 +117,8 @@ static struct loom_panels panels_of(const struct product *p, size_t k, size_t de
 
 /* The depth is cut evenly, in even parts, and later parts add to the first. */
 static void multiply_packed(struct product p, float *scratch) {
-    const size_t most = p.bf16 ? DEPTH_BF16 : DEPTH, blocks = (p.depth + most - 1) / most;
+    const size_t deepest = p.columns > COLUMNS ? DEPTH_BF16 / 2 : DEPTH_BF16, most = p.bf16 ? deepest : DEPTH;
+    const size_t blocks = (p.depth + most - 1) / most;
     for (size_t block = 0, k = 0; block < blocks; block++) {
         const size_t depth = least(((p.depth - k) / (blocks - block) + 1) / 2 * 2, p.depth - k);
         struct loom_matrix a = {p.a.data + k * p.a.column, p.a.row, p.a.column};
@@ -172,7 +174,7 @@ static struct cut cut_of(const struct call *call, size_t threads) {
         columns = p.columns > columns ? p.columns : columns;
         depth = p.depth > depth ? p.depth : depth;
     }
-    cut.columns = call->bf16 && depth <= DEPTH_BF16 / 2 ? 2 * COLUMNS : COLUMNS;
+    cut.columns = call->bf16 && (call->kind == WEIGHT || depth <= DEPTH_BF16 / 2) ? 2 * COLUMNS : COLUMNS;
     cut.blocks = (columns + cut.columns - 1) / cut.columns;
     const size_t tasks = cut.groups * cut.blocks, wanted = tasks_wanted(call, threads);
     const size_t chunks = tasks < wanted ? (wanted + tasks - 1) / tasks : 1;

@@ -240,15 +240,22 @@ static struct words stage_rows(uint32_t *to, struct loom_matrix a, size_t rows, 
 
 /* All tiles of a strip whose columns are contiguous; tile t is at to + t * STAGED_SIZE. */
 static void stage_columns(uint32_t *to, const struct strip *s) {
+    size_t start[STAGED_TILES];
+    __mmask16 there[STAGED_TILES];
+    for (size_t t = 0; t < s->tiles; t++) {
+        start[t] = tile_start(s, t);
+        there[t] = lanes(tile_rows(s, t));
+    }
     for (size_t k = 0; k < s->depth; k += 2) {
         const float *row = s->a.data + k * s->a.column, *below = k + 1 < s->depth ? row + s->a.column : NULL;
         const float *ahead = k + AHEAD + 1 < s->depth ? row + AHEAD * s->a.column : row;
+        uint32_t *words = to + k / 2 * STAGED_WIDTH;
         for (size_t t = 0; t < s->tiles; t++) {
-            const size_t i = tile_start(s, t);
+            const size_t i = start[t];
             __builtin_prefetch(ahead + i);
             __builtin_prefetch(ahead + s->a.column + i);
-            _mm512_storeu_si512(to + t * STAGED_SIZE + k / 2 * STAGED_WIDTH,
-                                words_across(row + i, below != NULL ? below + i : NULL, lanes(tile_rows(s, t))));
+            _mm512_storeu_si512(words + t * STAGED_SIZE,
+                                words_across(row + i, below != NULL ? below + i : NULL, there[t]));
         }
     }
 }
