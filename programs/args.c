@@ -79,7 +79,8 @@ bool parse_loop_list(char *list, int loops[LOOP_COUNTS_MAX], int *count) {
     return true;
 }
 
-bool settings_add(struct settings *settings, char *argument) {
+bool settings_add(void *user, char *argument) {
+    struct settings *settings = user;
     char *equals = strchr(argument, '=');
     if (!equals || equals == argument) {
         fprintf(stderr, "loom: --set needs key=value, not \"%s\"\n", argument);

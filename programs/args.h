@@ -30,8 +30,9 @@ struct settings {
     size_t count;
 };
 
-/* Appends "key=value", which must stay in memory and is cut in two at its first "="; false after a printed sentence. */
-bool settings_add(struct settings *settings, char *argument);
+/* Appends "key=value", which must stay in memory and is cut in two at its first "=", to a struct settings; false after
+ * a printed sentence. It can be the `take` of an option. */
+bool settings_add(void *settings, char *argument);
 void settings_free(struct settings *settings);
 
 /* Prints "loom: SENTENCE" to standard error; returns the exit code for the status. */

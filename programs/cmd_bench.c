@@ -1,10 +1,10 @@
 /* cmd_bench.c - loom bench: how much of this machine its kernels, training and decoding reach. */
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "args.h"
 #include "commands.h"
+#include "options.h"
 #include "units.h"
 
 static const char help[] =
@@ -24,38 +24,11 @@ static const char help[] =
     "                    --threads 1\n"
     "  --json            print one JSON object a line\n";
 
-enum {
-    OPTION_PRESET = 1,
-    OPTION_SET,
-    OPTION_THREADS,
-    OPTION_SECONDS,
-    OPTION_INFERENCE,
-    OPTION_PROMPT,
-    OPTION_PRECISION,
-    OPTION_MACHINE,
-    OPTION_PROCESSOR_TIME,
-    OPTION_JSON,
-    OPTION_HELP
-};
-
-static const struct option long_options[] = {{"preset", required_argument, NULL, OPTION_PRESET},
-                                             {"set", required_argument, NULL, OPTION_SET},
-                                             {"threads", required_argument, NULL, OPTION_THREADS},
-                                             {"seconds", required_argument, NULL, OPTION_SECONDS},
-                                             {"inference", no_argument, NULL, OPTION_INFERENCE},
-                                             {"prompt", required_argument, NULL, OPTION_PROMPT},
-                                             {"precision", required_argument, NULL, OPTION_PRECISION},
-                                             {"machine", no_argument, NULL, OPTION_MACHINE},
-                                             {"processor-time", no_argument, NULL, OPTION_PROCESSOR_TIME},
-                                             {"json", no_argument, NULL, OPTION_JSON},
-                                             {"help", no_argument, NULL, OPTION_HELP},
-                                             {NULL, 0, NULL, 0}};
-
 /* What the command line asks for. */
 struct request {
     struct loom_bench_options options;
     struct settings settings;
-    bool json, help;
+    bool json;
 };
 
 static void print_row(void *user, const struct loom_bench_row *row) {
@@ -95,50 +68,31 @@ static int bench(struct request *request) {
     return status ? report_failure(status, &error) : finish_output();
 }
 
-static bool parse_option(struct request *request, int option) {
-    struct loom_bench_options *o = &request->options;
-    switch (option) {
-    case OPTION_PRESET:
-        o->preset = optarg;
-        return true;
-    case OPTION_SET:
-        return settings_add(&request->settings, optarg);
-    case OPTION_THREADS:
-        return parse_int("--threads", optarg, 1, 1024, &o->threads);
-    case OPTION_SECONDS:
-        return parse_double("--seconds", optarg, 1e-3, 1e6, &o->seconds);
-    case OPTION_INFERENCE:
-        return o->inference = true;
-    case OPTION_PROMPT:
-        return parse_int("--prompt", optarg, 1, 1 << 24, &o->prompt);
-    case OPTION_PRECISION:
-        o->precisions = optarg;
-        return true;
-    case OPTION_MACHINE:
-        return o->machine = true;
-    case OPTION_PROCESSOR_TIME:
-        return o->processor_time = true;
-    case OPTION_JSON:
-        return request->json = true;
-    case OPTION_HELP:
-        return request->help = true;
-    default:
-        return false; /* getopt has said why */
-    }
+static int run(struct request *r, int argc, char **argv) {
+    struct loom_bench_options *o = &r->options;
+    bool asks;
+    const struct option_place options[] = {{"preset", .text = &o->preset},
+                                           {"set", .take = settings_add, .user = &r->settings},
+                                           {"threads", .number = &o->threads, .low = 1, .high = 1024},
+                                           {"seconds", .real = &o->seconds, .least = 1e-3, .most = 1e6},
+                                           {"inference", .flag = &o->inference},
+                                           {"prompt", .number = &o->prompt, .low = 1, .high = 1 << 24},
+                                           {"precision", .text = &o->precisions},
+                                           {"machine", .flag = &o->machine},
+                                           {"processor-time", .flag = &o->processor_time},
+                                           {"json", .flag = &r->json},
+                                           {.name = NULL}};
+    if (!read_options(options, argc, argv, &asks))
+        return EXIT_USAGE;
+    if (asks)
+        return show_help(help);
+    int code = refuse_arguments("bench", argc, argv);
+    return code ? code : bench(r);
 }
 
 int cmd_bench(int argc, char **argv) {
     struct request request = {.json = false};
-    int option, code = EXIT_DONE;
-    while (code == EXIT_DONE && (option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
-        code = parse_option(&request, option) ? EXIT_DONE : EXIT_USAGE;
-    if (code == EXIT_DONE && request.help) {
-        fputs(help, stdout);
-        code = finish_output();
-    } else if (code == EXIT_DONE && optind < argc)
-        code = report_usage("bench", "\"%s\" belongs to no option", argv[optind]);
-    else if (code == EXIT_DONE)
-        code = bench(&request);
+    int code = run(&request, argc, argv);
     settings_free(&request.settings);
     return code;
 }

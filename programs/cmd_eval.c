@@ -1,6 +1,5 @@
 /* cmd_eval.c - loom eval: what a model's loss is on held-out text, or what share of a task's problems it answers right,
  * at one or more numbers of loops. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include "args.h"
 #include "choices.h"
 #include "commands.h"
+#include "options.h"
 #include "task.h"
 #include "units.h"
 
@@ -42,55 +42,6 @@ static const char help[] =
     "  --threads N         default: one for each processor\n"
     "  --json              print one JSON object a line\n";
 
-enum {
-    OPTION_MODEL = 1,
-    OPTION_DATA,
-    OPTION_LOOPS,
-    OPTION_EXIT,
-    OPTION_EXPERTS,
-    OPTION_DOCUMENT_MASK,
-    OPTION_TASK,
-    OPTION_INDICES,
-    OPTION_PREDICTIONS,
-    OPTION_SAVE,
-    OPTION_CHAT,
-    OPTION_LIMIT,
-    OPTION_SAMPLES,
-    OPTION_TEMPERATURE,
-    OPTION_MAX_TOKENS,
-    OPTION_SECONDS,
-    OPTION_SEED,
-    OPTION_REPORT,
-    OPTION_PRECISION,
-    OPTION_THREADS,
-    OPTION_JSON,
-    OPTION_HELP
-};
-
-static const struct option long_options[] = {{"model", required_argument, NULL, OPTION_MODEL},
-                                             {"data", required_argument, NULL, OPTION_DATA},
-                                             {"loops", required_argument, NULL, OPTION_LOOPS},
-                                             {"exit", no_argument, NULL, OPTION_EXIT},
-                                             {"experts", no_argument, NULL, OPTION_EXPERTS},
-                                             {"document-mask", no_argument, NULL, OPTION_DOCUMENT_MASK},
-                                             {"task", required_argument, NULL, OPTION_TASK},
-                                             {"indices", required_argument, NULL, OPTION_INDICES},
-                                             {"predictions", required_argument, NULL, OPTION_PREDICTIONS},
-                                             {"chat", no_argument, NULL, OPTION_CHAT},
-                                             {"save", required_argument, NULL, OPTION_SAVE},
-                                             {"limit", required_argument, NULL, OPTION_LIMIT},
-                                             {"samples", required_argument, NULL, OPTION_SAMPLES},
-                                             {"temperature", required_argument, NULL, OPTION_TEMPERATURE},
-                                             {"max-tokens", required_argument, NULL, OPTION_MAX_TOKENS},
-                                             {"seconds", required_argument, NULL, OPTION_SECONDS},
-                                             {"seed", required_argument, NULL, OPTION_SEED},
-                                             {"report", required_argument, NULL, OPTION_REPORT},
-                                             {"precision", required_argument, NULL, OPTION_PRECISION},
-                                             {"threads", required_argument, NULL, OPTION_THREADS},
-                                             {"json", no_argument, NULL, OPTION_JSON},
-                                             {"help", no_argument, NULL, OPTION_HELP},
-                                             {NULL, 0, NULL, 0}};
-
 /* What the command line asks for. */
 struct request {
     const char *model, *data;
@@ -98,7 +49,7 @@ struct request {
     const char *precision;               /* the one in use, or NULL */
     int loops[LOOP_COUNTS_MAX], n_loops; /* none: as trained */
     int threads;
-    bool document_mask, exit, experts, json, help;
+    bool document_mask, exit, experts, json;
     bool headed;              /* the table's head has been printed */
     struct task_request task; /* with a task's name: that is what is asked for */
 };
@@ -279,89 +230,52 @@ static int open_and_evaluate(struct request *request) {
     return code;
 }
 
-/* The options of tasks alone. */
-static bool parse_task_option(struct task_request *task, int option) {
-    uint64_t limit;
-    switch (option) {
-    case OPTION_TASK:
-        task->options.task = optarg;
-        return true;
-    case OPTION_INDICES:
-        task->options.indices = optarg;
-        return true;
-    case OPTION_PREDICTIONS:
-        task->options.predictions = optarg;
-        return true;
-    case OPTION_CHAT:
-        return task->options.chat = true;
-    case OPTION_SAVE:
-        task->options.save = optarg;
-        return true;
-    case OPTION_REPORT:
-        task->report = optarg;
-        return true;
-    case OPTION_LIMIT:
-        if (!parse_uint64("--limit", optarg, 1, 1000000000, &limit))
-            return false;
-        task->options.limit = (size_t)limit;
-        return true;
-    case OPTION_SAMPLES:
-        return parse_int("--samples", optarg, 1, 65536, &task->options.samples);
-    case OPTION_TEMPERATURE:
-        return parse_double("--temperature", optarg, 0, 100, &task->options.temperature);
-    case OPTION_MAX_TOKENS:
-        return parse_int("--max-tokens", optarg, 1, 1 << 20, &task->options.max_tokens);
-    case OPTION_SECONDS:
-        return parse_double("--seconds", optarg, 0.1, 3600, &task->options.seconds);
-    case OPTION_SEED:
-        return parse_uint64("--seed", optarg, 0, UINT64_MAX, &task->options.seed);
-    default:
-        return false; /* getopt has said why */
-    }
+static bool take_loops(void *user, char *list) {
+    struct request *request = user;
+    return parse_loop_list(list, request->loops, &request->n_loops);
 }
 
-static bool parse_option(struct request *request, int option) {
-    switch (option) {
-    case OPTION_MODEL:
-        request->model = optarg;
-        return true;
-    case OPTION_DATA:
-        request->data = optarg;
-        return true;
-    case OPTION_LOOPS:
-        return parse_loop_list(optarg, request->loops, &request->n_loops);
-    case OPTION_EXIT:
-        return request->exit = true;
-    case OPTION_EXPERTS:
-        return request->experts = true;
-    case OPTION_DOCUMENT_MASK:
-        return request->document_mask = true;
-    case OPTION_PRECISION:
-        request->precisions = optarg;
-        return true;
-    case OPTION_THREADS:
-        return parse_int("--threads", optarg, 1, 1024, &request->threads);
-    case OPTION_JSON:
-        return request->json = true;
-    case OPTION_HELP:
-        return request->help = true;
-    default:
-        return parse_task_option(&request->task, option);
-    }
+static bool take_precisions(void *user, char *list) {
+    struct request *request = user;
+    request->precisions = list;
+    return true;
 }
 
 int cmd_eval(int argc, char **argv) {
-    struct request request = {.model = NULL};
-    int option;
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
-        if (!parse_option(&request, option))
-            return EXIT_USAGE;
-    if (request.help) {
+    struct request r = {.model = NULL};
+    struct loom_task_options *task = &r.task.options;
+    uint64_t limit = 0;
+    bool asks;
+    const struct option_place options[] = {{"model", .text = &r.model},
+                                           {"data", .text = &r.data},
+                                           {"chat", .flag = &task->chat},
+                                           {"loops", .take = take_loops, .user = &r},
+                                           {"exit", .flag = &r.exit},
+                                           {"experts", .flag = &r.experts},
+                                           {"document-mask", .flag = &r.document_mask},
+                                           {"task", .text = &task->task},
+                                           {"indices", .text = &task->indices},
+                                           {"predictions", .text = &task->predictions},
+                                           {"save", .text = &task->save},
+                                           {"limit", .count = &limit, .low = 1, .high = 1000000000},
+                                           {"samples", .number = &task->samples, .low = 1, .high = 65536},
+                                           {"temperature", .real = &task->temperature, .least = 0, .most = 100},
+                                           {"max-tokens", .number = &task->max_tokens, .low = 1, .high = 1 << 20},
+                                           {"seconds", .real = &task->seconds, .least = 0.1, .most = 3600},
+                                           {"seed", .count = &task->seed, .high = UINT64_MAX},
+                                           {"report", .text = &r.task.report},
+                                           {"precision", .take = take_precisions, .user = &r},
+                                           {"threads", .number = &r.threads, .low = 1, .high = 1024},
+                                           {"json", .flag = &r.json},
+                                           {.name = NULL}};
+    if (!read_options(options, argc, argv, &asks))
+        return EXIT_USAGE;
+    if (asks) {
         fputs(help, stdout);
         print_tasks();
         return finish_output();
     }
-    if (optind < argc)
-        return report_usage("eval", "\"%s\" belongs to no option", argv[optind]);
-    return open_and_evaluate(&request);
+    task->limit = (size_t)limit;
+    int code = refuse_arguments("eval", argc, argv);
+    return code ? code : open_and_evaluate(&r);
 }

@@ -1,5 +1,4 @@
 /* cmd_generate.c - loom generate: a prompt, and what the model writes after it, as it writes. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 
 #include "args.h"
 #include "commands.h"
+#include "options.h"
 #include "stop.h"
 #include "text.h"
 
@@ -31,45 +31,12 @@ static const char help[] =
     "  --threads N       default: one for each processor\n"
     "  --json            print one JSON object at the end; \"text\" is what the model added\n";
 
-enum {
-    OPTION_MODEL = 1,
-    OPTION_PROMPT,
-    OPTION_CHAT,
-    OPTION_MAX_TOKENS,
-    OPTION_LOOPS,
-    OPTION_EXIT,
-    OPTION_TEMPERATURE,
-    OPTION_TOP_K,
-    OPTION_TOP_P,
-    OPTION_SEED,
-    OPTION_PRECISION,
-    OPTION_THREADS,
-    OPTION_JSON,
-    OPTION_HELP
-};
-
-static const struct option long_options[] = {{"model", required_argument, NULL, OPTION_MODEL},
-                                             {"prompt", required_argument, NULL, OPTION_PROMPT},
-                                             {"chat", no_argument, NULL, OPTION_CHAT},
-                                             {"max-tokens", required_argument, NULL, OPTION_MAX_TOKENS},
-                                             {"loops", required_argument, NULL, OPTION_LOOPS},
-                                             {"exit", no_argument, NULL, OPTION_EXIT},
-                                             {"temperature", required_argument, NULL, OPTION_TEMPERATURE},
-                                             {"top-k", required_argument, NULL, OPTION_TOP_K},
-                                             {"top-p", required_argument, NULL, OPTION_TOP_P},
-                                             {"seed", required_argument, NULL, OPTION_SEED},
-                                             {"precision", required_argument, NULL, OPTION_PRECISION},
-                                             {"threads", required_argument, NULL, OPTION_THREADS},
-                                             {"json", no_argument, NULL, OPTION_JSON},
-                                             {"help", no_argument, NULL, OPTION_HELP},
-                                             {NULL, 0, NULL, 0}};
-
 /* What the command line asks for. */
 struct request {
     const char *model, *precision;
     struct loom_generate_options options;
     int threads;
-    bool has_seed, json, help;
+    bool has_seed, json;
 };
 
 /* Where the text goes while it is written. */
@@ -208,62 +175,34 @@ static int read_prompt_and_generate(struct request *request) {
     return code;
 }
 
-static bool parse_loops(struct request *request) {
-    return strcmp(optarg, "auto") == 0 || parse_int("--loops", optarg, 1, 4096, &request->options.loops);
-}
-
-static bool parse_option(struct request *request, int option) {
-    struct loom_generate_options *o = &request->options;
-    switch (option) {
-    case OPTION_MODEL:
-        request->model = optarg;
-        return true;
-    case OPTION_PROMPT:
-        o->prompt = optarg;
-        return true;
-    case OPTION_CHAT:
-        return o->chat = true;
-    case OPTION_MAX_TOKENS:
-        return parse_int("--max-tokens", optarg, 1, 1 << 30, &o->max_tokens);
-    case OPTION_LOOPS:
-        return parse_loops(request);
-    case OPTION_EXIT:
-        return o->exit = true;
-    case OPTION_TEMPERATURE:
-        o->has_temperature = true;
-        return parse_double("--temperature", optarg, 0, 1e6, &o->temperature);
-    case OPTION_TOP_K:
-        return parse_int("--top-k", optarg, 1, 1 << 30, &o->top_k);
-    case OPTION_TOP_P:
-        return parse_double("--top-p", optarg, 1e-9, 1, &o->top_p);
-    case OPTION_SEED:
-        request->has_seed = true;
-        return parse_uint64("--seed", optarg, 0, (uint64_t)1 << 53, &o->seed);
-    case OPTION_PRECISION:
-        request->precision = optarg;
-        return true;
-    case OPTION_THREADS:
-        return parse_int("--threads", optarg, 1, 1024, &request->threads);
-    case OPTION_JSON:
-        return request->json = true;
-    case OPTION_HELP:
-        return request->help = true;
-    default:
-        return false; /* getopt has said why */
-    }
+static bool take_loops(void *user, char *text) {
+    struct loom_generate_options *options = user;
+    return strcmp(text, "auto") == 0 || parse_int("--loops", text, 1, 4096, &options->loops);
 }
 
 int cmd_generate(int argc, char **argv) {
-    struct request request = {.options = {.prompt = ""}};
-    int option;
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
-        if (!parse_option(&request, option))
-            return EXIT_USAGE;
-    if (request.help) {
-        fputs(help, stdout);
-        return finish_output();
-    }
-    if (optind < argc)
-        return report_usage("generate", "\"%s\" belongs to no option", argv[optind]);
-    return read_prompt_and_generate(&request);
+    struct request r = {.options = {.prompt = ""}};
+    struct loom_generate_options *o = &r.options;
+    bool asks;
+    const struct option_place options[] = {
+        {"model", .text = &r.model},
+        {"prompt", .text = &o->prompt},
+        {"chat", .flag = &o->chat},
+        {"max-tokens", .number = &o->max_tokens, .low = 1, .high = 1 << 30},
+        {"loops", .take = take_loops, .user = o},
+        {"exit", .flag = &o->exit},
+        {"temperature", .real = &o->temperature, .least = 0, .most = 1e6, .given = &o->has_temperature},
+        {"top-k", .number = &o->top_k, .low = 1, .high = 1 << 30},
+        {"top-p", .real = &o->top_p, .least = 1e-9, .most = 1},
+        {"seed", .count = &o->seed, .high = (uint64_t)1 << 53, .given = &r.has_seed},
+        {"precision", .text = &r.precision},
+        {"threads", .number = &r.threads, .low = 1, .high = 1024},
+        {"json", .flag = &r.json},
+        {.name = NULL}};
+    if (!read_options(options, argc, argv, &asks))
+        return EXIT_USAGE;
+    if (asks)
+        return show_help(help);
+    int code = refuse_arguments("generate", argc, argv);
+    return code ? code : read_prompt_and_generate(&r);
 }

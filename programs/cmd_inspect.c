@@ -1,5 +1,4 @@
 /* cmd_inspect.c - loom inspect: what a model is, without running it, and what a token folder holds. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +6,7 @@
 
 #include "args.h"
 #include "commands.h"
+#include "options.h"
 #include "units.h"
 
 static const char help[] =
@@ -22,15 +22,7 @@ static const char help[] =
     "  --documents N    show the beginning of so many documents, evenly spread (default 3)\n"
     "  --json           print one JSON object\n";
 
-enum { OPTION_MODEL = 1, OPTION_DATA, OPTION_DOCUMENTS, OPTION_JSON, OPTION_HELP };
 enum { DOCUMENTS_SHOWN = 3, TOKENS_SHOWN = 64, BAR_COLUMNS = 40 };
-
-static const struct option long_options[] = {{"model", required_argument, NULL, OPTION_MODEL},
-                                             {"data", required_argument, NULL, OPTION_DATA},
-                                             {"documents", required_argument, NULL, OPTION_DOCUMENTS},
-                                             {"json", no_argument, NULL, OPTION_JSON},
-                                             {"help", no_argument, NULL, OPTION_HELP},
-                                             {NULL, 0, NULL, 0}};
 
 /* ---- a model ----------------------------------------------------------------------------------------------------- */
 
@@ -195,32 +187,19 @@ static int inspect_data(const char *path, uint64_t documents, bool json) {
 int cmd_inspect(int argc, char **argv) {
     const char *model = NULL, *data = NULL;
     uint64_t documents = DOCUMENTS_SHOWN;
-    bool json = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        switch (option) {
-        case OPTION_MODEL:
-            model = optarg;
-            break;
-        case OPTION_DATA:
-            data = optarg;
-            break;
-        case OPTION_DOCUMENTS:
-            if (!parse_uint64("--documents", optarg, 0, 1000000, &documents))
-                return EXIT_USAGE;
-            break;
-        case OPTION_JSON:
-            json = true;
-            break;
-        case OPTION_HELP:
-            fputs(help, stdout);
-            return finish_output();
-        default:
-            return EXIT_USAGE; /* getopt has said why */
-        }
-    }
-    if (optind < argc)
-        return report_usage("inspect", "\"%s\" belongs to no option", argv[optind]);
+    bool json = false, asks;
+    const struct option_place options[] = {{"model", .text = &model},
+                                           {"data", .text = &data},
+                                           {"documents", .count = &documents, .low = 0, .high = 1000000},
+                                           {"json", .flag = &json},
+                                           {.name = NULL}};
+    if (!read_options(options, argc, argv, &asks))
+        return EXIT_USAGE;
+    if (asks)
+        return show_help(help);
+    int code = refuse_arguments("inspect", argc, argv);
+    if (code)
+        return code;
     if (!model == !data)
         return report_usage("inspect", "give either --model, a model or run folder, or --data, a token folder");
     return model ? inspect_model(model, json) : inspect_data(data, documents, json);

@@ -1,10 +1,10 @@
 /* cmd_merge.c - loom merge: a fine-tuned model whose adapter lies apart, as one model folder. */
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "args.h"
 #include "commands.h"
+#include "options.h"
 
 static const char help[] =
     "Usage: loom merge --model DIR --out DIR\n"
@@ -13,14 +13,6 @@ static const char help[] =
     "  --model DIR   a run or checkpoint trained with adapter_rank; any other model is copied as it is\n"
     "  --out DIR     the model folder to write; it must not hold a model\n"
     "  --json        print one JSON object\n";
-
-enum { OPTION_MODEL = 1, OPTION_OUT, OPTION_JSON, OPTION_HELP };
-
-static const struct option long_options[] = {{"model", required_argument, NULL, OPTION_MODEL},
-                                             {"out", required_argument, NULL, OPTION_OUT},
-                                             {"json", no_argument, NULL, OPTION_JSON},
-                                             {"help", no_argument, NULL, OPTION_HELP},
-                                             {NULL, 0, NULL, 0}};
 
 static int merge(const char *path, const char *out, bool json) {
     struct loom_model *model;
@@ -49,27 +41,13 @@ static int merge(const char *path, const char *out, bool json) {
 
 int cmd_merge(int argc, char **argv) {
     const char *path = NULL, *out = NULL;
-    bool json = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        switch (option) {
-        case OPTION_MODEL:
-            path = optarg;
-            break;
-        case OPTION_OUT:
-            out = optarg;
-            break;
-        case OPTION_JSON:
-            json = true;
-            break;
-        case OPTION_HELP:
-            fputs(help, stdout);
-            return finish_output();
-        default:
-            return EXIT_USAGE; /* getopt has said why */
-        }
-    }
-    if (optind < argc)
-        return report_usage("merge", "\"%s\" belongs to no option", argv[optind]);
-    return merge(path, out, json);
+    bool json = false, asks;
+    const struct option_place options[] = {
+        {"model", .text = &path}, {"out", .text = &out}, {"json", .flag = &json}, {.name = NULL}};
+    if (!read_options(options, argc, argv, &asks))
+        return EXIT_USAGE;
+    if (asks)
+        return show_help(help);
+    int code = refuse_arguments("merge", argc, argv);
+    return code ? code : merge(path, out, json);
 }

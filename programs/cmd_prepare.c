@@ -7,6 +7,7 @@
 
 #include "args.h"
 #include "commands.h"
+#include "options.h"
 #include "progress.h"
 #include "stop.h"
 
@@ -48,53 +49,6 @@ static const char help[] =
     "stopped,\n"
     "by Ctrl-C or otherwise, goes on with the same command, and the result is the same to the byte.\n"
     "Parquet is read by DuckDB's program (pip install duckdb-cli), found in PATH or named by LOOM_DUCKDB.\n";
-
-enum {
-    OPTION_TOKENIZER = 1,
-    OPTION_OUT,
-    OPTION_FORMAT,
-    OPTION_COLUMN,
-    OPTION_FILTER,
-    OPTION_SPLIT,
-    OPTION_FRACTION,
-    OPTION_DUPLICATES,
-    OPTION_ON_ERROR,
-    OPTION_NO_END,
-    OPTION_SHARD,
-    OPTION_CHECKPOINT,
-    OPTION_THREADS,
-    OPTION_TASK,
-    OPTION_STEPS,
-    OPTION_PROBLEMS,
-    OPTION_VAL_PROBLEMS,
-    OPTION_LENGTH,
-    OPTION_SEED,
-    OPTION_JSON,
-    OPTION_HELP
-};
-
-static const struct option long_options[] = {{"tokenizer", required_argument, NULL, OPTION_TOKENIZER},
-                                             {"out", required_argument, NULL, OPTION_OUT},
-                                             {"format", required_argument, NULL, OPTION_FORMAT},
-                                             {"column", required_argument, NULL, OPTION_COLUMN},
-                                             {"filter", required_argument, NULL, OPTION_FILTER},
-                                             {"split", required_argument, NULL, OPTION_SPLIT},
-                                             {"val-fraction", required_argument, NULL, OPTION_FRACTION},
-                                             {"remove-duplicates", no_argument, NULL, OPTION_DUPLICATES},
-                                             {"on-error", required_argument, NULL, OPTION_ON_ERROR},
-                                             {"no-end-of-text", no_argument, NULL, OPTION_NO_END},
-                                             {"shard-tokens", required_argument, NULL, OPTION_SHARD},
-                                             {"checkpoint-seconds", required_argument, NULL, OPTION_CHECKPOINT},
-                                             {"threads", required_argument, NULL, OPTION_THREADS},
-                                             {"task", required_argument, NULL, OPTION_TASK},
-                                             {"steps", required_argument, NULL, OPTION_STEPS},
-                                             {"problems", required_argument, NULL, OPTION_PROBLEMS},
-                                             {"val-problems", required_argument, NULL, OPTION_VAL_PROBLEMS},
-                                             {"length", required_argument, NULL, OPTION_LENGTH},
-                                             {"seed", required_argument, NULL, OPTION_SEED},
-                                             {"json", no_argument, NULL, OPTION_JSON},
-                                             {"help", no_argument, NULL, OPTION_HELP},
-                                             {NULL, 0, NULL, 0}};
 
 /* The command line: the library's options, and where its lists lie. */
 struct command {
@@ -182,7 +136,8 @@ static int prepare_drill(struct command *command) {
 }
 
 /* "LOW-HIGH", or one number for both; cuts the text at its dash. */
-static bool parse_steps(struct loom_drill_options *drill, char *text) {
+static bool take_steps(void *user, char *text) {
+    struct loom_drill_options *drill = user;
     char *dash = strchr(text, '-');
     if (dash)
         *dash = '\0';
@@ -190,108 +145,75 @@ static bool parse_steps(struct loom_drill_options *drill, char *text) {
            parse_int("--steps", dash ? dash + 1 : text, 1, 99, &drill->steps_high);
 }
 
-/* An option of a generated task; false after a printed sentence. */
-static bool take_drill_option(struct loom_drill_options *drill, int option) {
-    uint64_t length = 0;
-    switch (option) {
-    case OPTION_TASK:
-        drill->drill = optarg;
-        return true;
-    case OPTION_STEPS:
-        return parse_steps(drill, optarg);
-    case OPTION_PROBLEMS:
-        return parse_uint64("--problems", optarg, 1, 100000000, &drill->train_samples);
-    case OPTION_VAL_PROBLEMS:
-        return parse_uint64("--val-problems", optarg, 1, 100000000, &drill->val_samples);
-    case OPTION_LENGTH:
-        if (!parse_uint64("--length", optarg, 1, 1 << 20, &length))
-            return false;
-        drill->length = (size_t)length;
-        return true;
-    default:
-        return parse_uint64("--seed", optarg, 0, UINT64_MAX, &drill->seed);
-    }
+static bool take_filter(void *user, char *condition) {
+    struct command *command = user;
+    command->filters[command->options.n_filters++] = condition;
+    return true;
 }
 
-/* One option's argument; EXIT_USAGE after a printed sentence. */
-static int take_option(struct command *command, int option) {
-    struct loom_prepare_options *options = &command->options;
-    switch (option) {
-    case OPTION_TOKENIZER:
-        options->tokenizer = optarg;
-        return EXIT_DONE;
-    case OPTION_OUT:
-        options->out = optarg;
-        return EXIT_DONE;
-    case OPTION_FORMAT:
-        options->format = optarg;
-        return EXIT_DONE;
-    case OPTION_COLUMN:
-        options->column = optarg;
-        return EXIT_DONE;
-    case OPTION_FILTER:
-        command->filters[options->n_filters++] = optarg;
-        return EXIT_DONE;
-    case OPTION_SPLIT:
-        options->split = optarg;
-        return EXIT_DONE;
-    case OPTION_FRACTION:
-        if (!parse_double("--val-fraction", optarg, 0, 1, &options->val_fraction))
-            return EXIT_USAGE;
-        if (options->val_fraction == 0) /* which in the struct means the default */
-            return report_usage("prepare", "--val-fraction must be above 0: training needs a validation split");
-        return EXIT_DONE;
-    case OPTION_DUPLICATES:
-        options->remove_duplicates = true;
-        return EXIT_DONE;
-    case OPTION_ON_ERROR:
-        options->skip_broken = strcmp(optarg, "skip") == 0;
-        if (!options->skip_broken && strcmp(optarg, "stop") != 0)
-            return report_usage("prepare", "--on-error is stop or skip, not \"%s\"", optarg);
-        return EXIT_DONE;
-    case OPTION_NO_END:
-        options->no_end_of_text = true;
-        return EXIT_DONE;
-    case OPTION_SHARD:
-        return parse_uint64("--shard-tokens", optarg, 1, UINT64_MAX, &options->shard_tokens) ? EXIT_DONE : EXIT_USAGE;
-    case OPTION_CHECKPOINT:
-        return parse_double("--checkpoint-seconds", optarg, 1e-9, 1e9, &options->checkpoint_seconds) ? EXIT_DONE
-                                                                                                     : EXIT_USAGE;
-    case OPTION_THREADS:
-        return parse_int("--threads", optarg, 1, 1024, &options->threads) ? EXIT_DONE : EXIT_USAGE;
-    case OPTION_TASK:
-    case OPTION_STEPS:
-    case OPTION_PROBLEMS:
-    case OPTION_VAL_PROBLEMS:
-    case OPTION_LENGTH:
-    case OPTION_SEED:
-        return take_drill_option(&command->drill, option) ? EXIT_DONE : EXIT_USAGE;
-    case OPTION_JSON:
-        command->json = true;
-        return EXIT_DONE;
-    default:
-        return EXIT_USAGE; /* getopt has said why */
-    }
+static bool take_fraction(void *user, char *text) {
+    struct loom_prepare_options *options = user;
+    if (!parse_double("--val-fraction", text, 0, 1, &options->val_fraction))
+        return false;
+    if (options->val_fraction > 0) /* 0 in the struct means the default */
+        return true;
+    report_usage("prepare", "--val-fraction must be above 0: training needs a validation split");
+    return false;
+}
+
+static bool take_on_error(void *user, char *text) {
+    struct loom_prepare_options *options = user;
+    options->skip_broken = strcmp(text, "skip") == 0;
+    if (options->skip_broken || strcmp(text, "stop") == 0)
+        return true;
+    report_usage("prepare", "--on-error is stop or skip, not \"%s\"", text);
+    return false;
+}
+
+static int print_help(void) {
+    fputs(help, stdout);
+    fputs("\nGenerated tasks:\n", stdout);
+    for (size_t i = 0; loom_drill_name(i); i++)
+        printf("  %-12s %s\n", loom_drill_name(i), loom_drill_summary(i));
+    return finish_output();
 }
 
 static int run(struct command *command, int argc, char **argv) {
-    int option, code = EXIT_DONE;
-    while (code == EXIT_DONE && (option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        if (option == OPTION_HELP) {
-            fputs(help, stdout);
-            fputs("\nGenerated tasks:\n", stdout);
-            for (size_t i = 0; loom_drill_name(i); i++)
-                printf("  %-12s %s\n", loom_drill_name(i), loom_drill_summary(i));
-            return finish_output();
-        }
-        code = take_option(command, option);
-    }
-    if (code != EXIT_DONE)
-        return code;
-    command->options.filters = command->filters;
-    command->options.inputs = (const char *const *)argv + optind;
-    command->options.n_inputs = (size_t)(argc - optind);
-    return command->drill.drill ? prepare_drill(command) : prepare(command);
+    struct loom_prepare_options *o = &command->options;
+    struct loom_drill_options *drill = &command->drill;
+    uint64_t length = 0;
+    bool asks;
+    const struct option_place options[] = {
+        {"tokenizer", .text = &o->tokenizer},
+        {"out", .text = &o->out},
+        {"format", .text = &o->format},
+        {"column", .text = &o->column},
+        {"filter", .take = take_filter, .user = command},
+        {"split", .text = &o->split},
+        {"val-fraction", .take = take_fraction, .user = o},
+        {"remove-duplicates", .flag = &o->remove_duplicates},
+        {"on-error", .take = take_on_error, .user = o},
+        {"no-end-of-text", .flag = &o->no_end_of_text},
+        {"shard-tokens", .count = &o->shard_tokens, .low = 1, .high = UINT64_MAX},
+        {"checkpoint-seconds", .real = &o->checkpoint_seconds, .least = 1e-9, .most = 1e9},
+        {"threads", .number = &o->threads, .low = 1, .high = 1024},
+        {"task", .text = &drill->drill},
+        {"steps", .take = take_steps, .user = drill},
+        {"problems", .count = &drill->train_samples, .low = 1, .high = 100000000},
+        {"val-problems", .count = &drill->val_samples, .low = 1, .high = 100000000},
+        {"length", .count = &length, .low = 1, .high = 1 << 20},
+        {"seed", .count = &drill->seed, .low = 0, .high = UINT64_MAX},
+        {"json", .flag = &command->json},
+        {.name = NULL}};
+    if (!read_options(options, argc, argv, &asks))
+        return EXIT_USAGE;
+    if (asks)
+        return print_help();
+    drill->length = (size_t)length;
+    o->filters = command->filters;
+    o->inputs = (const char *const *)argv + optind;
+    o->n_inputs = (size_t)(argc - optind);
+    return drill->drill ? prepare_drill(command) : prepare(command);
 }
 
 int cmd_prepare(int argc, char **argv) {

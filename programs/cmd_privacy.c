@@ -1,11 +1,11 @@
 /* cmd_privacy.c - loom privacy: what a differentially private training promises, before it is run. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "args.h"
 #include "commands.h"
+#include "options.h"
 
 static const char help[] =
     "Usage: loom privacy --rate Q --steps N (--noise S | --target-epsilon E) [OPTION]...\n"
@@ -21,34 +21,13 @@ static const char help[] =
     "  --accountant NAME    prv (default; tight, with bounds) or rdp (an upper bound at once)\n"
     "  --json               print one JSON object\n";
 
-enum {
-    OPTION_RATE = 1,
-    OPTION_STEPS,
-    OPTION_NOISE,
-    OPTION_TARGET,
-    OPTION_DELTA,
-    OPTION_ACCOUNTANT,
-    OPTION_JSON,
-    OPTION_HELP
-};
-
-static const struct option long_options[] = {{"rate", required_argument, NULL, OPTION_RATE},
-                                             {"steps", required_argument, NULL, OPTION_STEPS},
-                                             {"noise", required_argument, NULL, OPTION_NOISE},
-                                             {"target-epsilon", required_argument, NULL, OPTION_TARGET},
-                                             {"delta", required_argument, NULL, OPTION_DELTA},
-                                             {"accountant", required_argument, NULL, OPTION_ACCOUNTANT},
-                                             {"json", no_argument, NULL, OPTION_JSON},
-                                             {"help", no_argument, NULL, OPTION_HELP},
-                                             {NULL, 0, NULL, 0}};
-
 static const double error_of_prv = 0.01, noise_max = 1e5, epsilon_max = 1e6;
 
 struct request {
     struct loom_privacy_plan plan; /* noise 0: to be found; rate < 0, steps 0: not given */
     double target, delta;          /* target 0: none */
     enum loom_accountant accountant;
-    bool json, help;
+    bool json;
 };
 
 static const char *accountant_name(enum loom_accountant accountant) {
@@ -112,7 +91,8 @@ static int account(struct request *r) {
     return finish_output();
 }
 
-static bool parse_accountant(struct request *r, const char *name) {
+static bool take_accountant(void *user, char *name) {
+    struct request *r = user;
     for (int i = 0; i < 2; i++)
         if (strcmp(name, accountant_name((enum loom_accountant)i)) == 0) {
             r->accountant = (enum loom_accountant)i;
@@ -122,40 +102,21 @@ static bool parse_accountant(struct request *r, const char *name) {
     return false;
 }
 
-static bool parse_option(struct request *r, int option) {
-    switch (option) {
-    case OPTION_RATE:
-        return parse_double("--rate", optarg, 0, 1, &r->plan.rate);
-    case OPTION_STEPS:
-        return parse_uint64("--steps", optarg, 1, 1000000000, &r->plan.steps);
-    case OPTION_NOISE:
-        return parse_double("--noise", optarg, 1e-6, noise_max, &r->plan.noise);
-    case OPTION_TARGET:
-        return parse_double("--target-epsilon", optarg, 1e-9, epsilon_max, &r->target);
-    case OPTION_DELTA:
-        return parse_double("--delta", optarg, 0, 1, &r->delta);
-    case OPTION_ACCOUNTANT:
-        return parse_accountant(r, optarg);
-    case OPTION_JSON:
-        return r->json = true;
-    case OPTION_HELP:
-        return r->help = true;
-    default:
-        return false; /* getopt has said why */
-    }
-}
-
 int cmd_privacy(int argc, char **argv) {
-    struct request request = {.plan.rate = -1, .delta = 1e-5};
-    int option;
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
-        if (!parse_option(&request, option))
-            return EXIT_USAGE;
-    if (request.help) {
-        fputs(help, stdout);
-        return finish_output();
-    }
-    if (optind < argc)
-        return report_usage("privacy", "\"%s\" belongs to no option", argv[optind]);
-    return account(&request);
+    struct request r = {.plan.rate = -1, .delta = 1e-5};
+    bool asks;
+    const struct option_place options[] = {{"rate", .real = &r.plan.rate, .least = 0, .most = 1},
+                                           {"steps", .count = &r.plan.steps, .low = 1, .high = 1000000000},
+                                           {"noise", .real = &r.plan.noise, .least = 1e-6, .most = noise_max},
+                                           {"target-epsilon", .real = &r.target, .least = 1e-9, .most = epsilon_max},
+                                           {"delta", .real = &r.delta, .least = 0, .most = 1},
+                                           {"accountant", .take = take_accountant, .user = &r},
+                                           {"json", .flag = &r.json},
+                                           {.name = NULL}};
+    if (!read_options(options, argc, argv, &asks))
+        return EXIT_USAGE;
+    if (asks)
+        return show_help(help);
+    int code = refuse_arguments("privacy", argc, argv);
+    return code ? code : account(&r);
 }

@@ -1,5 +1,4 @@
 /* cmd_race.c - loom race: a baseline and a looped model on the same token stream, and what each paid for its loss. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -7,6 +6,7 @@
 
 #include "args.h"
 #include "commands.h"
+#include "options.h"
 #include "progress.h"
 #include "stop.h"
 #include "twins.h"
@@ -38,46 +38,13 @@ static const char help[] =
     "  --threads N       default: one for each processor\n"
     "  --json            print the result as one JSON object\n";
 
-enum {
-    OPTION_DATA = 1,
-    OPTION_OUT,
-    OPTION_TASK,
-    OPTION_TEST,
-    OPTION_LIMIT,
-    OPTION_LOOPS,
-    OPTION_PRESET,
-    OPTION_BASELINE,
-    OPTION_SEEDS,
-    OPTION_SET,
-    OPTION_STEPS,
-    OPTION_THREADS,
-    OPTION_JSON,
-    OPTION_HELP
-};
-
-static const struct option long_options[] = {{"data", required_argument, NULL, OPTION_DATA},
-                                             {"out", required_argument, NULL, OPTION_OUT},
-                                             {"task", required_argument, NULL, OPTION_TASK},
-                                             {"test", required_argument, NULL, OPTION_TEST},
-                                             {"limit", required_argument, NULL, OPTION_LIMIT},
-                                             {"loops", required_argument, NULL, OPTION_LOOPS},
-                                             {"preset", required_argument, NULL, OPTION_PRESET},
-                                             {"baseline", required_argument, NULL, OPTION_BASELINE},
-                                             {"seeds", required_argument, NULL, OPTION_SEEDS},
-                                             {"set", required_argument, NULL, OPTION_SET},
-                                             {"steps", required_argument, NULL, OPTION_STEPS},
-                                             {"threads", required_argument, NULL, OPTION_THREADS},
-                                             {"json", no_argument, NULL, OPTION_JSON},
-                                             {"help", no_argument, NULL, OPTION_HELP},
-                                             {NULL, 0, NULL, 0}};
-
 /* What the command line asks for. */
 struct request {
     struct loom_race_options options;
     struct twins_request twins; /* with a task: that is what is asked for */
     struct settings settings;
     char steps[40]; /* "max_iters=N" */
-    bool json, help;
+    bool json;
 };
 
 /* ---- results ----------------------------------------------------------------------------------------------------- */
@@ -182,80 +149,51 @@ static int race(struct request *request) {
     return finish_output();
 }
 
-static bool add_steps(struct request *request) {
+static bool take_steps(void *user, char *text) {
+    struct request *request = user;
     uint64_t steps;
-    if (!parse_uint64("--steps", optarg, 1, 1000000000000000, &steps))
+    if (!parse_uint64("--steps", text, 1, 1000000000000000, &steps))
         return false;
     snprintf(request->steps, sizeof request->steps, "max_iters=%" PRIu64, steps);
     return settings_add(&request->settings, request->steps);
 }
 
-/* The options of twins alone. */
-static bool parse_twins_option(struct twins_request *twins, int option) {
-    uint64_t limit;
-    switch (option) {
-    case OPTION_TASK:
-        twins->options.task = optarg;
-        return true;
-    case OPTION_TEST:
-        twins->options.test = optarg;
-        return true;
-    case OPTION_LIMIT:
-        if (!parse_uint64("--limit", optarg, 1, 1000000000, &limit))
-            return false;
-        twins->options.limit = (size_t)limit;
-        return true;
-    case OPTION_LOOPS:
-        return parse_loop_list(optarg, twins->loops, &twins->n_loops);
-    default:
-        return false; /* getopt has said why */
-    }
+static bool take_loops(void *user, char *list) {
+    struct twins_request *twins = user;
+    return parse_loop_list(list, twins->loops, &twins->n_loops);
 }
 
-static bool parse_option(struct request *request, int option) {
-    struct loom_race_options *o = &request->options;
-    switch (option) {
-    case OPTION_DATA:
-        o->data = optarg;
-        return true;
-    case OPTION_OUT:
-        o->out = optarg;
-        return true;
-    case OPTION_PRESET:
-        o->preset = optarg;
-        return true;
-    case OPTION_BASELINE:
-        o->baseline = optarg;
-        return true;
-    case OPTION_SEEDS:
-        return parse_int("--seeds", optarg, 1, LOOM_RACE_SEEDS_MAX, &o->seeds);
-    case OPTION_SET:
-        return settings_add(&request->settings, optarg);
-    case OPTION_STEPS:
-        return add_steps(request);
-    case OPTION_THREADS:
-        return parse_int("--threads", optarg, 1, 1024, &o->threads);
-    case OPTION_JSON:
-        return request->json = true;
-    case OPTION_HELP:
-        return request->help = true;
-    default:
-        return parse_twins_option(&request->twins, option);
-    }
+static int run(struct request *r, int argc, char **argv) {
+    struct loom_race_options *o = &r->options;
+    struct twins_request *twins = &r->twins;
+    uint64_t limit = 0;
+    bool asks;
+    const struct option_place options[] = {{"data", .text = &o->data},
+                                           {"out", .text = &o->out},
+                                           {"task", .text = &twins->options.task},
+                                           {"test", .text = &twins->options.test},
+                                           {"limit", .count = &limit, .low = 1, .high = 1000000000},
+                                           {"loops", .take = take_loops, .user = twins},
+                                           {"preset", .text = &o->preset},
+                                           {"baseline", .text = &o->baseline},
+                                           {"seeds", .number = &o->seeds, .low = 1, .high = LOOM_RACE_SEEDS_MAX},
+                                           {"set", .take = settings_add, .user = &r->settings},
+                                           {"steps", .take = take_steps, .user = r},
+                                           {"threads", .number = &o->threads, .low = 1, .high = 1024},
+                                           {"json", .flag = &r->json},
+                                           {.name = NULL}};
+    if (!read_options(options, argc, argv, &asks))
+        return EXIT_USAGE;
+    if (asks)
+        return show_help(help);
+    twins->options.limit = (size_t)limit;
+    int code = refuse_arguments("race", argc, argv);
+    return code ? code : race(r);
 }
 
 int cmd_race(int argc, char **argv) {
     struct request request = {.json = false};
-    int option, code = EXIT_DONE;
-    while (code == EXIT_DONE && (option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
-        code = parse_option(&request, option) ? EXIT_DONE : EXIT_USAGE;
-    if (code == EXIT_DONE && request.help) {
-        fputs(help, stdout);
-        code = finish_output();
-    } else if (code == EXIT_DONE && optind < argc)
-        code = report_usage("race", "\"%s\" belongs to no option", argv[optind]);
-    else if (code == EXIT_DONE)
-        code = race(&request);
+    int code = run(&request, argc, argv);
     settings_free(&request.settings);
     return code;
 }

@@ -5,17 +5,13 @@
 
 #include "args.h"
 #include "commands.h"
+#include "options.h"
 
 static const char help[] =
     "Usage: loom report [--json] FOLDER\n"
     "Writes FOLDER/report.html, one page that opens offline, from the files of a run folder or a race folder.\n"
     "\n"
     "  --json   print the result as one JSON object\n";
-
-enum { OPTION_JSON = 1, OPTION_HELP };
-
-static const struct option long_options[] = {
-    {"json", no_argument, NULL, OPTION_JSON}, {"help", no_argument, NULL, OPTION_HELP}, {NULL, 0, NULL, 0}};
 
 /* FOLDER may end with a slash already. */
 static void print_path(const char *folder, bool json) {
@@ -33,20 +29,12 @@ static void print_path(const char *folder, bool json) {
 }
 
 int cmd_report(int argc, char **argv) {
-    bool json = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        switch (option) {
-        case OPTION_JSON:
-            json = true;
-            break;
-        case OPTION_HELP:
-            fputs(help, stdout);
-            return finish_output();
-        default:
-            return EXIT_USAGE; /* getopt has said why */
-        }
-    }
+    bool json = false, asks;
+    const struct option_place options[] = {{"json", .flag = &json}, {.name = NULL}};
+    if (!read_options(options, argc, argv, &asks))
+        return EXIT_USAGE;
+    if (asks)
+        return show_help(help);
     if (argc - optind != 1)
         return report_usage("report", "name one run folder or race folder, not %d", argc - optind);
     struct loom_error error;

@@ -8,6 +8,7 @@
 
 #include "args.h"
 #include "commands.h"
+#include "options.h"
 #include "progress.h"
 #include "stop.h"
 #include "text.h"
@@ -33,33 +34,6 @@ static const char help[] =
     "  --threads N         (default: one for each processor)\n"
     "  --json              print one JSON object\n";
 
-enum {
-    OPTION_TOKENIZER = 1,
-    OPTION_ALLOW,
-    OPTION_BYTES,
-    OPTION_VOCAB,
-    OPTION_OUT,
-    OPTION_SPECIAL,
-    OPTION_FORMAT,
-    OPTION_COLUMN,
-    OPTION_THREADS,
-    OPTION_JSON,
-    OPTION_HELP
-};
-
-static const struct option long_options[] = {{"tokenizer", required_argument, NULL, OPTION_TOKENIZER},
-                                             {"allow-special", required_argument, NULL, OPTION_ALLOW},
-                                             {"bytes", no_argument, NULL, OPTION_BYTES},
-                                             {"vocab-size", required_argument, NULL, OPTION_VOCAB},
-                                             {"out", required_argument, NULL, OPTION_OUT},
-                                             {"special", required_argument, NULL, OPTION_SPECIAL},
-                                             {"format", required_argument, NULL, OPTION_FORMAT},
-                                             {"column", required_argument, NULL, OPTION_COLUMN},
-                                             {"threads", required_argument, NULL, OPTION_THREADS},
-                                             {"json", no_argument, NULL, OPTION_JSON},
-                                             {"help", no_argument, NULL, OPTION_HELP},
-                                             {NULL, 0, NULL, 0}};
-
 /* The command line. */
 struct command {
     const char *tokenizer;
@@ -68,7 +42,7 @@ struct command {
     const char **names; /* of special tokens, for both */
     size_t n_names;
     int threads;
-    bool bytes, json, help;
+    bool bytes, json;
 };
 
 /* ---- encode ------------------------------------------------------------------------------------------------------ */
@@ -215,7 +189,8 @@ static int train(struct command *command, char **inputs, int n_inputs) {
 
 /* ---- the command line -------------------------------------------------------------------------------------------- */
 
-static bool add_name(struct command *command, const char *name) {
+static bool add_name(void *user, char *name) {
+    struct command *command = user;
     const char **grown = realloc(command->names, (command->n_names + 1) * sizeof *grown);
     if (!grown) {
         fprintf(stderr, "loom: no memory for special token %zu\n", command->n_names + 1);
@@ -227,46 +202,14 @@ static bool add_name(struct command *command, const char *name) {
 }
 
 /* "all", or names with commas between, which become NULs. */
-static bool allow(struct command *command, char *names) {
+static bool allow(void *user, char *names) {
+    struct command *command = user;
     if (strcmp(names, "all") == 0)
         return command->encode.all_special = true;
     for (char *name = strtok(names, ","); name; name = strtok(NULL, ","))
         if (!add_name(command, name))
             return false;
     return true;
-}
-
-static bool parse_option(struct command *command, int option) {
-    switch (option) {
-    case OPTION_TOKENIZER:
-        command->tokenizer = optarg;
-        return true;
-    case OPTION_ALLOW:
-        return allow(command, optarg);
-    case OPTION_BYTES:
-        return command->bytes = true;
-    case OPTION_VOCAB:
-        return parse_int("--vocab-size", optarg, 257, 1 << 22, &command->train.vocab_size);
-    case OPTION_OUT:
-        command->train.out = optarg;
-        return true;
-    case OPTION_SPECIAL:
-        return add_name(command, optarg);
-    case OPTION_FORMAT:
-        command->train.format = optarg;
-        return true;
-    case OPTION_COLUMN:
-        command->train.column = optarg;
-        return true;
-    case OPTION_THREADS:
-        return parse_int("--threads", optarg, 1, 1024, &command->threads);
-    case OPTION_JSON:
-        return command->json = true;
-    case OPTION_HELP:
-        return command->help = true;
-    default:
-        return false; /* getopt has said why */
-    }
 }
 
 static int run(struct command *command, char **arguments, int count) {
@@ -286,15 +229,23 @@ static int run(struct command *command, char **arguments, int count) {
 
 int cmd_tokenizer(int argc, char **argv) {
     struct command command = {.tokenizer = NULL};
-    int option, code = EXIT_USAGE;
-    bool parsed = true;
-    while (parsed && (option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
-        parsed = parse_option(&command, option);
-    if (parsed && command.help) {
-        fputs(help, stdout);
-        code = finish_output();
-    } else if (parsed)
-        code = run(&command, argv + optind, argc - optind);
+    struct loom_tokenizer_train_options *train_options = &command.train;
+    int code = EXIT_USAGE;
+    bool asks;
+    const struct option_place options[] = {
+        {"tokenizer", .text = &command.tokenizer},
+        {"allow-special", .take = allow, .user = &command},
+        {"bytes", .flag = &command.bytes},
+        {"vocab-size", .number = &train_options->vocab_size, .low = 257, .high = 1 << 22},
+        {"out", .text = &train_options->out},
+        {"special", .take = add_name, .user = &command},
+        {"format", .text = &train_options->format},
+        {"column", .text = &train_options->column},
+        {"threads", .number = &command.threads, .low = 1, .high = 1024},
+        {"json", .flag = &command.json},
+        {.name = NULL}};
+    if (read_options(options, argc, argv, &asks))
+        code = asks ? show_help(help) : run(&command, argv + optind, argc - optind);
     free(command.names);
     return code;
 }

@@ -1,11 +1,11 @@
 /* cmd_train.c - loom train: a run from its first step, on from its newest checkpoint, or only its sizes. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "args.h"
 #include "commands.h"
+#include "options.h"
 #include "progress.h"
 #include "stop.h"
 #include "units.h"
@@ -38,43 +38,6 @@ static const char help[] =
     "\n"
     "Presets:\n";
 
-enum {
-    OPTION_DATA = 1,
-    OPTION_MIX,
-    OPTION_CHAT,
-    OPTION_TASK,
-    OPTION_PROBLEMS,
-    OPTION_INIT,
-    OPTION_OUT,
-    OPTION_PRESET,
-    OPTION_SET,
-    OPTION_STEPS,
-    OPTION_SEED,
-    OPTION_RESUME,
-    OPTION_DRY_RUN,
-    OPTION_THREADS,
-    OPTION_JSON,
-    OPTION_HELP
-};
-
-static const struct option long_options[] = {{"data", required_argument, NULL, OPTION_DATA},
-                                             {"mix", required_argument, NULL, OPTION_MIX},
-                                             {"chat", required_argument, NULL, OPTION_CHAT},
-                                             {"task", required_argument, NULL, OPTION_TASK},
-                                             {"problems", required_argument, NULL, OPTION_PROBLEMS},
-                                             {"init", required_argument, NULL, OPTION_INIT},
-                                             {"out", required_argument, NULL, OPTION_OUT},
-                                             {"preset", required_argument, NULL, OPTION_PRESET},
-                                             {"set", required_argument, NULL, OPTION_SET},
-                                             {"steps", required_argument, NULL, OPTION_STEPS},
-                                             {"seed", required_argument, NULL, OPTION_SEED},
-                                             {"resume", no_argument, NULL, OPTION_RESUME},
-                                             {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
-                                             {"threads", required_argument, NULL, OPTION_THREADS},
-                                             {"json", no_argument, NULL, OPTION_JSON},
-                                             {"help", no_argument, NULL, OPTION_HELP},
-                                             {NULL, 0, NULL, 0}};
-
 /* What the command line asks for. */
 struct request {
     struct loom_train_options options;
@@ -82,7 +45,7 @@ struct request {
     const char *data[LOOM_DATA_MAX], *chat[LOOM_DATA_MAX];
     double mix[LOOM_DATA_MAX];
     size_t n_data, n_mix;
-    bool json, help;
+    bool json;
 };
 
 static int print_help(void) {
@@ -218,8 +181,19 @@ static bool add_path(const char *option, const char *paths[LOOM_DATA_MAX], size_
     return true;
 }
 
+static bool take_data(void *user, char *path) {
+    struct request *request = user;
+    return add_path("--data", request->data, &request->n_data, path);
+}
+
+static bool take_chat(void *user, char *path) {
+    struct request *request = user;
+    return add_path("--chat", request->chat, &request->options.n_chat, path);
+}
+
 /* "W,W,...", which is cut apart. */
-static bool parse_mix(struct request *request, char *list) {
+static bool take_mix(void *user, char *list) {
+    struct request *request = user;
     for (char *item; (item = next_item(&list));) {
         if (request->n_mix == LOOM_DATA_MAX) {
             fprintf(stderr, "loom: --mix takes at most %d weights\n", LOOM_DATA_MAX);
@@ -231,63 +205,37 @@ static bool parse_mix(struct request *request, char *list) {
     return true;
 }
 
-static bool parse_option(struct request *request, int option) {
-    struct loom_train_options *o = &request->options;
-    switch (option) {
-    case OPTION_DATA:
-        return add_path("--data", request->data, &request->n_data, optarg);
-    case OPTION_CHAT:
-        return add_path("--chat", request->chat, &o->n_chat, optarg);
-    case OPTION_TASK:
-        o->task = optarg;
-        return true;
-    case OPTION_PROBLEMS:
-        o->problems = optarg;
-        return true;
-    case OPTION_INIT:
-        o->init = optarg;
-        return true;
-    case OPTION_MIX:
-        return parse_mix(request, optarg);
-    case OPTION_OUT:
-        o->out = optarg;
-        return true;
-    case OPTION_PRESET:
-        o->preset = optarg;
-        return true;
-    case OPTION_SET:
-        return settings_add(&request->settings, optarg);
-    case OPTION_STEPS:
-        return parse_uint64("--steps", optarg, 1, 1000000000000000, &o->steps);
-    case OPTION_SEED:
-        o->has_seed = true;
-        return parse_uint64("--seed", optarg, 0, (uint64_t)1 << 53, &o->seed);
-    case OPTION_RESUME:
-        return o->resume = true;
-    case OPTION_DRY_RUN:
-        return o->dry_run = true;
-    case OPTION_THREADS:
-        return parse_int("--threads", optarg, 1, 1024, &o->threads);
-    case OPTION_JSON:
-        return request->json = true;
-    case OPTION_HELP:
-        return request->help = true;
-    default:
-        return false; /* getopt has said why */
-    }
+static int run(struct request *r, int argc, char **argv) {
+    struct loom_train_options *o = &r->options;
+    bool asks;
+    const struct option_place options[] = {
+        {"data", .take = take_data, .user = r},
+        {"mix", .take = take_mix, .user = r},
+        {"chat", .take = take_chat, .user = r},
+        {"task", .text = &o->task},
+        {"problems", .text = &o->problems},
+        {"init", .text = &o->init},
+        {"out", .text = &o->out},
+        {"preset", .text = &o->preset},
+        {"set", .take = settings_add, .user = &r->settings},
+        {"steps", .count = &o->steps, .low = 1, .high = 1000000000000000},
+        {"seed", .count = &o->seed, .high = (uint64_t)1 << 53, .given = &o->has_seed},
+        {"resume", .flag = &o->resume},
+        {"dry-run", .flag = &o->dry_run},
+        {"threads", .number = &o->threads, .low = 1, .high = 1024},
+        {"json", .flag = &r->json},
+        {.name = NULL}};
+    if (!read_options(options, argc, argv, &asks))
+        return EXIT_USAGE;
+    if (asks)
+        return print_help();
+    int code = refuse_arguments("train", argc, argv);
+    return code ? code : train(r);
 }
 
 int cmd_train(int argc, char **argv) {
     struct request request = {.json = false};
-    int option, code = EXIT_DONE;
-    while (code == EXIT_DONE && (option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
-        code = parse_option(&request, option) ? EXIT_DONE : EXIT_USAGE;
-    if (code == EXIT_DONE && request.help)
-        code = print_help();
-    else if (code == EXIT_DONE && optind < argc)
-        code = report_usage("train", "\"%s\" belongs to no option", argv[optind]);
-    else if (code == EXIT_DONE)
-        code = train(&request);
+    int code = run(&request, argc, argv);
     settings_free(&request.settings);
     return code;
 }

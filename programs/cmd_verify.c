@@ -8,6 +8,7 @@
 
 #include "args.h"
 #include "commands.h"
+#include "options.h"
 
 static const char help[] =
     "Usage: loom verify [--failures] [--precision P] [--threads N] [--json] DIR...\n"
@@ -77,25 +78,20 @@ static int verify(const char *folder, const struct loom_verify_options *options,
 }
 
 int cmd_verify(int argc, char **argv) {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'},          {"precision", required_argument, NULL, 'p'},
-        {"threads", required_argument, NULL, 't'}, {"failures", no_argument, NULL, 'f'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
-    struct table table = {.all = true};
+    struct table table = {.json = false};
     struct loom_verify_options asked = {0};
-    int option, worst = 0;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
-        if (option == 'j')
-            table.json = true;
-        else if (option == 'f')
-            table.all = false;
-        else if (option == 'p')
-            asked.precision = optarg;
-        else if (option == 'h') {
-            fputs(help, stdout);
-            return finish_output();
-        } else if (option != 't' || !parse_int("--threads", optarg, 1, 1024, &asked.threads))
-            return EXIT_USAGE;
+    bool asks, failures = false;
+    int worst = 0;
+    const struct option_place options[] = {{"failures", .flag = &failures},
+                                           {"precision", .text = &asked.precision},
+                                           {"threads", .number = &asked.threads, .low = 1, .high = 1024},
+                                           {"json", .flag = &table.json},
+                                           {.name = NULL}};
+    if (!read_options(options, argc, argv, &asks))
+        return EXIT_USAGE;
+    if (asks)
+        return show_help(help);
+    table.all = !failures;
     if (optind == argc)
         return report_usage("verify", "name at least one reference folder");
     for (int i = optind; i < argc; i++) {
