@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "data/source/document.h"
+#include "data/source/record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

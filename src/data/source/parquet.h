@@ -4,8 +4,8 @@
 #ifndef LOOM_DATA_PARQUET_H
 #define LOOM_DATA_PARQUET_H
 
-#include "data/source/document.h"
 #include "data/source/duckdb.h"
+#include "data/source/record.h"
 
 /* All zero is a closed one. */
 struct loom_parquet {

@@ -11,8 +11,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "data/source/document.h"
 #include "base/utf8.h"
+#include "data/source/record.h"
 
 #define LOOM_TOKENIZER_FILE "tokenizer.json"
 
