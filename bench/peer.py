@@ -2,23 +2,31 @@
 """peer.py - training speed of the same models in PyTorch and in Loom, in turn, in one run.
 
     bench/peer.py [--loom build/loom] [--rounds 5] [--seconds 4] [--threads 2] [--precision bf16|float32] [--work WORD]
-                  [--processor-time]
+                  [--processor-time] [--memory] [--set KEY=VALUE]
 
 Needs PyTorch (Debian: python3-torch; preload BLIS, libblis4-openmp, where that is faster than the default BLAS). The
 models are written here from the equations of docs/design.md's references, as a PyTorch user would write them: forward,
 backward, AdamW, with autocast in bf16. --processor-time rates both on one thread by the processor's time, which a busy
-machine changes little (set OMP_NUM_THREADS=1 and BLIS_NUM_THREADS=1 with it). Every token runs every loop on both sides: the learning rate is 0. Prints
-tokens/s of each round, the medians, Loom's median over PyTorch's and over it in each round.
+machine changes little (set OMP_NUM_THREADS=1 and BLIS_NUM_THREADS=1 with it). The learning rate is 0, and no token
+halts: every token runs every loop on both sides. Prints tokens/s of each round, the medians, Loom's median over
+PyTorch's and over it in each round; --memory prints instead each side's peak, as a process, over three steps.
 """
 import argparse
 import json
+import os
+import random
+import resource
 import statistics
 import subprocess
+import tempfile
 import time
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+
+
+THRESHOLD = 1e9  # of halting: no token reaches it
 
 
 def attend(q, k, v, mask):
@@ -175,15 +183,14 @@ class Looped(nn.Module):
             y = self.core(self.norm_in(h + self.index(t) + e), mask, self.turns)
             y = y + (self.low(y) * self.scale[t]) @ self.high
             h = a * h + self.b * e + y.float()
-            p, running = torch.sigmoid(self.halt(h)).squeeze(-1), cum < 0.99
-            w = torch.where(cum + p >= 0.99, (1 - cum).clamp(min=0), p) * running
+            p, running = torch.sigmoid(self.halt(h)).squeeze(-1), cum < THRESHOLD
+            w = torch.where(cum + p >= THRESHOLD, (1 - cum).clamp(min=0), p) * running
             out, cum = out + w.unsqueeze(-1) * h, cum + p * running
         return self.norm(self.coda(out, mask, self.turns)) @ self.tokens.weight.T
 
 
-def torch_rate(model, vocab, batch, context, options):
-    clock = time.process_time if options.processor_time else time.perf_counter
-    bf16 = options.precision == "bf16"
+def torch_step(model, vocab, batch, context, bf16):
+    """A function that makes one training step."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.0)
     mask = torch.triu(torch.ones(context, context, dtype=torch.bool), diagonal=1)
     ids = torch.randint(vocab, (batch, context + 1))
@@ -197,6 +204,12 @@ def torch_rate(model, vocab, batch, context, options):
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
 
+    return step
+
+
+def torch_rate(model, vocab, batch, context, options):
+    clock = time.process_time if options.processor_time else time.perf_counter
+    step = torch_step(model, vocab, batch, context, options.precision == "bf16")
     for _ in range(2):
         step()
     begin, steps = clock(), 0
@@ -206,14 +219,82 @@ def torch_rate(model, vocab, batch, context, options):
     return steps * batch * context / (clock() - begin)
 
 
+def loom_command(options, command, preset, settings):
+    words = [options.loom, command, "--json", "--preset", preset, "--threads", str(options.threads)]
+    for setting in settings + ["learning_rate=0", "min_lr=0", f"precision={options.precision}"] + options.set:
+        words += ["--set", setting]
+    return words
+
+
 def loom_rate(options, preset, settings):
-    command = [options.loom, "bench", "--json", "--preset", preset, "--seconds", str(options.seconds), "--threads",
-               str(options.threads)] + ["--processor-time"] * options.processor_time
-    for setting in settings + ["learning_rate=0", "min_lr=0", f"precision={options.precision}"]:
-        command += ["--set", setting]
-    rows = [json.loads(line) for line in subprocess.run(command, check=True, capture_output=True,
+    words = loom_command(options, "bench", preset, settings) + ["--seconds", str(options.seconds)]
+    words += ["--processor-time"] * options.processor_time
+    rows = [json.loads(line) for line in subprocess.run(words, check=True, capture_output=True,
                                                         text=True).stdout.splitlines()]
     return next(row["per_second"] for row in rows if row["name"] == "train")
+
+
+def peak_of_child(function, *arguments):
+    """The number that the function answers in a process of its own."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(write, repr(function(*arguments)).encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as answer:
+        value = float(answer.read())
+    os.waitpid(child, 0)
+    return value
+
+
+def torch_memory(make, vocab, batch, context, options):
+    step = torch_step(make(), vocab, batch, context, options.precision == "bf16")
+    for _ in range(3):
+        step()
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def watched_peak(words):
+    """A program's peak; what the system accounts to a child begins with this process's own."""
+    peak = 0
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as program:
+        while program.poll() is None:
+            with open(f"/proc/{program.pid}/status") as status:
+                peak = max([peak] + [1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM")])
+            time.sleep(0.01)
+    if program.returncode != 0:
+        raise subprocess.CalledProcessError(program.returncode, words)
+    return peak
+
+
+def loom_memory(options, preset, settings, vocab, batch, context):
+    alphabet = [chr(0x100 + i) for i in range(vocab)]
+    with tempfile.TemporaryDirectory() as folder:
+        with open(f"{folder}/text.txt", "w") as file:
+            file.write("".join(alphabet + random.choices(alphabet, k=20 * context)))
+        subprocess.run([options.loom, "prepare", "--tokenizer", "char", "--out", f"{folder}/data", f"{folder}/text.txt"],
+                       check=True, capture_output=True)
+        settings = [s for s in settings if not s.startswith("vocab_size")] + ["sample_tokens=0"]
+        words = loom_command(options, "train", preset, settings)
+        return watched_peak(words + ["--data", f"{folder}/data", "--out", f"{folder}/run", "--steps", "3"])
+
+
+def compare_memory(options, preset, settings, make, vocab, batch, context):
+    theirs = peak_of_child(torch_memory, make, vocab, batch, context, options)
+    ours = loom_memory(options, preset, settings, vocab, batch, context)
+    print(f"  PyTorch {theirs / 2**20:.0f} MiB, Loom {ours / 2**20:.0f} MiB: {ours / theirs:.2f} of it", flush=True)
+
+
+def compare_speed(options, preset, settings, make, vocab, batch, context):
+    model, ours, theirs = make(), [], []
+    for _ in range(options.rounds):
+        theirs.append(torch_rate(model, vocab, batch, context, options))
+        ours.append(loom_rate(options, preset, settings))
+    print(f"  PyTorch {[round(x) for x in theirs]}, Loom {[round(x) for x in ours]}")
+    a, b = statistics.median(theirs), statistics.median(ours)
+    pairs = statistics.median(y / x for x, y in zip(theirs, ours))
+    print(f"  medians {a:.0f} and {b:.0f} tokens/s: {b / a:.2f} times; of each round's ratio {pairs:.2f}", flush=True)
 
 
 def main():
@@ -224,26 +305,23 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--precision", choices=["bf16", "float32"], default="bf16")
     parser.add_argument("--processor-time", action="store_true", help="one thread, by the processor's time")
+    parser.add_argument("--set", action="append", default=[], help="a setting of Loom's, as recompute=true")
+    parser.add_argument("--memory", action="store_true", help="peak memory in place of speed")
     parser.add_argument("--work", default="", help="small, large, gqa or mla; all of them by default")
     options = parser.parse_args()
     options.threads = 1 if options.processor_time else options.threads
     torch.set_num_threads(options.threads)
-    work = [("small: gpt, 4 layers, width 128, 12x64", "nanogpt-small", [], Gpt(), 65, 12, 64),
+    looped = ["vocab_size=256", f"act_threshold={THRESHOLD}"]
+    work = [("small: gpt, 4 layers, width 128, 12x64", "nanogpt-small", [], lambda: Gpt(), 65, 12, 64),
             ("large: gpt, 6 layers, width 384, 12x256", "nanogpt-shakespeare", ["batch_size=12", "dropout=0"],
-             Gpt(65, 384, 6, 6, 256), 65, 12, 256),
-            ("gqa: looped, width 384, 4 loops, 8 experts, 8x256", "gqa-bench", ["vocab_size=256"], Looped(), 256, 8, 256),
-            ("mla: the same with latent attention", "mla-bench", ["vocab_size=256"], Looped(latent=True), 256, 8, 256)]
-    for name, preset, settings, model, vocab, batch, context in work:
-        if not name.startswith(options.work):
-            continue
-        ours, theirs = [], []
-        for _ in range(options.rounds):
-            theirs.append(torch_rate(model, vocab, batch, context, options))
-            ours.append(loom_rate(options, preset, settings))
-        print(f"{name}, {options.precision}: PyTorch {[round(x) for x in theirs]}, Loom {[round(x) for x in ours]}")
-        a, b = statistics.median(theirs), statistics.median(ours)
-        pairs = statistics.median(y / x for x, y in zip(theirs, ours))
-        print(f"  medians {a:.0f} and {b:.0f} tokens/s: {b / a:.2f} times; of each round's ratio {pairs:.2f}", flush=True)
+             lambda: Gpt(65, 384, 6, 6, 256), 65, 12, 256),
+            ("gqa: looped, width 384, 4 loops, 8 experts, 8x256", "gqa-bench", looped, lambda: Looped(), 256, 8, 256),
+            ("mla: the same with latent attention", "mla-bench", looped, lambda: Looped(latent=True), 256, 8, 256)]
+    compare = compare_memory if options.memory else compare_speed
+    for name, *case in work:
+        if name.startswith(options.work):
+            print(f"{name}, {options.precision}:")
+            compare(options, *case)
 
 
 if __name__ == "__main__":

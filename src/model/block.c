@@ -87,16 +87,16 @@ static void feed_backward(struct loom_pass *p, const struct loom_block *block, c
     }
 }
 
-/* y = x + dropout(branch); returns the dropout's stream. */
-static uint64_t join(struct loom_pass *p, real *y, const real *x, real *branch, size_t n) {
+/* y, a branch's output, becomes x + dropout(y); returns the dropout's stream. */
+static uint64_t join(struct loom_pass *p, real *y, const real *x, size_t n) {
     const struct loom_kernels *k = p->k;
     real rate = loom_pass_dropout(p);
     uint64_t seed = 0;
     if (rate > 0) {
         seed = loom_pass_dropout_seed(p);
-        k->dropout(k, branch, branch, rate, seed, n);
+        k->dropout(k, y, y, rate, seed, n);
     }
-    k->add(k, y, x, branch, n);
+    k->add(k, y, x, y, n);
     return seed;
 }
 
@@ -138,14 +138,28 @@ void loom_block_forward(struct loom_pass *p, const struct loom_block *block, str
                         struct loom_place place, real *y, const real *x) {
     size_t rows = loom_pass_rows(p), n = rows * (size_t)p->c->dim;
     real *middle = loom_stack_take(p->stack, n);
-    real *branch = loom_stack_take(p->stack, n);
+    s->x = x;
+    s->dropout_sites = p->dropout_sites;
     x = recall(p, block, x, rows);
     const real *normed = loom_norm_forward(p, &block->attention_norm, &s->attention_norm, x, rows);
-    loom_attention_forward(p, &block->attention, &s->attention, place.slot, branch, normed);
-    s->attention_dropout = join(p, middle, x, branch, n);
+    loom_attention_forward(p, &block->attention, &s->attention, place.slot, middle, normed);
+    s->attention_dropout = join(p, middle, x, n);
     normed = loom_norm_forward(p, &block->feed_norm, &s->feed_norm, middle, rows);
-    feed_forward(p, block, s, place, branch, normed);
-    s->feed_dropout = join(p, y, middle, branch, n);
+    feed_forward(p, block, s, place, y, normed);
+    s->feed_dropout = join(p, y, middle, n);
+}
+
+void loom_block_again(struct loom_pass *p, const struct loom_block *block, struct loom_block_saved *s,
+                      struct loom_place place) {
+    struct loom_loads *loads = p->loads;
+    struct loom_census *census = p->census;
+    p->loads = NULL;
+    p->census = NULL;
+    p->dropout_sites = s->dropout_sites;
+    real *y = loom_stack_take(p->stack, loom_pass_rows(p) * (size_t)p->c->dim);
+    loom_block_forward(p, block, s, place, y, s->x);
+    p->loads = loads;
+    p->census = census;
 }
 
 void loom_block_backward(struct loom_pass *p, const struct loom_block *block, const struct loom_block_saved *s,

@@ -27,6 +27,8 @@ struct loom_block_saved {
     struct loom_routes routes;
     struct loom_experts_saved experts;
     uint64_t attention_dropout, feed_dropout; /* streams of the two residual dropouts */
+    const real *x;                            /* the input; and the dropouts drawn before it */
+    uint64_t dropout_sites;
 };
 
 /* Where a block stands: which cache slot is its own, and where its router's counts go. */
@@ -47,6 +49,9 @@ void loom_block_saved_close(struct loom_block_saved *s);
 /* y (rows, C) is overwritten; y must not be x. */
 void loom_block_forward(struct loom_pass *p, const struct loom_block *block, struct loom_block_saved *s,
                         struct loom_place place, real *y, const real *x);
+/* Forward once more, for a backward whose activations were let go: with the same dropout, and nothing counted. */
+void loom_block_again(struct loom_pass *p, const struct loom_block *block, struct loom_block_saved *s,
+                      struct loom_place place);
 /* In place: d holds the gradient of the output and becomes that of the input. */
 void loom_block_backward(struct loom_pass *p, const struct loom_block *block, const struct loom_block_saved *s,
                          real *d);

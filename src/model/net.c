@@ -447,7 +447,8 @@ static void embed_backward(struct loom_pass *p, struct loom_workspace *ws, const
     k->embed_backward(k, p->dw + ws->net->embed, d, ws->ids, rows, dim);
 }
 
-/* A row of blocks. Without a backward two buffers are used in turn and each block's activations are released. */
+/* A row of blocks. Without a backward two buffers are used in turn and each block's activations are released; with one
+ * that runs blocks again, all but each block's output are. */
 static const real *run_blocks(struct loom_pass *p, const struct loom_block *blocks, struct loom_block_saved *saved,
                               int count, size_t slot, const real *x) {
     size_t n = loom_pass_rows(p) * (size_t)p->c->dim;
@@ -458,17 +459,22 @@ static const real *run_blocks(struct loom_pass *p, const struct loom_block *bloc
         real *y = p->keep ? loom_stack_take(p->stack, n) : turns[i % 2];
         size_t mark = p->stack->used;
         loom_block_forward(p, &blocks[i], &saved[i], (struct loom_place){slot + (size_t)i, 0, i}, y, x);
-        if (!p->keep)
+        if (!p->keep || p->recompute)
             loom_stack_release(p->stack, mark);
         x = y;
     }
     return x;
 }
 
-static void run_blocks_backward(struct loom_pass *p, const struct loom_block *blocks,
-                                const struct loom_block_saved *saved, int count, real *d) {
-    for (int i = count; i-- > 0;)
+static void run_blocks_backward(struct loom_pass *p, const struct loom_block *blocks, struct loom_block_saved *saved,
+                                int count, real *d) {
+    for (int i = count; i-- > 0;) {
+        size_t mark = p->stack->used;
+        if (p->recompute)
+            loom_block_again(p, &blocks[i], &saved[i], (struct loom_place){0, 0, i});
         loom_block_backward(p, &blocks[i], &saved[i], d);
+        loom_stack_release(p->stack, mark);
+    }
 }
 
 void loom_net_forward(struct loom_workspace *ws, const struct loom_forward *f) {

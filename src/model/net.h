@@ -36,7 +36,7 @@ struct loom_workspace_shape {
     size_t capacity;   /* of the cache, past and new tokens of a sequence together; 0 without a cache */
     int loops;         /* R, the most */
     bool keep;         /* backward passes, too */
-    bool recompute;    /* a backward runs each loop again: memory for the activations of one loop. Chen et al. 2016 */
+    bool recompute;    /* a backward runs loops and blocks again: only their results stay. Chen et al. 2016 */
 };
 
 struct loom_workspace {

@@ -57,7 +57,7 @@ struct loom_pass {
     int loops;                   /* R of this pass */
     int bptt;                    /* the last loops that the gradient goes back through; 0: all */
     bool keep;                   /* a backward follows */
-    bool recompute;              /* ... and runs each loop again instead of keeping its activations */
+    bool recompute;              /* ... and runs loops and blocks again instead of keeping their activations */
     struct loom_balance balance; /* weights of the routers' own losses; 0: none */
     struct loom_loads *loads;    /* NULL: not counted */
     struct loom_census *census;  /* NULL: not taken */

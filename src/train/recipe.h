@@ -75,7 +75,7 @@ struct loom_recipe {
     int muon_block;              /* rows that are made orthogonal together; 0: the whole matrix */
     int decay;                   /* enum loom_decay */
     double grad_clip;            /* largest gradient norm; 0: no clipping */
-    bool recompute;              /* a backward runs each loop again instead of keeping its activations */
+    bool recompute;              /* a backward runs loops and blocks again instead of keeping their activations */
     int precision;               /* enum loom_training_precision */
     int task_loops;              /* enum loom_task_loops */
     uint64_t curriculum;         /* steps in which a generated task's problems rise from the shortest to all; 0: none */
