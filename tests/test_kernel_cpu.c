@@ -652,7 +652,7 @@ static void held_weights_change_nothing(void **state) {
 
 /* ---- whole numbers ----------------------------------------------------------------------------------------------- */
 
-enum { WHOLE_ROWS = 21, WHOLE_IN = 96, WHOLE_OUT = 48, WHOLE_GROUPS = 3, WHOLE_WEIGHTS = WHOLE_IN * WHOLE_OUT };
+enum { WHOLE_ROWS = 21, WHOLE_IN = 96, WHOLE_OUT = 112, WHOLE_GROUPS = 3, WHOLE_WEIGHTS = WHOLE_IN * WHOLE_OUT };
 
 /* Products of one shape, plain and in groups; returns how many numbers. */
 static size_t whole_products(const struct loom_kernels *k, float *y, const float *x, const float *w, bool exact) {

@@ -334,8 +334,8 @@ static bool run_quantized(const struct loom_kernels *k, const struct call *call)
     if (quants == NULL)
         return false;
     const bool four = ((const struct loom_cpu *)k->self)->precision == LOOM_PRECISION_INT4;
-    struct quantized job = {
-        .call = call, .first = {quants, scales, s->n_in, four}, .panels = s->n_out / LOOM_CPU_QUANT_PANEL};
+    struct quantized job = {.call = call, .first = {quants, scales, s->n_in, s->n_out / LOOM_CPU_QUANT_PANEL, four}};
+    job.panels = job.first.panels;
     job.blocks = (job.panels + LOOM_CPU_QUANT_PANELS - 1) / LOOM_CPU_QUANT_PANELS;
     if (stale)
         loom_cpu_share(k, s->groups * job.panels, s->n_in * LOOM_CPU_QUANT_PANEL, quantize_part, &job);

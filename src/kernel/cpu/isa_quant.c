@@ -3,8 +3,9 @@
  * A weight's row is cut into groups of GROUP neighbours that share a scale. A product rounds each group of x to 8 bits
  * in the same way, sums a group in whole numbers, and adds the sums, times both scales, in float32. Weights lie as the
  * instruction reads them: a panel is PANEL_ROWS outputs; for each group, for each four neighbours (eight in 4 bits),
- * the outputs side by side. They are stored without a sign, with ZERO added, which each sum starts by taking off again.
- * Scales are bf16: what they are matters little, as weights are rounded by the scale that is kept.
+ * the outputs side by side. In 4 bits four panels lie side by side in a block. They are stored without a sign, with
+ * ZERO added, which each sum starts by taking off again. Scales are bf16: what they are matters little, as weights are
+ * rounded by the scale that is kept.
  */
 #include "kernel/cpu/isa_quant.h"
 
@@ -16,10 +17,10 @@
 
 #include "kernel/cpu/cpu.h"
 
-enum { GROUP = LOOM_CPU_GROUP, PANEL_ROWS = LOOM_CPU_QUANT_PANEL, WORDS = GROUP / 4 };
+enum { GROUP = LOOM_CPU_GROUP, PANEL_ROWS = LOOM_CPU_QUANT_PANEL, WORDS = GROUP / 4, VECTOR = 64 };
 
 /* A tile's rows of x; and panels that few rows meet at once, so that there are enough sums to wait for. */
-enum { TILE = 8, FEW_PANELS = LOOM_CPU_QUANT_PANELS };
+enum { TILE = 8, PANELS = LOOM_CPU_QUANT_PANELS };
 
 /* The largest whole number of a format, and what is added to store it without a sign. */
 static int largest(bool four) {
@@ -28,6 +29,12 @@ static int largest(bool four) {
 
 static int zero(bool four) {
     return four ? 8 : 128;
+}
+
+/* Panels that lie side by side. A row alone meets PANELS of them: in 4 bits they come from memory best as one stream,
+ * in 8 bits as streams of their own (measured, and either way by a tenth or more). */
+static inline __attribute__((always_inline)) size_t side_of(bool four) {
+    return four ? PANELS : 1;
 }
 
 static size_t group_bytes(bool four) {
@@ -60,26 +67,38 @@ static int round_to(float x, float scale) {
 
 /* Where the k-th weight of a group goes for output `row`, in bytes; in 4 bits, four neighbours share the low halves of
  * their bytes with the four behind them in the high ones. */
-static size_t place_of(size_t k, size_t row, bool four) {
+static size_t place_of(size_t k, size_t row, size_t step, bool four) {
     const size_t span = four ? 8 : 4;
-    return k / span * (PANEL_ROWS * 4) + row * 4 + k % 4;
+    return k / span * step * (PANEL_ROWS * 4) + row * 4 + k % 4;
 }
 
-static void quantize_group(uint8_t *to, uint16_t *scale, const float *w, size_t row, bool four) {
+static void quantize_group(uint8_t *to, uint16_t *scale, const float *w, size_t row, size_t step, bool four) {
     *scale = scale_of(w, largest(four));
     for (size_t k = 0; k < GROUP; k++) {
         const unsigned q = (unsigned)(round_to(w[k], scale_value(*scale)) + zero(four));
-        uint8_t *place = to + place_of(k, row, four);
+        uint8_t *place = to + place_of(k, row, step, four);
         *place = (uint8_t)(four && k % 8 >= 4 ? *place | q << 4 : q);
     }
 }
 
-/* One panel of w (PANEL_ROWS, depth). */
-static void quantize_panel(uint8_t *to, uint16_t *scales, const float *w, size_t depth, bool four) {
-    for (size_t g = 0; g < depth / GROUP; g++)
+/* Where a panel of a matrix begins: its block, in groups of one panel, and its number among the `step` of them. */
+struct panel_place {
+    size_t block, number, step;
+};
+
+static struct panel_place place_of_panel(const struct loom_cpu_quantized *w, size_t panel) {
+    const size_t side = side_of(w->four), number = panel % side, block = panel - number;
+    return (struct panel_place){block * (w->depth / GROUP), number, least(w->panels - block, side)};
+}
+
+void loom_cpu_quantize_panel(const struct loom_cpu_quantized *to, size_t panel, const float *w) {
+    const struct panel_place place = place_of_panel(to, panel);
+    uint8_t *quants = (uint8_t *)(uintptr_t)to->quants + place.block * group_bytes(to->four) + place.number * VECTOR;
+    uint16_t *scales = (uint16_t *)(uintptr_t)to->scales + (place.block + place.number) * PANEL_ROWS;
+    for (size_t g = 0; g < to->depth / GROUP; g++)
         for (size_t row = 0; row < PANEL_ROWS; row++)
-            quantize_group(to + g * group_bytes(four), scales + g * PANEL_ROWS + row, w + row * depth + g * GROUP, row,
-                           four);
+            quantize_group(quants + g * place.step * group_bytes(to->four), scales + g * place.step * PANEL_ROWS + row,
+                           w + (panel * PANEL_ROWS + row) * to->depth + g * GROUP, row, place.step, to->four);
 }
 
 static void round_group(const float *x, int8_t *q, float *scale, int *start, bool four) {
@@ -110,11 +129,12 @@ static inline __m512i four_neighbours(const int8_t *q) {
     return _mm512_set1_epi32(word);
 }
 
-/* The weights that meet a group's k-th four neighbours. */
-static inline __attribute__((always_inline)) __m512i weights_of(const uint8_t *w, size_t k, const bool four) {
+/* The weights that meet a group's k-th four neighbours; vectors of one panel are `step` apart. */
+static inline __attribute__((always_inline)) __m512i weights_of(const uint8_t *w, size_t k, size_t step,
+                                                                const bool four) {
     if (!four)
-        return _mm512_loadu_si512(w + k * PANEL_ROWS * 4);
-    const __m512i bytes = _mm512_loadu_si512(w + k / 2 * PANEL_ROWS * 4);
+        return _mm512_loadu_si512(w + k * step * VECTOR);
+    const __m512i bytes = _mm512_loadu_si512(w + k / 2 * step * VECTOR);
     return _mm512_and_si512(k % 2 == 0 ? bytes : _mm512_srli_epi16(bytes, 4), _mm512_set1_epi8(15));
 }
 
@@ -123,18 +143,19 @@ static inline __m512 scales_of(const uint16_t *scales) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(words, 16));
 }
 
-/* A few neighbouring panels of one matrix: where they begin, and how far apart they are. */
+/* A panel, or all of a block: where its groups begin, and how many panels of one group lie side by side. */
 struct panels {
     const uint8_t *quants;
     const uint16_t *scales;
-    size_t groups;
+    size_t groups, step;
 };
 
 /* sum[p*rows+i] = group g of panel p times that of row i. */
 static inline __attribute__((always_inline)) void sum_group(__m512i *sum, const struct panels *w,
                                                             const struct loom_cpu_rounded *x, size_t g, const int rows,
                                                             const int panels, const bool four) {
-    const size_t bytes = group_bytes(four);
+    const size_t side = side_of(four), step = panels > 1 ? side : w->step, block = w->groups * step * group_bytes(four);
+    const uint8_t *from = w->quants + g * step * group_bytes(four);
     LOOM_UNROLL
     for (int i = 0; i < rows; i++) {
         LOOM_UNROLL
@@ -145,7 +166,8 @@ static inline __attribute__((always_inline)) void sum_group(__m512i *sum, const 
     for (size_t k = 0; k < WORDS; k++) {
         LOOM_UNROLL
         for (int p = 0; p < panels; p++) {
-            const __m512i weights = weights_of(w->quants + ((size_t)p * w->groups + g) * bytes, k, four);
+            const __m512i weights =
+                weights_of(from + (size_t)p / side * block + (size_t)p % side * VECTOR, k, step, four);
             LOOM_UNROLL
             for (int i = 0; i < rows; i++)
                 sum[p * rows + i] = _mm512_dpbusd_epi32(
@@ -168,7 +190,8 @@ static inline __attribute__((always_inline)) void tile(struct loom_cpu_rows y, c
         sum_group(sum, w, x, g, rows, panels, four);
         LOOM_UNROLL
         for (int p = 0; p < panels; p++) {
-            const __m512 scale = scales_of(w->scales + ((size_t)p * w->groups + g) * PANEL_ROWS);
+            const size_t side = side_of(four), group = (size_t)p / side * w->groups + g;
+            const __m512 scale = scales_of(w->scales + (group * w->step + (size_t)p % side) * PANEL_ROWS);
             LOOM_UNROLL
             for (int i = 0; i < rows; i++) {
                 const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(x->scale[(size_t)i * w->groups + g]));
@@ -187,10 +210,10 @@ static inline __attribute__((always_inline)) void tile_of(struct loom_cpu_rows y
                                                           const bool four) {
     switch (few ? rows : rows + TILE) {
     case 1:
-        tile(y, w, x, 1, FEW_PANELS, four);
+        tile(y, w, x, 1, PANELS, four);
         break;
     case 2:
-        tile(y, w, x, 2, FEW_PANELS, four);
+        tile(y, w, x, 2, PANELS, four);
         break;
     case TILE + 1:
         tile(y, w, x, 1, 1, four);
@@ -222,25 +245,19 @@ static inline __attribute__((always_inline)) void tile_of(struct loom_cpu_rows y
 /* One tile's rows against panels first .. end-1. */
 static void multiply_rows(const struct loom_cpu_quantized *w, struct loom_cpu_rows y, const struct loom_cpu_rounded *x,
                           size_t rows, size_t first, size_t end) {
-    const size_t groups = w->depth / GROUP;
     for (size_t panel = first, step; panel < end; panel += step) {
-        const bool few = rows <= TILE / FEW_PANELS && end - panel >= FEW_PANELS;
-        const struct panels panels = {w->quants + panel * groups * group_bytes(w->four),
-                                      w->scales + panel * groups * PANEL_ROWS, groups};
+        const bool few = rows <= TILE / PANELS && end - panel >= PANELS;
+        const struct panel_place place = place_of_panel(w, panel);
+        const struct panels panels = {w->quants + place.block * group_bytes(w->four) + place.number * VECTOR,
+                                      w->scales + (place.block + place.number) * PANEL_ROWS, w->depth / GROUP,
+                                      place.step};
         const struct loom_cpu_rows to = {y.data + panel * PANEL_ROWS, y.row, y.accumulate};
-        step = few ? FEW_PANELS : 1;
+        step = few ? PANELS : 1;
         if (w->four)
             tile_of(to, &panels, x, rows, few, true);
         else
             tile_of(to, &panels, x, rows, few, false);
     }
-}
-
-void loom_cpu_quantize_panel(const struct loom_cpu_quantized *to, size_t panel, const float *w) {
-    const size_t groups = to->depth / GROUP;
-    quantize_panel((uint8_t *)(uintptr_t)to->quants + panel * groups * group_bytes(to->four),
-                   (uint16_t *)(uintptr_t)to->scales + panel * groups * PANEL_ROWS, w + panel * PANEL_ROWS * to->depth,
-                   to->depth, to->four);
 }
 
 void loom_cpu_multiply_quantized(const struct loom_cpu_quantized *w, struct loom_cpu_rows y,
