@@ -210,8 +210,10 @@ static void test_batches(void **state) {
     assert_int_equal(loom_batch_open(&b, ROWS, seq, false, &error), LOOM_OK);
     for (uint64_t micro = 0; micro < 20; micro++) {
         int steps, other;
-        expect(loom_drills_draw(&drills, 5, micro, 2, ROWS, seq, &a, &steps, &targets, &error), LOOM_OK, &error, "");
-        expect(loom_drills_draw(&drills, 5, micro, 2, ROWS, seq, &b, &other, &again, &error), LOOM_OK, &error, "");
+        expect(loom_drills_draw(&drills, 5, micro, 2, micro % 2 > 0, ROWS, seq, &a, &steps, &targets, &error), LOOM_OK,
+               &error, "");
+        expect(loom_drills_draw(&drills, 5, micro, 2, micro % 2 > 0, ROWS, seq, &b, &other, &again, &error), LOOM_OK,
+               &error, "");
         assert_true(steps >= 1 && steps <= 2 && steps == other && targets == again);
         assert_int_equal(targets, ROWS * 8);
         assert_memory_equal(a.inputs, b.inputs, ROWS * seq * sizeof *a.inputs);

@@ -274,6 +274,25 @@ static struct loom_config injected_parcae(void) {
     return c;
 }
 
+/* Every loop attends to the prelude's output, and the state is normalised. */
+static struct loom_config remembering(void) {
+    struct loom_config c = modern();
+    c.loop_keys = LOOM_LOOP_KEYS_PRELUDE;
+    c.loop_norm = true;
+    c.n_kv_heads = 1;
+    return c;
+}
+
+/* The same inside OpenMythos's injection, with experts, gains and dropout. */
+static struct loom_config remembering_openmythos(void) {
+    struct loom_config c = tiny_looped(LOOM_ARCHITECTURE_LOOM);
+    c.loop_keys = LOOM_LOOP_KEYS_PRELUDE;
+    c.loop_norm = true;
+    c.halting = LOOM_HALTING_NONE;
+    c.dropout = 0.15;
+    return c;
+}
+
 static struct network_case cases[] = {
     {"gpt", gpt, 0, 0, ALL_RUN, false},
     {"gpt without biases, with dropout", gpt_dropout, 0, 0, ALL_RUN, false},
@@ -292,6 +311,9 @@ static struct network_case cases[] = {
     {"every choice of the recipe, documents apart", modern, 0, 0, ALL_RUN, true},
     {"no loop", dense_modern, 0, 0, ALL_RUN, false},
     {"the prelude's output added", injected_add, 5, 0, ALL_RUN, false},
+    {"the prelude's output attended to", remembering, 5, 0, ALL_RUN, false},
+    {"the prelude's output attended to, documents apart", remembering, 0, 0, ALL_RUN, true},
+    {"the prelude's output attended to by experts", remembering_openmythos, 0, 0, ALL_RUN, false},
     {"the prelude's output mixed in", injected_parcae, 0, 0, SOME_LEAVE, false},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };

@@ -70,8 +70,9 @@ void loom_attention_attend(struct loom_pass *p, const struct loom_attention_laye
 }
 
 void loom_attention_forward(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
-                            size_t slot, real *y, const real *x) {
+                            struct loom_attention_memory *memory, size_t slot, real *y, const real *x) {
     s->x = x;
+    s->memory = memory;
     if (a->latent)
         loom_mla_forward(p, a, s, slot, x);
     else

@@ -33,7 +33,16 @@ struct loom_attention_layer {
     double scale; /* of a query's product with a key */
 };
 
+/* Keys and values that a layer has made before and reads in several passes. */
+struct loom_attention_memory {
+    const real *x;           /* (B,T,C) what they were made of */
+    struct loom_view k, v;   /* (B,S,G,D), (B,S,G,Dv); S keys: the cache's and the new ones */
+    struct loom_view dk, dv; /* (B,T,G,D), (B,T,G,Dv) in a backward: the sums of all passes' gradients */
+    struct loom_norm_saved k_norm;
+};
+
 struct loom_attention_saved {
+    struct loom_attention_memory *memory;   /* NULL: keys and values are x's */
     const real *x;                          /* (B,T,C) */
     struct loom_attention shape;            /* of the kernel call */
     struct loom_view q, k, v;               /* (B,T,H,D), (B,S,G,D), (B,S,G,Dv); S keys: the cache's and the new ones */
@@ -45,12 +54,21 @@ struct loom_attention_saved {
 struct loom_attention_layer loom_attention_declare(struct loom_tensors *table, const struct loom_config *c,
                                                    const char *prefix);
 
-/* y (B,T,C) = attention of x (B,T,C); `slot` indexes the pass's cache, if it has one. */
+/* y (B,T,C) = attention of x (B,T,C) to itself, or to a memory; `slot` indexes the pass's cache, if it has one. */
 void loom_attention_forward(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
-                            size_t slot, real *y, const real *x);
-/* dx is overwritten. */
+                            struct loom_attention_memory *memory, size_t slot, real *y, const real *x);
+/* dx is overwritten; what belongs to a memory is added to its gradients. */
 void loom_attention_backward(struct loom_pass *p, const struct loom_attention_layer *a,
                              const struct loom_attention_saved *s, real *dx, const real *dy);
+
+/* The memory of x (B,T,C), grouped queries only. Backward begins by clearing its gradients and ends, when all passes
+ * have added theirs, with dx (overwritten). */
+void loom_attention_memory_forward(struct loom_pass *p, const struct loom_attention_layer *a,
+                                   struct loom_attention_memory *m, size_t slot, const real *x);
+void loom_attention_memory_clear(struct loom_pass *p, const struct loom_attention_layer *a,
+                                 struct loom_attention_memory *m);
+void loom_attention_memory_backward(struct loom_pass *p, const struct loom_attention_layer *a,
+                                    struct loom_attention_memory *m, real *dx);
 
 /* ---- between attention.c and the kinds --------------------------------------------------------------------------- */
 

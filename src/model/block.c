@@ -142,7 +142,8 @@ void loom_block_forward(struct loom_pass *p, const struct loom_block *block, str
     s->dropout_sites = p->dropout_sites;
     x = recall(p, block, x, rows);
     const real *normed = loom_norm_forward(p, &block->attention_norm, &s->attention_norm, x, rows);
-    loom_attention_forward(p, &block->attention, &s->attention, place.slot, middle, normed);
+    struct loom_attention_memory *memory = place.memory ? &place.memory->attention : NULL;
+    loom_attention_forward(p, &block->attention, &s->attention, memory, place.slot, middle, normed);
     s->attention_dropout = join(p, middle, x, n);
     normed = loom_norm_forward(p, &block->feed_norm, &s->feed_norm, middle, rows);
     feed_forward(p, block, s, place, y, normed);
@@ -171,5 +172,24 @@ void loom_block_backward(struct loom_pass *p, const struct loom_block *block, co
     loom_attention_backward(p, &block->attention, &s->attention, dnormed, join_backward(p, d, s->attention_dropout, n));
     loom_norm_backward(p, &block->attention_norm, &s->attention_norm, d, dnormed, rows);
     recall_backward(p, block, d, rows);
+    loom_stack_release(p->stack, mark);
+}
+
+void loom_block_remember(struct loom_pass *p, const struct loom_block *block, struct loom_block_memory *m, size_t slot,
+                         const real *e) {
+    const real *normed = loom_norm_forward(p, &block->attention_norm, &m->norm, e, loom_pass_rows(p));
+    loom_attention_memory_forward(p, &block->attention, &m->attention, slot, normed);
+}
+
+void loom_block_remember_begin(struct loom_pass *p, const struct loom_block *block, struct loom_block_memory *m) {
+    loom_attention_memory_clear(p, &block->attention, &m->attention);
+}
+
+void loom_block_remember_end(struct loom_pass *p, const struct loom_block *block, struct loom_block_memory *m,
+                             real *de) {
+    size_t mark = p->stack->used, rows = loom_pass_rows(p);
+    real *dnormed = loom_stack_take(p->stack, rows * (size_t)p->c->dim);
+    loom_attention_memory_backward(p, &block->attention, &m->attention, dnormed);
+    loom_norm_backward(p, &block->attention_norm, &m->norm, de, dnormed, rows);
     loom_stack_release(p->stack, mark);
 }

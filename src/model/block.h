@@ -31,10 +31,18 @@ struct loom_block_saved {
     uint64_t dropout_sites;
 };
 
-/* Where a block stands: which cache slot is its own, and where its router's counts go. */
+/* What a looped block attends to in every loop, in place of its own input. */
+struct loom_block_memory {
+    struct loom_norm_saved norm;
+    struct loom_attention_memory attention;
+};
+
+/* Where a block stands: which cache slot is its own, where its router's counts go, and what it attends to (NULL: its
+ * input). */
 struct loom_place {
     size_t slot;
     int loop, layer;
+    struct loom_block_memory *memory;
 };
 
 /* False when memory is short. */
@@ -52,6 +60,13 @@ void loom_block_forward(struct loom_pass *p, const struct loom_block *block, str
 /* Forward once more, for a backward whose activations were let go: with the same dropout, and nothing counted. */
 void loom_block_again(struct loom_pass *p, const struct loom_block *block, struct loom_block_saved *s,
                       struct loom_place place);
+/* Makes the memory of e (rows, C) before the first loop. */
+void loom_block_remember(struct loom_pass *p, const struct loom_block *block, struct loom_block_memory *m, size_t slot,
+                         const real *e);
+/* Backward: cleared before the last loop's; when all loops have added theirs, de +=. */
+void loom_block_remember_begin(struct loom_pass *p, const struct loom_block *block, struct loom_block_memory *m);
+void loom_block_remember_end(struct loom_pass *p, const struct loom_block *block, struct loom_block_memory *m,
+                             real *de);
 /* In place: d holds the gradient of the output and becomes that of the input. */
 void loom_block_backward(struct loom_pass *p, const struct loom_block *block, const struct loom_block_saved *s,
                          real *d);

@@ -17,6 +17,7 @@ static const char *const halting_names[] = {"none", "act", NULL};
 static const char *const activation_names[] = {"swiglu", "relu2", NULL};
 static const char *const router_names[] = {"softmax", "sigmoid", "switch", "mixtral", NULL};
 static const char *const injection_names[] = {"openmythos", "parcae", "add", "none", NULL};
+static const char *const loop_keys_names[] = {"state", "prelude", NULL};
 
 /* How each architecture signs its config.json. */
 static const struct {
@@ -64,6 +65,8 @@ static const struct loom_key keys[] = {
     {"ffn_dim", LOOM_KEY_INT, PLACE(ffn_dim), 0, big, NULL, LOOM},
     {"injection", LOOM_KEY_CHOICE, PLACE(injection), 0, 0, injection_names, LOOM},
     {"loop_index", LOOM_KEY_BOOL, PLACE(loop_index), 0, 0, NULL, LOOM},
+    {"loop_keys", LOOM_KEY_CHOICE, PLACE(loop_keys), 0, 0, loop_keys_names, LOOM},
+    {"loop_norm", LOOM_KEY_BOOL, PLACE(loop_norm), 0, 0, NULL, LOOM},
     {"norm_gain", LOOM_KEY_BOOL, PLACE(norm_gain), 0, 0, NULL, LOOM},
     {"qk_norm", LOOM_KEY_REAL, PLACE(qk_norm), 0, 1e3, NULL, LOOM},
     {"zero_init", LOOM_KEY_BOOL, PLACE(zero_init), 0, 0, NULL, LOOM},
@@ -196,9 +199,12 @@ size_t loom_config_rope_dim(const struct loom_config *config) {
     }
 }
 
+size_t loom_config_core_slots(const struct loom_config *config, int loops) {
+    return (size_t)config->core_layers * (config->loop_keys == LOOM_LOOP_KEYS_PRELUDE ? 1 : (size_t)loops);
+}
+
 size_t loom_config_cache_slots(const struct loom_config *config, int loops) {
-    size_t core = loom_config_looped(config) ? (size_t)loops * (size_t)config->core_layers : 0;
-    return (size_t)config->prelude_layers + core + (size_t)config->coda_layers;
+    return (size_t)config->prelude_layers + loom_config_core_slots(config, loops) + (size_t)config->coda_layers;
 }
 
 /* Weights of one attention layer, about. In double, like those below: there nothing overflows. */
@@ -244,6 +250,8 @@ static loom_status check_looped(const struct loom_config *c, struct loom_error *
         return loom_fail(error, LOOM_INVALID, "dim %d leaves no feed-forward width", c->dim);
     if (c->qk_norm > 0 && c->attn_type != LOOM_ATTENTION_GQA)
         return loom_fail(error, LOOM_INVALID, "qk_norm %g needs attn_type gqa", c->qk_norm);
+    if (c->loop_keys == LOOM_LOOP_KEYS_PRELUDE && c->attn_type != LOOM_ATTENTION_GQA)
+        return loom_fail(error, LOOM_INVALID, "loop_keys prelude needs attn_type gqa");
     return LOOM_OK;
 }
 

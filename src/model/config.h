@@ -39,6 +39,12 @@ enum loom_injection {
     LOOM_INJECTION_NONE        /* h = y(h) */
 };
 
+/* What the loop's attention reads. */
+enum loom_loop_keys {
+    LOOM_LOOP_KEYS_STATE,  /* the tokens' states in this loop */
+    LOOM_LOOP_KEYS_PRELUDE /* the prelude's output: keys and values are made once and serve every loop */
+};
+
 struct loom_config {
     int architecture; /* enum loom_architecture */
     int vocab_size;   /* V; 0 until the data say it */
@@ -67,6 +73,8 @@ struct loom_config {
     int ffn_dim;      /* width of dense feed-forwards; 0: dim * 4/3 */
     int injection;    /* enum loom_injection */
     bool loop_index;  /* the loop's number enters as sines and cosines */
+    int loop_keys;    /* enum loom_loop_keys */
+    bool loop_norm;   /* the state that leaves a loop is normalised */
     bool norm_gain;   /* norms have a weight for each channel */
     double qk_norm;   /* queries and keys are normalised to this length per channel; 0: not */
     bool zero_init;   /* projections that end on the residual stream start at 0 */
@@ -116,7 +124,8 @@ size_t loom_config_ffn_dim(const struct loom_config *config);   /* of a dense fe
 size_t loom_config_head_dim(const struct loom_config *config);  /* of queries and keys */
 size_t loom_config_value_dim(const struct loom_config *config); /* of values */
 size_t loom_config_rope_dim(const struct loom_config *config);  /* channels that rotate; 0 for gpt */
-size_t loom_config_cache_slots(const struct loom_config *config,
-                               int loops); /* attention layers, a loop's counted R times */
+/* Attention layers of R loops that keep keys and values of their own; of the loop alone, and of the whole model. */
+size_t loom_config_core_slots(const struct loom_config *config, int loops);
+size_t loom_config_cache_slots(const struct loom_config *config, int loops);
 
 #endif

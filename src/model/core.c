@@ -46,12 +46,17 @@ static void declare_loop(struct loom_core *core, struct loom_tensors *table, con
     }
     if (core->injection == LOOM_INJECTION_OPENMYTHOS)
         core->norm = loom_norm_declare(table, c, prefix, "norm");
+    if (core->normed)
+        core->state_norm = loom_norm_declare(table, c, prefix, "state_norm");
 }
 
 bool loom_core_declare(struct loom_core *core, struct loom_tensors *table, const struct loom_config *c) {
     enum loom_feed_forward feed = loom_config_routed(c) ? LOOM_FEED_EXPERTS : LOOM_FEED_SWIGLU;
-    *core = (struct loom_core){
-        .layers = (size_t)c->core_layers, .rank = (size_t)c->lora_rank, .injection = (enum loom_injection)c->injection};
+    *core = (struct loom_core){.layers = (size_t)c->core_layers,
+                               .rank = (size_t)c->lora_rank,
+                               .injection = (enum loom_injection)c->injection,
+                               .remembers = c->loop_keys == LOOM_LOOP_KEYS_PRELUDE,
+                               .normed = c->loop_norm};
     core->blocks = calloc(core->layers + 1, sizeof *core->blocks);
     if (!core->blocks)
         return false;
@@ -76,13 +81,14 @@ void loom_core_free(struct loom_core *core) {
 bool loom_core_saved_open(struct loom_core_saved *s, const struct loom_core *core, int loops, bool keep) {
     *s = (struct loom_core_saved){.capacity = keep ? (size_t)loops : 1};
     s->loops = calloc(s->capacity, sizeof *s->loops);
+    s->memory = calloc(core->layers, sizeof *s->memory);
     for (size_t t = 0; s->loops && t < s->capacity; t++) {
         s->loops[t].blocks = calloc(core->layers, sizeof *s->loops[t].blocks);
         for (size_t i = 0; i < core->layers; i++)
             if (!s->loops[t].blocks || !loom_block_saved_open(&s->loops[t].blocks[i], &core->blocks[i]))
                 return false;
     }
-    return s->loops != NULL;
+    return s->loops && s->memory;
 }
 
 void loom_core_saved_close(struct loom_core_saved *s, size_t layers) {
@@ -92,7 +98,9 @@ void loom_core_saved_close(struct loom_core_saved *s, size_t layers) {
         free(s->loops[t].blocks);
     }
     free(s->loops);
+    free(s->memory);
     s->loops = NULL;
+    s->memory = NULL;
 }
 
 void loom_core_index(real *rows, int loops, size_t dim) {
@@ -194,11 +202,14 @@ static const real *inject(struct loom_pass *p, const struct loom_core *core, con
 }
 
 /* Returns the blocks' output. */
-static real *run_blocks(struct loom_pass *p, const struct loom_core *core, struct loom_loop_saved *s, size_t slot,
-                        int t, const real *x) {
+static real *run_blocks(struct loom_pass *p, const struct loom_core *core, const struct loom_core_saved *all,
+                        struct loom_loop_saved *s, size_t slot, int t, const real *x) {
     real *y = NULL;
     for (size_t i = 0; i < core->layers; i++) {
-        struct loom_place place = {slot + (size_t)t * core->layers + i, t, (int)i};
+        struct loom_place place = {.slot = slot + (size_t)t * core->layers + i,
+                                   .loop = t,
+                                   .layer = (int)i,
+                                   .memory = core->remembers ? &all->memory[i] : NULL};
         y = loom_stack_take(p->stack, loom_pass_rows(p) * (size_t)p->c->dim);
         loom_block_forward(p, &core->blocks[i], &s->blocks[i], place, y, x);
         x = y;
@@ -211,11 +222,14 @@ static void loop(struct loom_pass *p, const struct loom_core *core, struct loom_
                  struct loom_loop_saved *s, size_t slot, int t, const real *e) {
     const struct loom_kernels *k = p->k;
     size_t rows = loom_pass_rows(p), dim = (size_t)p->c->dim;
-    s->y = run_blocks(p, core, s, slot, t, inject(p, core, all, s, t, e));
-    k->copy(k, s->next, s->y, rows * dim);
-    adapt(p, core, s, t, s->next);
+    real *next = core->normed ? loom_stack_take(p->stack, rows * dim) : s->next;
+    s->y = run_blocks(p, core, all, s, slot, t, inject(p, core, all, s, t, e));
+    k->copy(k, next, s->y, rows * dim);
+    adapt(p, core, s, t, next);
     if (core->injection == LOOM_INJECTION_OPENMYTHOS)
-        k->lti(k, s->next, s->h, e, s->next, p->w + core->log_a, p->w + core->log_dt, p->w + core->b, rows, dim);
+        k->lti(k, next, s->h, e, next, p->w + core->log_a, p->w + core->log_dt, p->w + core->b, rows, dim);
+    if (core->normed)
+        k->copy(k, s->next, loom_norm_forward(p, &core->state_norm, &s->state_norm, next, rows), rows * dim);
 }
 
 /* Tokens that run on after this loop: their cumulative probability is below the threshold. */
@@ -269,6 +283,8 @@ void loom_core_forward(struct loom_pass *p, const struct loom_core *core, struct
     bool act = core->halt_weight != LOOM_NO_TENSOR;
     struct turns turns;
     take_turns(p, &turns);
+    for (size_t i = 0; core->remembers && i < core->layers; i++)
+        loom_block_remember(p, &core->blocks[i], &s->memory[i], slot + i, e);
     const real *h = e;
     real *cum = turns.cum[1];
     k->fill(k, cum, 0, rows);
@@ -299,7 +315,7 @@ void loom_core_forward(struct loom_pass *p, const struct loom_core *core, struct
         if (!p->keep)
             loom_stack_release(p->stack, mark);
     }
-    if (p->exits)
+    if (p->exits && !core->remembers)
         fill_exits(p, core, slot, s->run);
     if (!act)
         k->copy(k, out, h, n);
@@ -367,12 +383,27 @@ static void inject_backward(struct loom_pass *p, const struct loom_core *core, c
     }
 }
 
+/* In place: the gradient of the normalised state becomes that of the state as it was. */
+static void state_norm_backward(struct loom_pass *p, const struct loom_core *core, const struct loom_loop_saved *s,
+                                real *dh) {
+    const struct loom_kernels *k = p->k;
+    size_t mark = p->stack->used, rows = loom_pass_rows(p), n = rows * (size_t)p->c->dim;
+    if (!core->normed)
+        return;
+    real *d = loom_stack_take(p->stack, n);
+    k->fill(k, d, 0, n);
+    loom_norm_backward(p, &core->state_norm, &s->state_norm, d, dh, rows);
+    k->copy(k, dh, d, n);
+    loom_stack_release(p->stack, mark);
+}
+
 /* One loop back: dh, the gradient of the state that left, becomes in `before` that of the state that entered; de +=. */
 static void loop_backward(struct loom_pass *p, const struct loom_core *core, const struct loom_loop_saved *s, int t,
                           real *before, real *de, real *dh, const real *e) {
     const struct loom_kernels *k = p->k;
     size_t mark = p->stack->used, rows = loom_pass_rows(p), dim = (size_t)p->c->dim;
     bool openmythos = core->injection == LOOM_INJECTION_OPENMYTHOS;
+    state_norm_backward(p, core, s, dh);
     if (openmythos)
         inject_backward(p, core, s, before, de, dh, e);
     adapt_backward(p, core, s, t, dh);
@@ -408,6 +439,8 @@ void loom_core_backward(struct loom_pass *p, const struct loom_core *core, struc
     const real *e = s->loops[0].h;
     k->fill(k, de, 0, n);
     k->fill(k, dcum, 0, rows);
+    for (size_t i = 0; core->remembers && i < core->layers; i++)
+        loom_block_remember_begin(p, &core->blocks[i], &s->memory[i]);
     if (act)
         k->fill(k, dh, 0, n);
     else
@@ -425,6 +458,8 @@ void loom_core_backward(struct loom_pass *p, const struct loom_core *core, struc
         dh = before;
         before = swap;
     }
+    for (size_t i = 0; core->remembers && i < core->layers; i++)
+        loom_block_remember_end(p, &core->blocks[i], &s->memory[i], de);
     if (last > 0)
         k->copy(k, d, de, n); /* the state before the last loops counts as given */
     else

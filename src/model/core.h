@@ -6,6 +6,9 @@
  *   out += w_t h                                 halting decides how much each loop's state counts
  *
  * This is OpenMythos's injection. The others (config.h) join e to h before the blocks, whose output is the next state.
+ * With loop_norm the state that leaves a loop is normalised, so that its size is the same after any number of loops.
+ * With loop_keys=prelude every loop's attention reads keys and values of e, made once: a token's state is its own, and
+ * what it looks things up in does not change under it. (MoR, arXiv 2507.10524, shares the first loop's.)
  *
  * The core calls block functions and never sees an expert. Parcae (arXiv 2604.12946) for the update, Graves (arXiv
  * 1603.08983) for halting, Bae et al. (arXiv 2410.20672) for the depth LoRA; the composition is OpenMythos's. */
@@ -19,6 +22,9 @@ struct loom_core {
     size_t layers;
     struct loom_norm norm;
     enum loom_injection injection;
+    bool remembers; /* loop_keys=prelude */
+    bool normed;    /* loop_norm */
+    struct loom_norm state_norm;
     size_t log_a, log_dt, b;              /* (C), (1), (C): the injection; those it lacks are LOOM_NO_TENSOR */
     size_t halt_weight, halt_bias;        /* (1,C), (1); LOOM_NO_TENSOR without halting */
     size_t lora_down, lora_scale, lora_b; /* (r,C), (max_loop_iters, r), (r,C) */
@@ -30,6 +36,7 @@ struct loom_loop_saved {
     const real *h; /* (rows, C) the state that entered */
     real *next;    /* (rows, C) the state that left */
     struct loom_norm_saved norm;
+    struct loom_norm_saved state_norm;
     struct loom_block_saved *blocks; /* (layers) */
     real *y;                         /* (rows, C) the blocks' output */
     real *low, *scaled;              /* (rows, r) before and after scale[t] */
@@ -40,8 +47,9 @@ struct loom_loop_saved {
 struct loom_core_saved {
     struct loom_loop_saved *loops; /* (capacity), or one that is used again and again in a pass without backward */
     size_t capacity;
-    real *index; /* (R, C) loop-index rows, on the machine */
-    int run;     /* loops that ran: fewer than asked when every token had halted */
+    struct loom_block_memory *memory; /* (layers) */
+    real *index;                      /* (R, C) loop-index rows, on the machine */
+    int run;                          /* loops that ran: fewer than asked when every token had halted */
 };
 
 bool loom_core_declare(struct loom_core *core, struct loom_tensors *table, const struct loom_config *c);

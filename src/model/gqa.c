@@ -29,22 +29,12 @@ static void split(const struct loom_attention_layer *a, real *qkv, size_t seq, s
         view[i] = (struct loom_view){qkv + i * width, seq * 3 * width, 3 * width, a->head_dim};
 }
 
-static void project(struct loom_pass *p, const struct loom_attention_layer *a, const real *x,
-                    struct loom_view view[3]) {
-    const struct loom_gqa *g = &a->gqa;
-    size_t rows = loom_pass_rows(p);
-    if (g->fused) {
-        real *qkv = loom_stack_take(p->stack, rows * g->qkv.n_out);
-        loom_affine_forward(p, &g->qkv, qkv, x, rows);
-        split(a, qkv, p->seq, view);
-        return;
-    }
-    const struct loom_affine *part[3] = {&g->q, &g->k, &g->v};
-    for (int i = 0; i < 3; i++) {
-        real *y = loom_stack_take(p->stack, rows * part[i]->n_out);
-        loom_affine_forward(p, part[i], y, x, rows);
-        view[i] = loom_view_of(y, p->seq, part[i]->n_out / a->head_dim, a->head_dim);
-    }
+/* One product of x (B,T,C) as heads. */
+static struct loom_view project(struct loom_pass *p, const struct loom_attention_layer *a,
+                                const struct loom_affine *part, const real *x) {
+    real *y = loom_stack_take(p->stack, loom_pass_rows(p) * part->n_out);
+    loom_affine_forward(p, part, y, x, loom_pass_rows(p));
+    return loom_view_of(y, p->seq, part->n_out / a->head_dim, a->head_dim);
 }
 
 /* The new keys or values go to the cache, and attention reads the cache. */
@@ -73,61 +63,118 @@ static struct loom_view normalize_backward(struct loom_pass *p, struct loom_view
     return loom_view_of(dx, p->seq, heads, head_dim);
 }
 
+/* Normalised and turned to its place, where the layer does so. */
+static struct loom_view prepare(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_view x,
+                                struct loom_norm_saved *s, size_t heads) {
+    if (a->normed)
+        x = normalize(p, x, s, heads, a->head_dim);
+    if (!a->gqa.fused)
+        loom_attention_rotate(p, x, heads, a->head_dim, false);
+    return x;
+}
+
+static struct loom_view prepare_backward(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_view d,
+                                         const struct loom_norm_saved *s, size_t heads) {
+    if (!a->gqa.fused)
+        loom_attention_rotate(p, d, heads, a->head_dim, true);
+    return a->normed ? normalize_backward(p, d, s, heads, a->head_dim) : d;
+}
+
+/* Keys and values, prepared already, behind those that the cache has. */
+static void keep(struct loom_pass *p, const struct loom_attention_layer *a, size_t slot, struct loom_view *k,
+                 struct loom_view *v) {
+    if (!p->cache)
+        return;
+    struct loom_cache_slot place = loom_cache_slot(p->cache, slot);
+    *k = remember(p, a, place.first, *k);
+    *v = remember(p, a, place.second, *v);
+    loom_attention_keep_halted(p, slot);
+}
+
+void loom_attention_memory_forward(struct loom_pass *p, const struct loom_attention_layer *a,
+                                   struct loom_attention_memory *m, size_t slot, const real *x) {
+    m->x = x;
+    m->k = prepare(p, a, project(p, a, &a->gqa.k, x), &m->k_norm, a->kv_heads);
+    m->v = project(p, a, &a->gqa.v, x);
+    keep(p, a, slot, &m->k, &m->v);
+}
+
 void loom_gqa_forward(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
                       size_t slot, const real *x) {
+    const struct loom_gqa *g = &a->gqa;
     struct loom_view view[3];
-    project(p, a, x, view);
-    if (a->normed) {
-        view[0] = normalize(p, view[0], &s->q_norm, a->heads, a->head_dim);
-        view[1] = normalize(p, view[1], &s->kv_norm, a->kv_heads, a->head_dim);
+    if (g->fused) {
+        real *qkv = loom_stack_take(p->stack, loom_pass_rows(p) * g->qkv.n_out);
+        loom_affine_forward(p, &g->qkv, qkv, x, loom_pass_rows(p));
+        split(a, qkv, p->seq, view);
+    } else
+        view[0] = project(p, a, &g->q, x);
+    s->q = prepare(p, a, view[0], &s->q_norm, a->heads);
+    if (s->memory) {
+        s->k = s->memory->k;
+        s->v = s->memory->v;
+    } else {
+        s->k = prepare(p, a, g->fused ? view[1] : project(p, a, &g->k, x), &s->kv_norm, a->kv_heads);
+        s->v = g->fused ? view[2] : project(p, a, &g->v, x);
+        keep(p, a, slot, &s->k, &s->v);
     }
-    if (!a->gqa.fused) {
-        loom_attention_rotate(p, view[0], a->heads, a->head_dim, false);
-        loom_attention_rotate(p, view[1], a->kv_heads, a->head_dim, false);
-    }
-    if (p->cache) {
-        struct loom_cache_slot place = loom_cache_slot(p->cache, slot);
-        view[1] = remember(p, a, place.first, view[1]);
-        view[2] = remember(p, a, place.second, view[2]);
-        loom_attention_keep_halted(p, slot);
-    }
-    s->q = view[0];
-    s->k = view[1];
-    s->v = view[2];
     loom_attention_attend(p, a, s);
 }
 
-static void project_backward(struct loom_pass *p, const struct loom_attention_layer *a,
-                             const struct loom_attention_saved *s, real *dx, const struct loom_view view[3]) {
-    const struct loom_gqa *g = &a->gqa;
+/* Room for the gradient of one product. */
+static struct loom_view take(struct loom_pass *p, const struct loom_attention_layer *a, size_t heads) {
+    real *d = loom_stack_take(p->stack, loom_pass_rows(p) * heads * a->head_dim);
+    return loom_view_of(d, p->seq, heads, a->head_dim);
+}
+
+void loom_attention_memory_clear(struct loom_pass *p, const struct loom_attention_layer *a,
+                                 struct loom_attention_memory *m) {
+    size_t n = loom_pass_rows(p) * a->kv_heads * a->head_dim;
+    m->dk = take(p, a, a->kv_heads);
+    m->dv = take(p, a, a->kv_heads);
+    p->k->fill(p->k, m->dk.data, 0, n);
+    p->k->fill(p->k, m->dv.data, 0, n);
+}
+
+void loom_attention_memory_backward(struct loom_pass *p, const struct loom_attention_layer *a,
+                                    struct loom_attention_memory *m, real *dx) {
     size_t rows = loom_pass_rows(p);
-    if (g->fused) {
-        loom_affine_backward(p, &g->qkv, dx, view[0].data, s->x, rows, false);
-        return;
-    }
-    const struct loom_affine *part[3] = {&g->q, &g->k, &g->v};
-    for (int i = 0; i < 3; i++)
-        loom_affine_backward(p, part[i], dx, view[i].data, s->x, rows, i > 0);
+    struct loom_view dk = prepare_backward(p, a, m->dk, &m->k_norm, a->kv_heads);
+    loom_affine_backward(p, &a->gqa.k, dx, dk.data, m->x, rows, false);
+    loom_affine_backward(p, &a->gqa.v, dx, m->dv.data, m->x, rows, true);
+}
+
+/* What this pass adds to the gradients of the memory. */
+static void add_to_memory(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_memory *m,
+                          const struct loom_view d[3]) {
+    size_t n = loom_pass_rows(p) * a->kv_heads * a->head_dim;
+    p->k->add(p->k, m->dk.data, m->dk.data, d[1].data, n);
+    p->k->add(p->k, m->dv.data, m->dv.data, d[2].data, n);
 }
 
 void loom_gqa_backward(struct loom_pass *p, const struct loom_attention_layer *a, const struct loom_attention_saved *s,
                        real *dx, struct loom_view dout) {
+    const struct loom_gqa *g = &a->gqa;
     struct loom_view d[3];
     size_t rows = loom_pass_rows(p), heads[3] = {a->heads, a->kv_heads, a->kv_heads};
-    if (a->gqa.fused)
-        split(a, loom_stack_take(p->stack, rows * a->gqa.qkv.n_out), p->seq, d);
-    else
-        for (int i = 0; i < 3; i++)
-            d[i] =
-                loom_view_of(loom_stack_take(p->stack, rows * heads[i] * a->head_dim), p->seq, heads[i], a->head_dim);
+    real *dqkv = g->fused ? loom_stack_take(p->stack, rows * g->qkv.n_out) : NULL;
+    if (g->fused)
+        split(a, dqkv, p->seq, d);
+    for (int i = 0; i < 3 && !g->fused; i++)
+        d[i] = take(p, a, heads[i]);
     p->k->attention_backward(p->k, &s->shape, d[0], d[1], d[2], dout, s->out, s->lse, s->q, s->k, s->v);
-    if (!a->gqa.fused) {
-        loom_attention_rotate(p, d[0], a->heads, a->head_dim, true);
-        loom_attention_rotate(p, d[1], a->kv_heads, a->head_dim, true);
+    d[0] = prepare_backward(p, a, d[0], &s->q_norm, a->heads);
+    if (s->memory)
+        add_to_memory(p, a, s->memory, d);
+    else
+        d[1] = prepare_backward(p, a, d[1], &s->kv_norm, a->kv_heads);
+    if (g->fused) {
+        loom_affine_backward(p, &g->qkv, dx, dqkv, s->x, rows, false);
+        return;
     }
-    if (a->normed) {
-        d[0] = normalize_backward(p, d[0], &s->q_norm, a->heads, a->head_dim);
-        d[1] = normalize_backward(p, d[1], &s->kv_norm, a->kv_heads, a->head_dim);
-    }
-    project_backward(p, a, s, dx, d);
+    loom_affine_backward(p, &g->q, dx, d[0].data, s->x, rows, false);
+    if (s->memory)
+        return;
+    loom_affine_backward(p, &g->k, dx, d[1].data, s->x, rows, true);
+    loom_affine_backward(p, &g->v, dx, d[2].data, s->x, rows, true);
 }

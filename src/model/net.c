@@ -458,7 +458,7 @@ static const real *run_blocks(struct loom_pass *p, const struct loom_block *bloc
     for (int i = 0; i < count; i++) {
         real *y = p->keep ? loom_stack_take(p->stack, n) : turns[i % 2];
         size_t mark = p->stack->used;
-        loom_block_forward(p, &blocks[i], &saved[i], (struct loom_place){slot + (size_t)i, 0, i}, y, x);
+        loom_block_forward(p, &blocks[i], &saved[i], (struct loom_place){.slot = slot + (size_t)i, .layer = i}, y, x);
         if (!p->keep || p->recompute)
             loom_stack_release(p->stack, mark);
         x = y;
@@ -471,7 +471,7 @@ static void run_blocks_backward(struct loom_pass *p, const struct loom_block *bl
     for (int i = count; i-- > 0;) {
         size_t mark = p->stack->used;
         if (p->recompute)
-            loom_block_again(p, &blocks[i], &saved[i], (struct loom_place){0, 0, i});
+            loom_block_again(p, &blocks[i], &saved[i], (struct loom_place){.layer = i});
         loom_block_backward(p, &blocks[i], &saved[i], d);
         loom_stack_release(p->stack, mark);
     }
@@ -492,7 +492,7 @@ void loom_net_forward(struct loom_workspace *ws, const struct loom_forward *f) {
         real *out = loom_stack_take(&ws->stack, loom_pass_rows(&p) * (size_t)c->dim);
         loom_core_forward(&p, &net->core, &ws->core, slot, out, x);
         x = out;
-        slot += (size_t)f->loops * net->core.layers;
+        slot += loom_config_core_slots(c, f->loops);
     }
     x = run_blocks(&p, net->coda, ws->coda, c->coda_layers, slot, x);
     ws->hidden = loom_norm_forward(&p, &net->norm, &ws->norm, x, loom_pass_rows(&p));

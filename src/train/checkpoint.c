@@ -79,11 +79,11 @@ static loom_status save_json(json_t *json, const char *path, struct loom_error *
 
 static loom_status save_progress(const struct loom_trainer *t, const char *path, struct loom_error *error) {
     const struct loom_progress *p = &t->progress;
-    json_t *json =
-        json_pack("{s:I,s:I,s:f,s:f,s:o,s:o,s:I,s:I,s:I}", "step", (json_int_t)p->step, "tokens", (json_int_t)p->tokens,
-                  "seconds", p->seconds, "flops", p->flops, "val_loss", loom_metrics_number(p->val_loss),
-                  "best_val_loss", loom_metrics_number(p->best_val_loss), "best_step", (json_int_t)p->best_step,
-                  "val_step", (json_int_t)p->val_step, "updates", (json_int_t)t->optimizer.updates);
+    json_t *json = json_pack("{s:I,s:I,s:f,s:f,s:o,s:o,s:I,s:I,s:I,s:I}", "step", (json_int_t)p->step, "tokens",
+                             (json_int_t)p->tokens, "seconds", p->seconds, "flops", p->flops, "val_loss",
+                             loom_metrics_number(p->val_loss), "best_val_loss", loom_metrics_number(p->best_val_loss),
+                             "best_step", (json_int_t)p->best_step, "val_step", (json_int_t)p->val_step, "longest",
+                             (json_int_t)p->longest, "updates", (json_int_t)t->optimizer.updates);
     return save_json(json, path, error);
 }
 
@@ -240,7 +240,7 @@ loom_status loom_checkpoint_save(const struct loom_trainer *trainer, const char 
 
 static loom_status load_progress(struct loom_trainer *t, const char *path, struct loom_error *error) {
     struct loom_progress *p = &t->progress;
-    int64_t step = 0, tokens = 0, best = 0, last_step = 0, updates = 0;
+    int64_t step = 0, tokens = 0, best = 0, last_step = 0, longest = 0, updates = 0;
     json_t *json;
     loom_status status = loom_json_read(path, &json, error);
     if (status)
@@ -248,8 +248,8 @@ static loom_status load_progress(struct loom_trainer *t, const char *path, struc
     const struct {
         const char *key;
         int64_t *value;
-    } counters[] = {
-        {"step", &step}, {"tokens", &tokens}, {"best_step", &best}, {"val_step", &last_step}, {"updates", &updates}};
+    } counters[] = {{"step", &step},          {"tokens", &tokens},   {"best_step", &best},
+                    {"val_step", &last_step}, {"longest", &longest}, {"updates", &updates}};
     for (size_t i = 0; i < sizeof counters / sizeof counters[0] && status == LOOM_OK; i++)
         status = loom_json_integer(json, counters[i].key, path, 0, INT64_MAX, counters[i].value, error);
     if (status == LOOM_OK)
@@ -263,6 +263,7 @@ static loom_status load_progress(struct loom_trainer *t, const char *path, struc
     p->tokens = (uint64_t)tokens;
     p->best_step = (uint64_t)best;
     p->val_step = (uint64_t)last_step;
+    p->longest = (uint64_t)longest;
     t->optimizer.updates = (uint64_t)updates;
     json_decref(json);
     return status;

@@ -155,21 +155,23 @@ loom_status loom_drills_get(const struct loom_drills *drills, enum loom_split sp
     return LOOM_OK;
 }
 
-/* The one of the numbers of steps up to `most` that the training split has, by a random number. */
-static int choose_steps(const struct loom_drills *d, struct loom_random stream, uint64_t micro, int most) {
+/* The one of the numbers of steps up to `most` that the training split has, by a random number; with `half`, half of
+ * the time the last. */
+static int choose_steps(const struct loom_drills *d, struct loom_random stream, uint64_t micro, int most, bool half) {
     int found[LOOM_DRILL_STEPS_MAX + 1], count = 0;
     for (int steps = d->low; steps <= d->high; steps++)
         if (loom_drills_count(d, LOOM_SPLIT_TRAIN, steps) > 0 && (steps <= most || count == 0))
             found[count++] = steps;
-    return found[loom_random_below(stream, micro, (uint64_t)count)];
+    uint64_t all = (uint64_t)count, drawn = loom_random_below(stream, micro, half ? 2 * all : all);
+    return found[drawn < all ? drawn : all - 1];
 }
 
-loom_status loom_drills_draw(const struct loom_drills *drills, uint64_t seed, uint64_t micro, int most, size_t rows,
-                             size_t seq, const struct loom_batch *batch, int *steps, size_t *targets,
+loom_status loom_drills_draw(const struct loom_drills *drills, uint64_t seed, uint64_t micro, int most, bool half,
+                             size_t rows, size_t seq, const struct loom_batch *batch, int *steps, size_t *targets,
                              struct loom_error *error) {
     const struct loom_random stream = {seed, LOOM_RANDOM_BATCH}, choice = {seed, LOOM_RANDOM_DRILL};
     loom_status status = LOOM_OK;
-    *steps = choose_steps(drills, choice, micro, most);
+    *steps = choose_steps(drills, choice, micro, most, half);
     *targets = 0;
     for (size_t i = 0; status == LOOM_OK && i < rows; i++) {
         size_t row = loom_random_below(stream, micro * rows + i, loom_drills_count(drills, LOOM_SPLIT_TRAIN, *steps));

@@ -2,7 +2,8 @@
  *
  * A batch holds problems of one number of steps, which the step's number draws; only the answer's characters are
  * targets. With loops = steps the core runs once for each step of the problem. Early in training the most steps rise
- * from 1 to all (a curriculum, Bengio et al. 2009). */
+ * from the fewest to all, one more whenever the longest are answered well, and half of the batches are of the longest
+ * (a curriculum, Bengio et al. 2009). */
 #ifndef LOOM_TRAIN_DRILLS_H
 #define LOOM_TRAIN_DRILLS_H
 
@@ -40,9 +41,10 @@ loom_status loom_drills_get(const struct loom_drills *drills, enum loom_split sp
                             size_t count, size_t seq, const struct loom_batch *batch, size_t *targets,
                             struct loom_error *error);
 
-/* What a training batch of number `micro` is: its steps, at most `most`, and its rows. */
-loom_status loom_drills_draw(const struct loom_drills *drills, uint64_t seed, uint64_t micro, int most, size_t rows,
-                             size_t seq, const struct loom_batch *batch, int *steps, size_t *targets,
+/* What a training batch of number `micro` is: its steps, at most `most` (with `half`, half of the time just
+ * that many), and its rows. */
+loom_status loom_drills_draw(const struct loom_drills *drills, uint64_t seed, uint64_t micro, int most, bool half,
+                             size_t rows, size_t seq, const struct loom_batch *batch, int *steps, size_t *targets,
                              struct loom_error *error);
 
 struct loom_drill_score {

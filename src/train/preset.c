@@ -63,11 +63,14 @@ static const struct preset presets[] = {
      LOOM_ARCHITECTURE_GPT,
      "n_layer=4 n_head=4 n_embd=128 block_size=64 bias=false dropout=0 " NANOGPT_SMALL_TRAINING " learning_rate=8e-3"},
     {"loom-drill", "a block and a looped one, run once for each step of a generated task", LOOM_ARCHITECTURE_LOOM,
-     LOOM_BLOCK "dim=64 n_heads=2 n_kv_heads=2 max_seq_len=128 prelude_layers=1 coda_layers=0 core_layers=1 "
-                "n_experts=0 ffn_dim=256 max_loop_iters=8 injection=add loop_index=false lora_rank=0 "
-                "rope_theta=1000000 qk_norm=0 embed_shift=true init_match=true " LOOM_TRAINING
-                " batch_size=32 max_iters=2500 curriculum=60 cooldown=0.3 task_loops=given eval_interval=500 "
-                "sample_tokens=0 muon_lr=0.02 embedding_lr=0.005"},
+     LOOM_BLOCK
+     "dim=64 n_heads=2 n_kv_heads=2 max_seq_len=128 prelude_layers=1 coda_layers=0 core_layers=1 "
+     "n_experts=0 ffn_dim=256 max_loop_iters=8 injection=none loop_index=false lora_rank=0 "
+     "loop_keys=prelude loop_norm=true rope_theta=1000000 qk_norm=0 embed_shift=true "
+     "init_match=true " LOOM_TRAINING
+     " batch_size=32 max_iters=500 curriculum=0.6 cooldown=0.7 task_loops=given eval_interval=250 "
+     "sample_tokens=0 muon_lr=0.01 muon_block=0 muon_momentum=0.9 learning_rate=3e-3 embedding_lr=5e-3 head_lr=3e-3 "
+     "grad_clip=0.3"},
     {"loom-story", "loom-drill with experts, for word problems", LOOM_ARCHITECTURE_LOOM,
      LOOM_BLOCK
      "dim=64 n_heads=2 n_kv_heads=2 max_seq_len=256 prelude_layers=1 coda_layers=0 core_layers=1 "

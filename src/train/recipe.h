@@ -78,7 +78,7 @@ struct loom_recipe {
     bool recompute;              /* a backward runs loops and blocks again instead of keeping their activations */
     int precision;               /* enum loom_training_precision */
     int task_loops;              /* enum loom_task_loops */
-    uint64_t curriculum;         /* steps in which a generated task's problems rise from the shortest to all; 0: none */
+    double curriculum;           /* a generated task's problems get a step longer at this loss; 0: all at once */
     uint64_t loop_start;         /* steps of one loop each, before all of them are run */
     int loop_sampling;           /* enum loom_loop_sampling */
     int bptt_loops;              /* the last loops that the gradient goes back through; 0: all */

@@ -243,23 +243,26 @@ static int choose_loops(const struct loom_trainer *t, uint64_t micro) {
     return loops;
 }
 
-/* The most steps of a problem at this point of the curriculum. They rise with the square of the time: one step must be
- * learned before two can be. */
+/* The most steps of a problem at this point of the curriculum. */
 static int most_steps(const struct loom_trainer *t) {
-    uint64_t length = t->setup.recipe.curriculum;
-    int low = t->drills.low, high = t->drills.high;
-    if (t->progress.step >= length)
-        return high;
-    double done = (double)t->progress.step / (double)length;
-    return low + (int)((double)(high - low) * done * done);
+    bool rising = t->setup.recipe.curriculum > 0 && t->progress.longest < (uint64_t)t->drills.high;
+    return !rising ? t->drills.high : t->progress.longest == 0 ? t->drills.low : (int)t->progress.longest;
 }
 
 /* What a micro-batch is: its rows lie in t->batch. */
 struct micro_batch {
     size_t seq;
     double targets;
-    int loops;
+    int steps, loops; /* steps: of a generated task's problems, else 0 */
 };
+
+/* The curriculum goes on by a step once a batch of its longest problems is answered well: one step must be learned
+ * before two can be. */
+static void go_on(struct loom_trainer *t, const struct micro_batch *m, double loss) {
+    int most = most_steps(t);
+    if (m->steps == most && most < t->drills.high && loss < t->setup.recipe.curriculum)
+        t->progress.longest = (uint64_t)most + 1;
+}
 
 static size_t count_targets(const int *targets, size_t n) {
     size_t count = 0;
@@ -271,7 +274,7 @@ static size_t count_targets(const int *targets, size_t n) {
 static loom_status draw(struct loom_trainer *t, uint64_t micro, struct micro_batch *m, struct loom_error *error) {
     const struct loom_recipe *recipe = &t->setup.recipe;
     size_t batch = (size_t)recipe->batch_size, seq = (size_t)recipe->seq_len, targets;
-    *m = (struct micro_batch){seq, (double)(batch * seq), choose_loops(t, micro)};
+    *m = (struct micro_batch){seq, (double)(batch * seq), 0, choose_loops(t, micro)};
     if (t->data.chat) {
         loom_chat_set_draw(t->data.chat, recipe->seed, micro * batch, batch, &t->batch);
         m->targets = (double)count_targets(t->batch.targets, batch * seq);
@@ -282,13 +285,12 @@ static loom_status draw(struct loom_trainer *t, uint64_t micro, struct micro_bat
         loom_batches_fetch(&t->batches, (micro + 1) * batch, batch); /* comes while this one is computed */
         return status;
     }
-    int steps;
     m->seq = t->drills.length - 1;
-    loom_status status = loom_drills_draw(&t->drills, recipe->seed, micro, most_steps(t), batch, m->seq, &t->batch,
-                                          &steps, &targets, error);
+    loom_status status = loom_drills_draw(&t->drills, recipe->seed, micro, most_steps(t), recipe->curriculum > 0, batch,
+                                          m->seq, &t->batch, &m->steps, &targets, error);
     m->targets = (double)targets;
     if (recipe->task_loops == LOOM_TASK_LOOPS_GIVEN)
-        m->loops = steps;
+        m->loops = m->steps;
     return status;
 }
 
@@ -331,7 +333,9 @@ static loom_status accumulate(struct loom_trainer *t, double *loss, struct loom_
             .targets = t->batch.targets,
             .scale = (real)(1 / tokens),
             .gradients = t->gradients};
-        *loss += loom_objective_run(&t->ws, &t->buffers, &o) / tokens;
+        double sum = loom_objective_run(&t->ws, &t->buffers, &o);
+        *loss += sum / tokens;
+        go_on(t, &m, sum / m.targets);
     }
     return LOOM_OK;
 }

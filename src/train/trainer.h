@@ -18,6 +18,7 @@ struct loom_progress {
     double val_loss, best_val_loss; /* NAN before the first evaluation */
     double accuracy;                /* of a generated task's validation problems, at the last; NAN for text */
     uint64_t best_step, val_step;   /* when the lowest and the last were found; 0: never */
+    uint64_t longest;               /* steps of a generated task's problems that the curriculum has come to */
 };
 
 struct loom_step {
