@@ -23,7 +23,7 @@ static inline void tiny_model_open(struct loom_model *model, const struct loom_c
 /* Writes a model folder's files; `weights` is on the host. */
 static inline void tiny_folder_write(const char *folder, const struct loom_net *net, real *weights) {
     struct loom_error error;
-    const struct loom_weights_block block = {"", weights};
+    const struct loom_weights_block block = {.prefix = "", .data = weights};
     char *config = loom_path_join(folder, LOOM_CONFIG_FILE), *data = loom_path_join(folder, LOOM_WEIGHTS_FILE);
     assert_true(config && data);
     expect(loom_folder_create(folder, &error), LOOM_OK, &error, "");

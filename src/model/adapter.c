@@ -126,7 +126,7 @@ static loom_status load_base(struct loom_model *model, const struct loom_adapter
 static loom_status add_factors(struct loom_model *model, struct loom_lora *lora, const char *folder,
                                struct loom_error *error) {
     size_t bytes = lora->factors.elements * sizeof(real);
-    struct loom_weights_block block = {"", calloc(1, bytes)};
+    struct loom_weights_block block = {.prefix = "", .data = calloc(1, bytes)};
     real *factors = model->k->alloc(model->k, bytes);
     char *path;
     loom_status status = join(folder, LOOM_ADAPTER_FILE, &path, error);

@@ -12,7 +12,7 @@ static const char *const companions[] = {LOOM_CHAT_FILE, "generation_config.json
 
 static loom_status save_weights(const struct loom_model *model, const char *path, struct loom_error *error) {
     const struct loom_tensors *table = &model->net.tensors;
-    struct loom_weights_block block = {"", calloc(table->elements, sizeof(real))};
+    struct loom_weights_block block = {.prefix = "", .data = calloc(table->elements, sizeof(real))};
     if (!block.data)
         return loom_fail_memory(error, path, table->elements * sizeof(real));
     loom_model_download(model, block.data);

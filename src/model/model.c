@@ -72,13 +72,21 @@ static loom_status read_config(const char *folder, struct loom_config *config, s
     return status;
 }
 
+static void put_tensor(void *user, const struct loom_tensor *tensor, const real *data) {
+    const struct loom_model *model = user;
+    model->k->upload(model->k, model->weights + tensor->offset, data, tensor->count * sizeof *data);
+}
+
+/* Tensor by tensor: the host never holds all of a large model. */
 loom_status loom_model_load(struct loom_model *model, const char *path, struct loom_error *error) {
     const struct loom_tensors *table = &model->net.tensors;
-    struct loom_weights_block block = {"", calloc(table->elements, sizeof(real))};
+    size_t largest = 1;
+    for (size_t i = 0; i < table->count; i++)
+        largest = table->items[i].count > largest ? table->items[i].count : largest;
+    struct loom_weights_block block = {
+        .prefix = "", .data = calloc(largest, sizeof(real)), .put = put_tensor, .user = model};
     loom_status status = block.data ? loom_weights_read(path, table, &block, 1, error)
-                                    : loom_fail_memory(error, path, table->elements * sizeof(real));
-    if (status == LOOM_OK)
-        loom_model_upload(model, block.data);
+                                    : loom_fail_memory(error, path, largest * sizeof(real));
     free(block.data);
     return status;
 }
@@ -283,6 +291,8 @@ static double flops_per_token(const struct loom_net *net) {
 
 /* The injection's weights come to the host whole with the others: this is no hot path. */
 static double spectral_radius(const struct loom_model *model) {
+    if (!loom_config_looped(&model->net.config))
+        return 0;
     real *host = calloc(model->net.tensors.elements, sizeof *host);
     if (!host)
         return 0;

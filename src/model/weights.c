@@ -43,7 +43,7 @@ static loom_status read_tensor(const struct loom_safetensors *file, const char *
         return loom_fail(error, LOOM_FAILED, "%s: the tensor \"%s\" has shape %s, the config asks for %s", file->path,
                          name, found, wanted);
     }
-    return loom_safetensors_read_real(view, data + t->offset, t->count, error);
+    return loom_safetensors_read_real(view, data, t->count, error);
 }
 
 /* Every name in the file must be one that was asked for. */
@@ -72,7 +72,10 @@ static loom_status read_blocks(const struct loom_safetensors *file, const struct
             if (!has_tensor(&blocks[b], &table->items[i]))
                 continue;
             snprintf(name, sizeof name, "%s%s", blocks[b].prefix, table->items[i].name);
-            status = read_tensor(file, name, &table->items[i], blocks[b].data, error);
+            real *to = blocks[b].put ? blocks[b].data : blocks[b].data + table->items[i].offset;
+            status = read_tensor(file, name, &table->items[i], to, error);
+            if (status == LOOM_OK && blocks[b].put)
+                blocks[b].put(blocks[b].user, &table->items[i], to);
         }
     return status ? status : check_names(file, table, blocks, count, error);
 }

@@ -9,6 +9,10 @@
 struct loom_weights_block {
     const char *prefix; /* "" for the weights themselves */
     real *data;         /* (table->elements) on the host */
+    /* For reading alone: takes each tensor when it has been read, and `data` has room for the largest only. NULL: none.
+     */
+    void (*put)(void *user, const struct loom_tensor *tensor, const real *data);
+    void *user;
 };
 
 /* Reads every block. The file must hold exactly their tensors, as F32, with the table's shapes; LOOM_FAILED names the

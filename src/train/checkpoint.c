@@ -33,7 +33,7 @@ static loom_status save_blocks(const struct loom_trainer *t, const char *path, c
     struct loom_weights_block blocks[2];
     loom_status status = LOOM_OK;
     for (size_t i = 0; i < count; i++) {
-        blocks[i] = (struct loom_weights_block){prefixes[i], calloc(table->elements, sizeof(real))};
+        blocks[i] = (struct loom_weights_block){.prefix = prefixes[i], .data = calloc(table->elements, sizeof(real))};
         if (blocks[i].data)
             k->download(k, blocks[i].data, sources[i], table->elements * sizeof(real));
         else
@@ -271,7 +271,7 @@ static loom_status load_progress(struct loom_trainer *t, const char *path, struc
 
 static loom_status load_adapters(struct loom_trainer *t, const char *path, struct loom_error *error) {
     size_t bytes = t->lora.factors.elements * sizeof(real);
-    struct loom_weights_block block = {"", calloc(1, bytes)};
+    struct loom_weights_block block = {.prefix = "", .data = calloc(1, bytes)};
     loom_status status =
         block.data ? loom_weights_read(path, &t->lora.factors, &block, 1, error) : loom_fail_memory(error, path, bytes);
     if (status == LOOM_OK) {
@@ -292,7 +292,8 @@ static loom_status load_moments(struct loom_trainer *t, const char *path, struct
     const struct loom_tensors *table = loom_trainer_table(t);
     const struct loom_kernels *k = t->model.k;
     size_t bytes = table->elements * sizeof(real);
-    struct loom_weights_block blocks[2] = {{"adam_m.", calloc(1, bytes)}, {"adam_v.", calloc(1, bytes)}};
+    struct loom_weights_block blocks[2] = {{.prefix = "adam_m.", .data = calloc(1, bytes)},
+                                           {.prefix = "adam_v.", .data = calloc(1, bytes)}};
     loom_status status = blocks[0].data && blocks[1].data ? loom_weights_read(path, table, blocks, 2, error)
                                                           : loom_fail_memory(error, path, 2 * bytes);
     if (status == LOOM_OK) {
