@@ -114,9 +114,18 @@ void loom_map_expect(const struct loom_map *map, enum loom_map_order order) {
     advise(map, 0, map->size, advice[order]);
 }
 
-void loom_map_fetch(const struct loom_map *map, size_t offset, size_t size) {
+/* Advice for all pages that these bytes touch. */
+static void advise_pages(const struct loom_map *map, size_t offset, size_t size, int advice) {
     size_t before = offset % (size_t)sysconf(_SC_PAGESIZE);
-    advise(map, offset - before, before + size, MADV_WILLNEED);
+    advise(map, offset - before, before + size, advice);
+}
+
+void loom_map_fetch(const struct loom_map *map, size_t offset, size_t size) {
+    advise_pages(map, offset, size, MADV_WILLNEED);
+}
+
+void loom_map_release(const struct loom_map *map, size_t offset, size_t size) {
+    advise_pages(map, offset, size, MADV_DONTNEED); /* a page that is read all the same comes from the file again */
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */

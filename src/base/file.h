@@ -30,6 +30,8 @@ enum loom_map_order { LOOM_MAP_ANY, LOOM_MAP_SEQUENTIAL, LOOM_MAP_RANDOM };
 void loom_map_expect(const struct loom_map *map, enum loom_map_order order);
 /* Starts reading these bytes, which must lie within the map, and does not wait for them. */
 void loom_map_fetch(const struct loom_map *map, size_t offset, size_t size);
+/* These bytes are not read again soon: they no longer count as this process's memory. */
+void loom_map_release(const struct loom_map *map, size_t offset, size_t size);
 
 /* A file under construction: open, put any number of times, then commit; or abandon, which removes the temporary file.
  * After a failed put or commit the writer has been abandoned. */

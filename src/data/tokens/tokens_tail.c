@@ -61,7 +61,7 @@ static uint64_t text_bytes(const struct loom_tokens_writer *writer, int token) {
 static loom_status copy_view(struct loom_tokens_writer *writer, const struct view *view, uint64_t position,
                              struct loom_error *error) {
     loom_status status = LOOM_OK;
-    uint64_t document = 0, at = position > view->base ? position - view->base : 0;
+    uint64_t document = 0, at = position > view->base ? position - view->base : 0, released = at;
     while (document < view->documents && unpack(view->doc.data + 8 * document, 8) < at)
         document++;
     while (status == LOOM_OK && at < view->tokens) {
@@ -80,6 +80,10 @@ static loom_status copy_view(struct loom_tokens_writer *writer, const struct vie
         }
         if (status == LOOM_OK)
             status = loom_tokens_put(writer, LOOM_SPLIT_VAL, tokens, count, bytes, error);
+        if ((at - released) * writer->width >= LOOM_RELEASE_BYTES) {
+            loom_map_release(&view->bin, released * writer->width, (at - released) * writer->width);
+            released = at;
+        }
     }
     return status;
 }

@@ -34,8 +34,11 @@ char *loom_shard_path(const struct loom_tokens_writer *writer, enum loom_split s
 static loom_status hash_tokens(struct loom_open_shard *shard, struct loom_error *error) {
     struct loom_map map;
     loom_status status = loom_map_open(shard->tokens_file.path, &map, error);
-    if (status == LOOM_OK && map.size > 0)
-        loom_digest_put(&shard->digest, map.data, map.size);
+    for (size_t at = 0, step; at < map.size; at += step) {
+        step = map.size - at < LOOM_RELEASE_BYTES ? map.size - at : LOOM_RELEASE_BYTES;
+        loom_digest_put(&shard->digest, map.data + at, step);
+        loom_map_release(&map, at, step);
+    }
     loom_map_close(&map);
     return status;
 }

@@ -7,7 +7,7 @@
 
 #define LOOM_PROGRESS_FILE "progress.json"
 
-enum { LOOM_CHUNK_TOKENS = 8192 };
+enum { LOOM_CHUNK_TOKENS = 8192, LOOM_RELEASE_BYTES = 4 << 20 /* of a mapped shard that is read once */ };
 
 /* The open shard of a split. */
 struct loom_open_shard {
