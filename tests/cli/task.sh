@@ -12,6 +12,15 @@ has '"value":0.75,'
 has '"problems":4'
 [ "$(grep -c '"exact_match":true' out.jsonl)" = 3 ] || fail "not three right responses in out.jsonl"
 grep -q '75.00 %' out.html || fail "no figure in out.html"
+gzip -k rows.jsonl answers.jsonl
+json "$loom" eval --task number --data rows.jsonl.gz --predictions answers.jsonl.gz --json # packed rows
+has '"value":0.75,'
+mkdir folder
+cp rows.jsonl.gz folder/
+json "$loom" eval --task number --data folder --predictions answers.jsonl --json
+has '"value":0.75,'
+head -c 60 rows.jsonl.gz >cut.jsonl.gz
+expect 1 'cut.jsonl.gz' "$loom" eval --task number --data cut.jsonl.gz --predictions answers.jsonl --json
 quietly "$loom" eval --task number --data rows.jsonl --predictions answers.jsonl --limit 3
 has '^\|.* all .* 100.00 %'
 

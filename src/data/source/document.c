@@ -98,27 +98,6 @@ static loom_status next_text(struct loom_reader *reader, struct loom_text *buffe
 
 /* ---- lines of JSON ----------------------------------------------------------------------------------------------- */
 
-/* The length of the next line without its newline; `newline` tells whether it has one. A line longer than
- * LOOM_RECORD_MAX is `too_long`, and only its beginning is in the window. */
-static loom_status measure_line(struct loom_stream *stream, size_t *size, bool *newline, bool *too_long,
-                                struct loom_error *error) {
-    size_t seen = 0, want = PIECE_BYTES;
-    *too_long = false;
-    for (;;) {
-        loom_status status = loom_stream_fill(stream, want, error);
-        if (status != LOOM_OK)
-            return status;
-        const char *end = stream->size > seen ? memchr(stream->data + seen, '\n', stream->size - seen) : NULL;
-        *newline = end != NULL;
-        *size = end ? (size_t)(end - stream->data) : stream->size;
-        *too_long = *size > LOOM_RECORD_MAX;
-        if (end || stream->ended || *too_long)
-            return LOOM_OK;
-        seen = stream->size;
-        want = 2 * stream->size;
-    }
-}
-
 /* Reads past the rest of a line that is too long. */
 static loom_status drop_line(struct loom_stream *stream, struct loom_error *error) {
     for (;;) {
@@ -132,41 +111,33 @@ static loom_status drop_line(struct loom_stream *stream, struct loom_error *erro
     }
 }
 
-static bool is_blank(const char *text, size_t size) {
-    for (size_t i = 0; i < size; i++)
-        if (!strchr(" \t\r", text[i]) || text[i] == '\0')
-            return false;
-    return true;
-}
-
 /* One line: *found tells whether it is a row, and not blank; *over that there is no line left. With `buffer` NULL it is
  * only read past. */
 static loom_status read_line(struct loom_reader *reader, struct loom_text *buffer, struct loom_record *record,
                              bool *found, bool *over, struct loom_error *error) {
-    size_t size;
-    bool newline, too_long;
+    struct loom_line line;
     struct loom_stream *stream = &reader->stream;
-    loom_status status = measure_line(stream, &size, &newline, &too_long, error);
-    *over = status == LOOM_OK && size == 0 && !newline;
+    loom_status status = loom_stream_line(stream, LOOM_RECORD_MAX, &line, error);
+    *over = status == LOOM_OK && line.none;
     *found = false;
     if (status != LOOM_OK || *over)
         return status;
     reader->at.row++;
-    *found = !is_blank(stream->data, size);
+    *found = !line.blank;
     if (*found && buffer) {
         *record = (struct loom_record){.source = reader->at.source,
                                        .row = reader->at.row,
                                        .start = buffer->size,
-                                       .size = too_long ? 0 : size,
+                                       .size = line.too_long ? 0 : line.size,
                                        .begins = true,
                                        .ends = true,
                                        .is_json = true,
-                                       .fault = too_long ? LOOM_FAULT_LONG : LOOM_FAULT_NONE};
+                                       .fault = line.too_long ? LOOM_FAULT_LONG : LOOM_FAULT_NONE};
         loom_text_put(buffer, stream->data, record->size);
     }
-    if (too_long && !newline)
+    if (line.too_long && !line.newline)
         return drop_line(stream, error);
-    loom_stream_take(stream, size + newline);
+    loom_stream_take(stream, line.size + line.newline);
     return LOOM_OK;
 }
 

@@ -42,7 +42,7 @@ static int read_ending(const char *name, size_t *length, const struct ending *en
     return otherwise;
 }
 
-static enum loom_packing packing_of(const char *name, size_t *length) {
+enum loom_packing loom_packing_of(const char *name, size_t *length) {
     static const struct ending endings[] = {
         {".gz", LOOM_PACKING_GZIP}, {".zst", LOOM_PACKING_ZSTD}, {".zstd", LOOM_PACKING_ZSTD}};
     return (enum loom_packing)read_ending(name, length, endings, sizeof endings / sizeof *endings, LOOM_PACKING_NONE);
@@ -110,7 +110,7 @@ static loom_status add_source(struct finder *finder, const char *path, uint64_t 
     struct loom_sources *sources = finder->sources;
     size_t length = strlen(path);
     struct loom_source source = {.bytes = bytes, .remote = is_remote(path)};
-    source.packing = packing_of(path, &length);
+    source.packing = loom_packing_of(path, &length);
     source.format = finder->format == LOOM_FORMAT_AUTO ? format_of(path, length) : finder->format;
     if (source.format == LOOM_FORMAT_AUTO)
         source.format = source.remote ? LOOM_FORMAT_PARQUET : LOOM_FORMAT_TEXT;
@@ -170,7 +170,7 @@ static loom_status add_entry(struct finder *finder, const char *path, const char
         return LOOM_OK;
     if (lstat(path, &about) == 0 && S_ISDIR(about.st_mode)) /* links to folders are not followed: they may go round */
         return add_folder(finder, path, depth + 1, error);
-    packing_of(name, &length);
+    loom_packing_of(name, &length);
     if (format_of(name, length) == LOOM_FORMAT_AUTO || loom_path_is_folder(path))
         return LOOM_OK;
     loom_status status = measure(path, &bytes, error);

@@ -41,6 +41,9 @@ loom_status loom_sources_open(const char *const *inputs, size_t n_inputs, enum l
                               struct loom_sources *sources, struct loom_error *error);
 void loom_sources_free(struct loom_sources *sources);
 
+/* How a file of this name is packed; the ending that says so is cut off name[0..*length). */
+enum loom_packing loom_packing_of(const char *name, size_t *length);
+
 /* What sentences call a source: its path, or "standard input". */
 const char *loom_source_name(const struct loom_source *source);
 

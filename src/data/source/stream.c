@@ -157,6 +157,35 @@ void loom_stream_take(struct loom_stream *stream, size_t size) {
     stream->size -= size;
 }
 
+/* ---- lines ------------------------------------------------------------------------------------------------------- */
+
+static bool is_blank(const char *text, size_t size) {
+    for (size_t i = 0; i < size; i++)
+        if (!strchr(" \t\r", text[i]) || text[i] == '\0')
+            return false;
+    return true;
+}
+
+loom_status loom_stream_line(struct loom_stream *stream, size_t most, struct loom_line *line,
+                             struct loom_error *error) {
+    size_t seen = 0, want = READ_BYTES;
+    for (;;) {
+        loom_status status = loom_stream_fill(stream, want, error);
+        if (status != LOOM_OK)
+            return status;
+        const char *end = stream->size > seen ? memchr(stream->data + seen, '\n', stream->size - seen) : NULL;
+        *line = (struct loom_line){.size = end ? (size_t)(end - stream->data) : stream->size, .newline = end != NULL};
+        line->too_long = line->size > most;
+        line->none = line->size == 0 && !line->newline;
+        if (end || stream->ended || line->too_long)
+            break;
+        seen = stream->size;
+        want = 2 * stream->size;
+    }
+    line->blank = is_blank(stream->data, line->size);
+    return LOOM_OK;
+}
+
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 loom_status loom_stream_open(struct loom_stream *stream, const char *path, enum loom_packing packing,

@@ -42,6 +42,16 @@ void loom_stream_attach(struct loom_stream *stream, int descriptor, const char *
 loom_status loom_stream_fill(struct loom_stream *stream, size_t want, struct loom_error *error);
 /* Moves the window's start by `size` bytes, at most stream->size. */
 void loom_stream_take(struct loom_stream *stream, size_t size);
+/* The line at the window's start. */
+struct loom_line {
+    size_t size; /* without its newline */
+    bool newline, blank;
+    bool too_long; /* only its beginning is in the window */
+    bool none;     /* nothing is left */
+};
+
+/* Brings the next line into the window, unless it is longer than `most`; it is not taken. */
+loom_status loom_stream_line(struct loom_stream *stream, size_t most, struct loom_line *line, struct loom_error *error);
 /* The SHA-256 of the raw bytes read so far from what was opened. */
 void loom_stream_hash(const struct loom_stream *stream, char text[LOOM_SHA256_TEXT]);
 void loom_stream_close(struct loom_stream *stream);

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/text.h"
+#include "data/source/source.h"
 
-static const size_t file_limit = (size_t)1 << 30;
+static const size_t file_limit = (size_t)1 << 30, row_limit = 32 << 20;
 
 struct walk {
     const char *path;
@@ -28,21 +28,35 @@ static loom_status give(struct walk *w, json_t *row, struct loom_error *error) {
     return w->on_row(w->user, row, w->name.data, error);
 }
 
-static loom_status walk_lines(struct walk *w, const char *text, size_t size, struct loom_error *error) {
+static loom_status walk_lines(struct walk *w, struct loom_stream *stream, struct loom_error *error) {
     loom_status status = LOOM_OK;
-    const char *end = text + size;
-    for (size_t number = 1; text < end && status == LOOM_OK; number++) {
-        const char *newline = memchr(text, '\n', (size_t)(end - text)), *stop = newline ? newline : end;
+    for (size_t number = 1; status == LOOM_OK; number++) {
+        struct loom_line line;
         json_t *row = NULL;
-        if (strspn(text, " \t\r") < (size_t)(stop - text)) {
+        status = loom_stream_line(stream, row_limit, &line, error);
+        if (status || line.none)
+            return status;
+        if (!line.blank)
             status = name_row(w, number, error);
-            if (status == LOOM_OK)
-                status = loom_json_parse(text, (size_t)(stop - text), w->name.data, &row, error);
-            if (status == LOOM_OK)
-                status = give(w, row, error);
-            json_decref(row);
-        }
-        text = stop + 1;
+        if (status == LOOM_OK && line.too_long)
+            status = loom_fail(error, LOOM_INVALID, "%s is longer than %zu bytes", w->name.data, row_limit);
+        if (status == LOOM_OK && !line.blank)
+            status = loom_json_parse(stream->data, line.size, w->name.data, &row, error);
+        if (status == LOOM_OK && !line.blank)
+            status = give(w, row, error);
+        json_decref(row);
+        loom_stream_take(stream, line.size + line.newline);
+    }
+    return status;
+}
+
+/* The whole file into the window. */
+static loom_status read_whole(struct walk *w, struct loom_stream *stream, struct loom_error *error) {
+    loom_status status = LOOM_OK;
+    for (size_t want = (size_t)1 << 16; status == LOOM_OK && !stream->ended; want = 2 * stream->size) {
+        status = loom_stream_fill(stream, want, error);
+        if (status == LOOM_OK && stream->size > file_limit)
+            status = loom_fail(error, LOOM_INVALID, "%s is longer than %zu bytes", w->path, file_limit);
     }
     return status;
 }
@@ -67,14 +81,18 @@ static loom_status walk_array(struct walk *w, const char *text, size_t size, str
 
 loom_status loom_rows_each(const char *path, loom_row_function on_row, void *user, struct loom_error *error) {
     struct walk w = {.path = path, .on_row = on_row, .user = user};
-    char *text;
-    size_t size, length = strlen(path);
-    loom_status status = loom_file_read(path, file_limit, &text, &size, error);
+    struct loom_stream stream;
+    size_t length = strlen(path);
+    enum loom_packing packing = loom_packing_of(path, &length);
+    loom_status status = loom_stream_open(&stream, path, packing, error);
     if (status)
         return status;
-    bool whole = length > 5 && strcmp(path + length - 5, ".json") == 0;
-    status = whole ? walk_array(&w, text, size, error) : walk_lines(&w, text, size, error);
+    bool whole = length > 5 && strncmp(path + length - 5, ".json", 5) == 0;
+    if (whole)
+        status = read_whole(&w, &stream, error);
+    if (status == LOOM_OK)
+        status = whole ? walk_array(&w, stream.data, stream.size, error) : walk_lines(&w, &stream, error);
     loom_text_free(&w.name);
-    free(text);
+    loom_stream_close(&stream);
     return status;
 }

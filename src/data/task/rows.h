@@ -8,8 +8,8 @@
  * ends the reading and is handed on. */
 typedef loom_status (*loom_row_function)(void *user, json_t *row, const char *name, struct loom_error *error);
 
-/* Reads a file of at most 1 GiB; a row that is no object is LOOM_INVALID. A .json file is one value; any other holds a
- * value on each line, empty lines aside. */
+/* Reads a file, packed or not (.gz, .zst); a row that is no object is LOOM_INVALID. A .json file is one value of at
+ * most 1 GiB; any other holds a value of at most 32 MiB on each line, empty lines aside. */
 loom_status loom_rows_each(const char *path, loom_row_function on_row, void *user, struct loom_error *error);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "data/source/source.h"
 #include "data/task/rows.h"
 
 struct reading {
@@ -112,6 +113,14 @@ static loom_status read_file(struct reading *r, const char *path, struct loom_er
     return status;
 }
 
+/* .json and .jsonl, packed or not. */
+static bool holds_rows(const char *name) {
+    size_t length = strlen(name);
+    loom_packing_of(name, &length);
+    return (length > 5 && strncmp(name + length - 5, ".json", 5) == 0) ||
+           (length > 6 && strncmp(name + length - 6, ".jsonl", 6) == 0);
+}
+
 static loom_status read_folder(struct reading *r, const char *folder, struct loom_error *error) {
     char **names;
     size_t count;
@@ -119,7 +128,7 @@ static loom_status read_folder(struct reading *r, const char *folder, struct loo
     if (status)
         return status;
     for (size_t i = 0; i < count && status == LOOM_OK; i++) {
-        if (!ends_with(names[i], ".json") && !ends_with(names[i], ".jsonl"))
+        if (!holds_rows(names[i]))
             continue;
         char *path = loom_path_join(folder, names[i]);
         status = path ? read_file(r, path, error) : loom_fail_memory(error, folder, strlen(folder));
