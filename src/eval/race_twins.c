@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "data/task/drill.h"
+#include "data/task/task.h"
 #include "data/tokens/tokens.h"
 #include "eval/numbers.h"
 #include "eval/twin.h"
@@ -94,6 +95,25 @@ static loom_status find_data(struct twins *t, struct loom_error *error) {
     return status ? status : copy_path(o->test ? o->test : t->train, &t->test, error);
 }
 
+/* What would fail only once a model has been trained. */
+static loom_status check_questions(const struct twins *t, struct loom_error *error) {
+    const struct loom_twins_options *o = t->options;
+    struct loom_task task;
+    bool drill = true;
+    if (!t->rows) {
+        loom_status status = loom_drill_folder(t->test, &drill, error);
+        return status == LOOM_OK && !drill ? loom_fail(error, LOOM_INVALID, "%s is no generated task", t->test)
+                                           : status;
+    }
+    for (size_t i = 0; i < o->n_loops; i++)
+        if (o->loops[i] == LOOM_LOOPS_GIVEN)
+            return loom_fail(error, LOOM_INVALID, "--loops given is for generated tasks, and %s is none", o->task);
+    loom_status status = loom_task_open(&task, o->task, t->test, NULL, error);
+    if (status == LOOM_OK)
+        loom_task_close(&task);
+    return status;
+}
+
 /* The vocabulary and the tokens of a row, which decide sizes and work. */
 static loom_status read_shape(struct twins *t, struct loom_error *error) {
     struct loom_tokens *tokens;
@@ -110,15 +130,12 @@ static loom_status read_shape(struct twins *t, struct loom_error *error) {
     if (status == LOOM_OK)
         status = loom_setup_apply(&setup, t->options->settings, t->options->n_settings, error);
     int seq = setup.recipe.seq_len ? setup.recipe.seq_len : setup.config.max_seq_len;
-    t->target = (struct loom_twin_target){.preset = t->preset,
-                                          .settings = t->options->settings,
-                                          .n_settings = t->options->n_settings,
-                                          .vocab_size = loom_tokenizer_vocab_size(tokens->tokenizer),
-                                          .seq = drills.length ? drills.length - 1 : (size_t)seq};
+    t->target.vocab_size = loom_tokenizer_vocab_size(tokens->tokenizer);
+    t->target.seq = drills.length ? drills.length - 1 : (size_t)seq;
     t->trained_loops = !t->rows && setup.recipe.task_loops == LOOM_TASK_LOOPS_GIVEN ? LOOM_LOOPS_GIVEN : 0;
     loom_drills_close(&drills);
     loom_tokens_free(tokens);
-    return status == LOOM_OK ? loom_twin_check(&t->target, error) : status;
+    return status;
 }
 
 /* ---- asking ------------------------------------------------------------------------------------------------------ */
@@ -331,9 +348,15 @@ loom_status loom_race_twins(const struct loom_twins_options *options,
     *t = (struct twins){.options = options,
                         .preset = options->preset ? options->preset : "loom-story",
                         .seeds = options->seeds ? options->seeds : 1};
+    t->target = (struct loom_twin_target){
+        .preset = t->preset, .settings = options->settings, .n_settings = options->n_settings};
     loom_status status = check_options(t, error);
     if (status == LOOM_OK)
+        status = loom_twin_check(&t->target, error);
+    if (status == LOOM_OK)
         status = find_data(t, error);
+    if (status == LOOM_OK)
+        status = check_questions(t, error);
     if (status == LOOM_OK)
         status = read_shape(t, error);
     if (status == LOOM_OK)

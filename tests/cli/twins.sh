@@ -32,6 +32,11 @@ quietly "$loom" race --task exact --data data --test rows.jsonl --out rows --pre
 has '^\| equal FLOPs .* all .* exact_match '
 
 expect 2 'has no dense twin' "$loom" race --task train --out new --preset nanogpt-small
+expect 2 'has no dense twin' "$loom" race --task story --out new --preset nanogpt-small
+expect 2 'no task "nonsense"' "$loom" race --task nonsense --data data --test rows.jsonl --out new --preset loom-small
+expect 2 'given is for generated tasks' "$loom" race --task exact --data data --test rows.jsonl --out new --loops given
+expect 1 'missing.jsonl' "$loom" race --task exact --data data --test missing.jsonl --out new
+expect 2 'data is no generated task' "$loom" race --task train --test data --out new
 expect 2 'are generated' "$loom" race --task story --test test --out new
 expect 2 'needs a token folder to train on' "$loom" race --task gsm8k --out new
 expect 2 'data is no generated task' "$loom" race --task data --out new --preset loom-small
