@@ -170,7 +170,10 @@ def main():
     rounds = []
     for _ in range(options.rounds):
         theirs = {kind: peers[kind].rates() for kind in kinds}
-        rounds.append((theirs, loom_rates(options, shape["preset"], kinds)))
+        ours = loom_rates(options, shape["preset"], kinds)
+        rounds.append((theirs, ours))
+        print("round:", ", ".join(f"{kind} {what} {theirs[kind][what]:.1f} and {ours[kind][what]:.1f}"
+                                  for kind in kinds for what in ("prefill", "decode")), flush=True)
     for kind in kinds:
         for what in ("prefill", "decode"):
             a, b = ([side[kind][what] for side in sides] for sides in zip(*rounds))
