@@ -173,6 +173,14 @@ static void test_preface(void **state) {
     assert_string_equal(task.problems[0].group, "walk");
     loom_task_close(&task);
     free(path);
+    static const char shots[] = "Question: 1 + 1\nAnswer: #### 2",
+                      row[] = "{\"question\":\"2 + 2\",\"answer\":\"#### 4\"}";
+    path = scratch_write(*state, "few.jsonl", row, sizeof row - 1);
+    free(scratch_write(*state, "few.txt", shots, sizeof shots - 1));
+    expect(loom_task_open(&task, "gsm8k", path, NULL, &error), LOOM_OK, &error, "");
+    assert_string_equal(task.problems[0].prompt, "Question: 1 + 1\nAnswer: #### 2\n\nQuestion: 2 + 2\nAnswer:");
+    loom_task_close(&task);
+    free(path);
 }
 
 /* ---- programs ---------------------------------------------------------------------------------------------------- */

@@ -68,19 +68,29 @@ static loom_status add_row(void *user, json_t *row, const char *name, struct loo
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 
-static bool ends_with(const char *text, const char *end) {
-    size_t size = strlen(text), tail = strlen(end);
-    return size >= tail && strcmp(text + size - tail, end) == 0;
+/* The length of the name of a file of rows without .json or .jsonl and what says how it is packed; 0: it is none. */
+static size_t stem_of(const char *name) {
+    static const char *const endings[] = {".json", ".jsonl"};
+    size_t length = strlen(name);
+    loom_packing_of(name, &length);
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        size_t size = strlen(endings[i]);
+        if (length > size && strncmp(name + length - size, endings[i], size) == 0)
+            return length - size;
+    }
+    return 0;
 }
 
-/* X.txt beside X.json: worked examples behind a line of dashes, with an empty line before the question. */
+/* X.txt beside the file of rows X: worked examples behind a line of dashes, with an empty line before the question. */
 static loom_status read_preface(struct reading *r, const char *path, struct loom_error *error) {
-    char *beside = strdup(path), *text;
-    size_t size;
+    size_t size, stem = stem_of(path);
+    char *beside = malloc(stem + sizeof ".txt"), *text;
     loom_status status = beside ? LOOM_OK : loom_fail_memory(error, path, strlen(path));
-    if (beside && ends_with(beside, ".json"))
-        strcpy(beside + strlen(beside) - 5, ".txt");
-    if (beside && ends_with(beside, ".txt") && loom_path_exists(beside)) {
+    if (beside) {
+        memcpy(beside, path, stem);
+        strcpy(beside + stem, ".txt");
+    }
+    if (beside && stem > 0 && loom_path_exists(beside)) {
         status = loom_file_read(beside, 1 << 20, &text, &size, error);
         const char *mark = status == LOOM_OK ? strstr(text, "-----\n") : NULL, *start = mark ? mark + 6 : text;
         if (status == LOOM_OK && !(r->preface = malloc(strlen(start) + 3)))
@@ -113,14 +123,6 @@ static loom_status read_file(struct reading *r, const char *path, struct loom_er
     return status;
 }
 
-/* .json and .jsonl, packed or not. */
-static bool holds_rows(const char *name) {
-    size_t length = strlen(name);
-    loom_packing_of(name, &length);
-    return (length > 5 && strncmp(name + length - 5, ".json", 5) == 0) ||
-           (length > 6 && strncmp(name + length - 6, ".jsonl", 6) == 0);
-}
-
 static loom_status read_folder(struct reading *r, const char *folder, struct loom_error *error) {
     char **names;
     size_t count;
@@ -128,7 +130,7 @@ static loom_status read_folder(struct reading *r, const char *folder, struct loo
     if (status)
         return status;
     for (size_t i = 0; i < count && status == LOOM_OK; i++) {
-        if (!holds_rows(names[i]))
+        if (stem_of(names[i]) == 0)
             continue;
         char *path = loom_path_join(folder, names[i]);
         status = path ? read_file(r, path, error) : loom_fail_memory(error, folder, strlen(folder));

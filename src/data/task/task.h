@@ -40,7 +40,7 @@ const struct loom_task_kind *loom_task_kind_at(size_t index);
 loom_status loom_task_kind_find(const char *name, const struct loom_task_kind **kind, struct loom_error *error);
 
 /* Reads a file of rows, or all .json and .jsonl files of a folder, packed (.gz, .zst) or not, each
- * a group of its own name. Beside a file X.json,
+ * a group of its own name. Beside a file X.json or X.jsonl,
  * X.txt is its prompt with worked examples (what follows a line "-----"). `indices` (may be NULL) is a JSON array of
  * the row numbers, counted from 0, that are taken, in its order. */
 loom_status loom_task_open(struct loom_task *task, const char *name, const char *path, const char *indices,
