@@ -229,9 +229,13 @@ def loom_command(options, command, preset, settings):
 def loom_rate(options, preset, settings):
     words = loom_command(options, "bench", preset, settings) + ["--seconds", str(options.seconds)]
     words += ["--processor-time"] * options.processor_time
-    rows = [json.loads(line) for line in subprocess.run(words, check=True, capture_output=True,
-                                                        text=True).stdout.splitlines()]
-    return next(row["per_second"] for row in rows if row["name"] == "train")
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as program:
+        for line in program.stdout:
+            row = json.loads(line)
+            if row["name"] == "train":
+                program.kill()  # the rows behind it are about decoding
+                return row["per_second"]
+    raise SystemExit(f"{' '.join(words)}: no training row")
 
 
 def peak_of_child(function, *arguments):

@@ -108,15 +108,16 @@ static void take_head(const struct loom_attention *a, struct chunk *s, size_t i)
     s->total = s->totals + i * s->queries * a->value_dim;
 }
 
-/* Turns scores into exp(scale (score - largest)); returns their sum. */
-static float exp_scores(float *score, float scale, float largest, size_t seen) {
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (size_t j = 0; j < seen; j++) {
-        score[j] = vector_exp(scale * (score[j] - largest));
-        sum += score[j];
+/* Turns whole vectors of scores into exp(scale (score - largest)); returns their sum. */
+static float exp_scores(float *score, float scale, float largest, size_t vectors) {
+    vec sum = {0};
+    for (size_t j = 0; j < vectors * LANES; j += LANES) {
+#pragma omp simd
+        for (size_t lane = 0; lane < LANES; lane++)
+            score[j + lane] = vector_exp(scale * (score[j + lane] - largest));
+        sum += vec_load(score + j);
     }
-    return sum;
+    return vec_total(sum);
 }
 
 /* The weights of query i for keys `key` onwards. */
@@ -135,15 +136,18 @@ static void weigh(const struct loom_attention *a, const struct chunk *s, float *
     const size_t i = s->first + row, first = first_key(a, s->b, i), end = keys_seen(a, i);
     const size_t skip = first > s->start ? least(first - s->start, width) : 0;
     const size_t stop = end > s->start ? least(end - s->start, width) : 0;
-    for (size_t j = 0; j < skip; j++)
-        scores[j] = 0;
-    for (size_t j = stop; j < width; j++)
-        scores[j] = 0;
-    if (skip >= stop)
+    if (skip >= stop) {
+        fill_range(scores, 0, width, 0);
         return;
-    float *score = scores + skip;
-    const size_t seen = stop - skip;
-    float largest = row_largest(score, seen);
+    }
+    const struct seen seen = seen_keys(skip, stop);
+    fill_range(scores, 0, seen.whole_first, 0);
+    fill_range(scores, seen.whole_first, skip, -INFINITY);
+    fill_range(scores, stop, seen.whole_end, -INFINITY);
+    fill_range(scores, seen.whole_end, width, 0);
+    float *score = scores + seen.whole_first;
+    const size_t length = seen.whole_end - seen.whole_first;
+    float largest = row_largest(score, length);
     if (s->start <= first) {
         s->sum[row] = 0;
     } else if (largest > s->largest[row]) {
@@ -155,9 +159,9 @@ static void weigh(const struct loom_attention *a, const struct chunk *s, float *
         largest = s->largest[row];
     }
     s->largest[row] = largest;
-    s->sum[row] += exp_scores(score, a->scale, largest, seen);
+    s->sum[row] += exp_scores(score, a->scale, largest, length / LANES);
     if (a->dropout > 0)
-        drop_scores(a, s, score, i, s->start + skip, seen);
+        drop_scores(a, s, score, i, s->start + seen.whole_first, length);
 }
 
 /* Queries row .. row+rows-1 of the chunk, at most TILE_ROWS, against the block of keys. */

@@ -26,6 +26,20 @@ static inline uint64_t pair_index(const struct loom_attention *a, size_t b, size
     return ((b * a->heads + h) * a->queries + i) * a->keys;
 }
 
+/* The keys that a query sees within a block of scores, first .. end-1, and the whole vectors around them. */
+struct seen {
+    size_t first, end, whole_first, whole_end;
+};
+
+static inline struct seen seen_keys(size_t first, size_t end) {
+    return (struct seen){first, end, first / LANES * LANES, (end + LANES - 1) / LANES * LANES};
+}
+
+static inline void fill_range(float *x, size_t first, size_t end, float value) {
+    for (size_t j = first; j < end; j++)
+        x[j] = value;
+}
+
 static inline size_t round_to(size_t n, size_t unit) {
     return (n + unit - 1) / unit * unit;
 }

@@ -90,27 +90,28 @@ static void differentiate(const struct backward *f, const struct blocks *s, size
     const struct loom_attention *a = f->a;
     const size_t i = s->first + row, first = first_key(a, s->b, i), end = keys_seen(a, i);
     const size_t stop = end > s->start ? least(end - s->start, width) : 0;
-    const size_t skip = first > s->start ? least(first - s->start, stop) : 0, seen = stop - skip;
+    const size_t skip = first > s->start ? least(first - s->start, stop) : 0;
+    const struct seen seen = seen_keys(skip, stop);
+    const size_t length = seen.whole_end - seen.whole_first;
     float *weights = s->weights + row * s->block, *slopes = s->slopes + row * s->block;
-    float *weight = weights + skip, *slope = slopes + skip;
+    float *weight = weights + seen.whole_first, *slope = slopes + seen.whole_first;
     const float lse = f->lse[(s->b * a->heads + s->h) * a->queries + i], mean = s->mean[row], scale = a->scale;
     float factor[BLOCK];
-    if (a->dropout > 0) {
-        dropout_factors(factor, a->dropout, a->dropout_seed, pair_index(a, s->b, s->h, i) + s->start + skip, seen);
-    } else {
-        for (size_t j = 0; j < seen; j++)
-            factor[j] = 1.0f;
-    }
+    if (a->dropout > 0)
+        dropout_factors(factor, a->dropout, a->dropout_seed, pair_index(a, s->b, s->h, i) + s->start + seen.whole_first,
+                        length);
+    else
+        fill_range(factor, 0, length, 1);
 #pragma omp simd
-    for (size_t j = 0; j < seen; j++) {
+    for (size_t j = 0; j < length / LANES * LANES; j++) {
         const float p = vector_exp(weight[j] * scale - lse);
         weight[j] = p * factor[j];
         slope[j] = scale * p * (slope[j] * factor[j] - mean);
     }
-    for (size_t j = 0; j < skip; j++)
-        weights[j] = slopes[j] = 0;
-    for (size_t j = stop; j < s->width; j++)
-        weights[j] = slopes[j] = 0;
+    fill_range(weights, 0, skip, 0);
+    fill_range(slopes, 0, skip, 0);
+    fill_range(weights, stop, s->width, 0);
+    fill_range(slopes, stop, s->width, 0);
 }
 
 /* Weights, slopes and dq of queries row .. row+rows-1 of the block, at most TILE_ROWS. */

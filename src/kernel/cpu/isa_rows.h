@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "kernel/cpu/isa.h"
+#include "kernel/cpu/isa_transpose.h"
 
 /* Columns that one task sums. */
 enum { COLUMN_BLOCK = 64 };
@@ -17,11 +17,14 @@ static inline size_t column_blocks(size_t cols) {
 enum { ROW_PIECE = 512 };
 
 static inline float piece_dot(const float *a, const float *b, size_t n) {
+    vec lanes = {0};
     float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (size_t i = 0; i < n; i++)
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        lanes += vec_load(a + i) * vec_load(b + i);
+    for (; i < n; i++)
         sum += a[i] * b[i];
-    return sum;
+    return sum + vec_total(lanes);
 }
 
 static inline float row_dot(const float *a, const float *b, size_t n) {
@@ -40,9 +43,8 @@ static inline float row_largest(const float *x, size_t n) {
         lanes = vec_larger(vec_load(x + i), lanes);
     for (; i < n; i++)
         largest = x[i] > largest ? x[i] : largest;
-    for (int lane = 0; lane < LANES; lane++)
-        largest = lanes[lane] > largest ? lanes[lane] : largest;
-    return largest;
+    const float rest = vec_largest(lanes);
+    return rest > largest ? rest : largest;
 }
 
 /* total[c] += sum over r of a[r][c] (b[r][c] - shift[r]) scale[r], for the block of columns that starts at `first`.

@@ -1,4 +1,4 @@
-/* isa_transpose.h - a square of vectors turned on its diagonal, for packing. */
+/* isa_transpose.h - elements change lanes: a square of vectors turned on its diagonal, and all lanes of one joined. */
 #ifndef LOOM_KERNEL_CPU_ISA_TRANSPOSE_H
 #define LOOM_KERNEL_CPU_ISA_TRANSPOSE_H
 
@@ -23,6 +23,21 @@ static inline vec interleave_high(vec a, vec b) {
 #else
     return __builtin_shufflevector(a, b, 2, 6, 3, 7);
 #endif
+}
+
+/* The sum of all lanes, and the largest: each round joins two halves, and both halves of the result are the same. */
+static inline float vec_total(vec x) {
+    LOOM_UNROLL
+    for (int round = 1; round < LANES; round *= 2)
+        x = interleave_low(x, x) + interleave_high(x, x);
+    return x[0];
+}
+
+static inline float vec_largest(vec x) {
+    LOOM_UNROLL
+    for (int round = 1; round < LANES; round *= 2)
+        x = vec_larger(interleave_low(x, x), interleave_high(x, x));
+    return x[0];
 }
 
 /* Transposes LANES x LANES: each round is a perfect shuffle of all elements, and log2(LANES) of them swap the row's
