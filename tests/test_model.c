@@ -261,6 +261,24 @@ static void test_exit(void **state) {
     }
 }
 
+/* Where loops read the prelude's keys, exits change nothing but the work. */
+static void test_exit_of_remembered(void **state) {
+    (void)state;
+    static const size_t pieces[][SEQ] = {{9}, {3, 6}, {1, 1, 1, 1, 1, 1, 1, 1, 1}};
+    struct loom_config config = tiny_looped(LOOM_ARCHITECTURE_LOOM);
+    struct tiny m;
+    real all[LOGITS], got[LOGITS];
+    config.loop_keys = LOOM_LOOP_KEYS_PRELUDE;
+    tiny_open(&m, &config, loom_kernels_ref(), 3, BATCH, SEQ);
+    cached_logits(&m, 5, false, pieces[0], all);
+    for (size_t j = 0; j < sizeof pieces / sizeof pieces[0]; j++) {
+        double mean = cached_logits(&m, 5, true, pieces[j], got);
+        assert_true(mean > 1 && mean < 5);
+        assert_near(got, all, LOGITS, 2e-6, "logits with exits", 0);
+    }
+    tiny_close(&m);
+}
+
 /* ---- documents --------------------------------------------------------------------------------------------------- */
 
 /* The house recipe's n-grams, which look back, too. */
@@ -660,15 +678,25 @@ static void test_spectral_radius(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_equations),         cmocka_unit_test(test_causality),
-        cmocka_unit_test(test_keeping),           cmocka_unit_test(test_cache),
-        cmocka_unit_test(test_latent_past),       cmocka_unit_test(test_exit),
-        cmocka_unit_test(test_early_stop),        cmocka_unit_test(test_unpicked_expert),
-        cmocka_unit_test(test_routing_ties),      cmocka_unit_test(test_accumulation),
-        cmocka_unit_test(test_recompute),         cmocka_unit_test(test_machines),
-        cmocka_unit_test(test_threads),           cmocka_unit_test(test_measure),
-        cmocka_unit_test(test_active_parameters), cmocka_unit_test(test_spectral_radius),
-        cmocka_unit_test(test_documents_alone),   cmocka_unit_test(test_documents_apart),
+        cmocka_unit_test(test_equations),
+        cmocka_unit_test(test_causality),
+        cmocka_unit_test(test_keeping),
+        cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_latent_past),
+        cmocka_unit_test(test_exit),
+        cmocka_unit_test(test_exit_of_remembered),
+        cmocka_unit_test(test_early_stop),
+        cmocka_unit_test(test_unpicked_expert),
+        cmocka_unit_test(test_routing_ties),
+        cmocka_unit_test(test_accumulation),
+        cmocka_unit_test(test_recompute),
+        cmocka_unit_test(test_machines),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_measure),
+        cmocka_unit_test(test_active_parameters),
+        cmocka_unit_test(test_spectral_radius),
+        cmocka_unit_test(test_documents_alone),
+        cmocka_unit_test(test_documents_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

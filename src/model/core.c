@@ -273,7 +273,6 @@ static void fill_exits(struct loom_pass *p, const struct loom_core *core, size_t
     for (int t = run; t < p->loops; t++)
         for (size_t i = 0; i < core->layers; i++)
             loom_cache_carry(p->cache, last + i, slot + (size_t)t * core->layers + i, p->seq, NULL);
-    p->exits->any = false;
 }
 
 void loom_core_forward(struct loom_pass *p, const struct loom_core *core, struct loom_core_saved *s, size_t slot,
@@ -317,6 +316,8 @@ void loom_core_forward(struct loom_pass *p, const struct loom_core *core, struct
     }
     if (p->exits && !core->remembers)
         fill_exits(p, core, slot, s->run);
+    if (p->exits)
+        p->exits->any = false; /* what follows is for every token */
     if (!act)
         k->copy(k, out, h, n);
 }
