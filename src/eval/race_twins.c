@@ -20,7 +20,6 @@
 /* What a generated task's name stands for. */
 enum { STEPS_TRAINED = 5, STEPS_TESTED_LOW = 2, STEPS_TESTED = 8, PROBLEMS_TRAINED = 40000, PROBLEMS_TESTED = 2800 };
 
-static const char *const side_names[LOOM_TWINS] = {"looped", "equal parameters", "equal FLOPs"};
 static const char *const side_folders[LOOM_TWINS] = {"looped", "parameters", "flops"};
 
 struct twins {
@@ -36,10 +35,6 @@ struct twins {
     struct loom_twins_table table;
     struct loom_twins_row name; /* of what is being asked */
 };
-
-const char *loom_twins_side_name(int side) {
-    return side >= 0 && side < LOOM_TWINS ? side_names[side] : NULL;
-}
 
 /* ---- what is trained on and asked -------------------------------------------------------------------------------- */
 
@@ -289,10 +284,10 @@ static json_t *sides_json(const struct loom_twins_result *result) {
     json_t *list = json_array();
     for (int side = 0; side < LOOM_TWINS; side++) {
         const struct loom_twins_side *s = &result->sides[side];
-        json_array_append_new(list, json_pack("{s:s,s:s,s:I,s:I,s:f,s:f,s:f}", "side", side_names[side], "made_by",
-                                              s->made_by, "parameters", (json_int_t)s->parameters, "active_parameters",
-                                              (json_int_t)s->active_parameters, "best_val_loss", s->best_val_loss,
-                                              "seconds", s->seconds, "flops", s->flops));
+        json_array_append_new(list, json_pack("{s:s,s:s,s:I,s:I,s:f,s:f,s:f}", "side", loom_twins_side_name(side),
+                                              "made_by", s->made_by, "parameters", (json_int_t)s->parameters,
+                                              "active_parameters", (json_int_t)s->active_parameters, "best_val_loss",
+                                              s->best_val_loss, "seconds", s->seconds, "flops", s->flops));
     }
     return list;
 }
@@ -303,8 +298,8 @@ static json_t *runs_json(const struct twins *t) {
         for (int side = 0; side < LOOM_TWINS; side++) {
             char name[32];
             run_name(name, side, seed);
-            json_array_append_new(list,
-                                  json_pack("{s:s,s:i,s:s}", "side", side_names[side], "seed", seed, "folder", name));
+            json_array_append_new(
+                list, json_pack("{s:s,s:i,s:s}", "side", loom_twins_side_name(side), "seed", seed, "folder", name));
         }
     return list;
 }

@@ -7,6 +7,12 @@
 
 #include "eval/task_score.h"
 
+static const char *const side_names[LOOM_TWINS] = {"looped", "equal parameters", "equal FLOPs"};
+
+const char *loom_twins_side_name(int side) {
+    return side >= 0 && side < LOOM_TWINS ? side_names[side] : NULL;
+}
+
 void loom_twins_table_free(struct loom_twins_table *table) {
     free(table->rows);
     free(table->right);
