@@ -7,13 +7,17 @@
 
 void loom_bpe_close(struct loom_bpe *bpe) {
     free(bpe->table);
+    free(bpe->maybe);
     bpe->table = NULL;
+    bpe->maybe = NULL;
     bpe->n_entries = bpe->n_merges = 0;
 }
 
 /* Enters a merge; false when its pair is there already. */
 static bool enter(struct loom_bpe *bpe, const struct loom_merge *merge) {
-    uint32_t at = (uint32_t)loom_hash_mix(merge->left, merge->right) & (bpe->n_entries - 1);
+    uint64_t hash = loom_hash_mix(merge->left, merge->right);
+    uint32_t at = (uint32_t)hash & (bpe->n_entries - 1);
+    bpe->maybe[at / 8] |= (uint64_t)1 << (at % 8 * 8 + (hash >> 61));
     while (bpe->table[at].left != UINT32_MAX) {
         if (bpe->table[at].left == merge->left && bpe->table[at].right == merge->right)
             return false;
@@ -30,7 +34,8 @@ loom_status loom_bpe_open(struct loom_bpe *bpe, const struct loom_merge *merges,
     for (bpe->n_entries = 16; bpe->n_entries < 2 * n; bpe->n_entries *= 2)
         ;
     bpe->table = malloc(bpe->n_entries * sizeof *bpe->table);
-    if (!bpe->table)
+    bpe->maybe = calloc(bpe->n_entries / 8, sizeof *bpe->maybe);
+    if (!bpe->table || !bpe->maybe)
         return loom_fail_memory(error, "merges", bpe->n_entries * sizeof *bpe->table);
     memset(bpe->table, 0xFF, bpe->n_entries * sizeof *bpe->table);
     for (size_t i = 0; i < n && !*clash; i++)

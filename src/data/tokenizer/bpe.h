@@ -19,6 +19,8 @@ struct loom_bpe {
     struct loom_merge *table; /* n_entries, a power of two, at least twice the merges */
     uint32_t n_entries;
     uint32_t n_merges;
+    uint64_t *maybe; /* eight bits for each entry: where the bit of a pair's hash is 0 the pair is not merged. Most are
+                        not, and this stays nearer to the processor than the table */
 };
 
 /* Makes the table of these merges, whose ranks are their places. *clash is NULL, or the second of two merges of the
@@ -28,7 +30,10 @@ loom_status loom_bpe_open(struct loom_bpe *bpe, const struct loom_merge *merges,
 void loom_bpe_close(struct loom_bpe *bpe);
 
 static inline const struct loom_merge *loom_bpe_find(const struct loom_bpe *bpe, uint32_t left, uint32_t right) {
-    uint32_t at = (uint32_t)loom_hash_mix(left, right) & (bpe->n_entries - 1);
+    uint64_t hash = loom_hash_mix(left, right);
+    uint32_t at = (uint32_t)hash & (bpe->n_entries - 1);
+    if (!(bpe->maybe[at / 8] >> (at % 8 * 8 + (hash >> 61)) & 1))
+        return NULL;
     for (;; at = (at + 1) & (bpe->n_entries - 1)) {
         const struct loom_merge *merge = &bpe->table[at];
         if (merge->left == left && merge->right == right)

@@ -5,7 +5,7 @@
 
 #include "data/tokenizer/tokenizer_kinds.h"
 
-enum { BLOCK_BYTES = 256 << 10 };
+enum { BLOCK_BYTES = 64 << 10 };
 
 /* ---- where a text may be cut ------------------------------------------------------------------------------------- */
 

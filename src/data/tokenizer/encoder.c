@@ -12,7 +12,7 @@
 enum {
     SHORT_BYTES = 16, /* of a word in the first table */
     SHORT_TOKENS = 3, /* of such a word */
-    SHORT_BITS = 17,  /* 131,072 entries of 32 bytes: 4 MiB */
+    SHORT_BITS = 16,  /* 65,536 entries of 32 bytes: 2 MiB */
     LONG_BYTES = 256, /* of a word in the arena */
     LONG_BITS = 15,   /* 32,768 entries of 16 bytes: 512 KiB */
     ARENA_BYTES = 1 << 20,
