@@ -70,7 +70,7 @@ static int bench(struct request *request) {
 
 static int run(struct request *r, int argc, char **argv) {
     struct loom_bench_options *o = &r->options;
-    bool asks;
+    int code;
     const struct option_place options[] = {{"preset", .text = &o->preset},
                                            {"set", .take = settings_add, .user = &r->settings},
                                            {"threads", .number = &o->threads, .low = 1, .high = 1024},
@@ -82,12 +82,9 @@ static int run(struct request *r, int argc, char **argv) {
                                            {"processor-time", .flag = &o->processor_time},
                                            {"json", .flag = &r->json},
                                            {.name = NULL}};
-    if (!read_options(options, argc, argv, &asks))
-        return EXIT_USAGE;
-    if (asks)
-        return show_help(help);
-    int code = refuse_arguments("bench", argc, argv);
-    return code ? code : bench(r);
+    if (!read_command("bench", help, NULL, options, argc, argv, &code))
+        return code;
+    return bench(r);
 }
 
 int cmd_bench(int argc, char **argv) {

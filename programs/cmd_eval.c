@@ -245,7 +245,7 @@ int cmd_eval(int argc, char **argv) {
     struct request r = {.model = NULL};
     struct loom_task_options *task = &r.task.options;
     uint64_t limit = 0;
-    bool asks;
+    int code;
     const struct option_place options[] = {{"model", .text = &r.model},
                                            {"data", .text = &r.data},
                                            {"chat", .flag = &task->chat},
@@ -268,14 +268,8 @@ int cmd_eval(int argc, char **argv) {
                                            {"threads", .number = &r.threads, .low = 1, .high = 1024},
                                            {"json", .flag = &r.json},
                                            {.name = NULL}};
-    if (!read_options(options, argc, argv, &asks))
-        return EXIT_USAGE;
-    if (asks) {
-        fputs(help, stdout);
-        print_tasks();
-        return finish_output();
-    }
+    if (!read_command("eval", help, print_tasks, options, argc, argv, &code))
+        return code;
     task->limit = (size_t)limit;
-    int code = refuse_arguments("eval", argc, argv);
-    return code ? code : open_and_evaluate(&r);
+    return open_and_evaluate(&r);
 }

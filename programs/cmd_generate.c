@@ -183,7 +183,7 @@ static bool take_loops(void *user, char *text) {
 int cmd_generate(int argc, char **argv) {
     struct request r = {.options = {.prompt = ""}};
     struct loom_generate_options *o = &r.options;
-    bool asks;
+    int code;
     const struct option_place options[] = {
         {"model", .text = &r.model},
         {"prompt", .text = &o->prompt},
@@ -199,10 +199,7 @@ int cmd_generate(int argc, char **argv) {
         {"threads", .number = &r.threads, .low = 1, .high = 1024},
         {"json", .flag = &r.json},
         {.name = NULL}};
-    if (!read_options(options, argc, argv, &asks))
-        return EXIT_USAGE;
-    if (asks)
-        return show_help(help);
-    int code = refuse_arguments("generate", argc, argv);
-    return code ? code : read_prompt_and_generate(&r);
+    if (!read_command("generate", help, NULL, options, argc, argv, &code))
+        return code;
+    return read_prompt_and_generate(&r);
 }

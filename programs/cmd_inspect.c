@@ -187,18 +187,14 @@ static int inspect_data(const char *path, uint64_t documents, bool json) {
 int cmd_inspect(int argc, char **argv) {
     const char *model = NULL, *data = NULL;
     uint64_t documents = DOCUMENTS_SHOWN;
-    bool json = false, asks;
+    bool json = false;
+    int code;
     const struct option_place options[] = {{"model", .text = &model},
                                            {"data", .text = &data},
                                            {"documents", .count = &documents, .low = 0, .high = 1000000},
                                            {"json", .flag = &json},
                                            {.name = NULL}};
-    if (!read_options(options, argc, argv, &asks))
-        return EXIT_USAGE;
-    if (asks)
-        return show_help(help);
-    int code = refuse_arguments("inspect", argc, argv);
-    if (code)
+    if (!read_command("inspect", help, NULL, options, argc, argv, &code))
         return code;
     if (!model == !data)
         return report_usage("inspect", "give either --model, a model or run folder, or --data, a token folder");

@@ -41,13 +41,11 @@ static int merge(const char *path, const char *out, bool json) {
 
 int cmd_merge(int argc, char **argv) {
     const char *path = NULL, *out = NULL;
-    bool json = false, asks;
+    bool json = false;
+    int code;
     const struct option_place options[] = {
         {"model", .text = &path}, {"out", .text = &out}, {"json", .flag = &json}, {.name = NULL}};
-    if (!read_options(options, argc, argv, &asks))
-        return EXIT_USAGE;
-    if (asks)
-        return show_help(help);
-    int code = refuse_arguments("merge", argc, argv);
-    return code ? code : merge(path, out, json);
+    if (!read_command("merge", help, NULL, options, argc, argv, &code))
+        return code;
+    return merge(path, out, json);
 }

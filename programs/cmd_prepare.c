@@ -170,12 +170,10 @@ static bool take_on_error(void *user, char *text) {
     return false;
 }
 
-static int print_help(void) {
-    fputs(help, stdout);
+static void list_drills(void) {
     fputs("\nGenerated tasks:\n", stdout);
     for (size_t i = 0; loom_drill_name(i); i++)
         printf("  %-12s %s\n", loom_drill_name(i), loom_drill_summary(i));
-    return finish_output();
 }
 
 static int run(struct command *command, int argc, char **argv) {
@@ -208,7 +206,7 @@ static int run(struct command *command, int argc, char **argv) {
     if (!read_options(options, argc, argv, &asks))
         return EXIT_USAGE;
     if (asks)
-        return print_help();
+        return show_help(help, list_drills);
     drill->length = (size_t)length;
     o->filters = command->filters;
     o->inputs = (const char *const *)argv + optind;

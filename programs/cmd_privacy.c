@@ -104,7 +104,7 @@ static bool take_accountant(void *user, char *name) {
 
 int cmd_privacy(int argc, char **argv) {
     struct request r = {.plan.rate = -1, .delta = 1e-5};
-    bool asks;
+    int code;
     const struct option_place options[] = {{"rate", .real = &r.plan.rate, .least = 0, .most = 1},
                                            {"steps", .count = &r.plan.steps, .low = 1, .high = 1000000000},
                                            {"noise", .real = &r.plan.noise, .least = 1e-6, .most = noise_max},
@@ -113,10 +113,7 @@ int cmd_privacy(int argc, char **argv) {
                                            {"accountant", .take = take_accountant, .user = &r},
                                            {"json", .flag = &r.json},
                                            {.name = NULL}};
-    if (!read_options(options, argc, argv, &asks))
-        return EXIT_USAGE;
-    if (asks)
-        return show_help(help);
-    int code = refuse_arguments("privacy", argc, argv);
-    return code ? code : account(&r);
+    if (!read_command("privacy", help, NULL, options, argc, argv, &code))
+        return code;
+    return account(&r);
 }

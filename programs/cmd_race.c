@@ -167,7 +167,7 @@ static int run(struct request *r, int argc, char **argv) {
     struct loom_race_options *o = &r->options;
     struct twins_request *twins = &r->twins;
     uint64_t limit = 0;
-    bool asks;
+    int code;
     const struct option_place options[] = {{"data", .text = &o->data},
                                            {"out", .text = &o->out},
                                            {"task", .text = &twins->options.task},
@@ -182,13 +182,10 @@ static int run(struct request *r, int argc, char **argv) {
                                            {"threads", .number = &o->threads, .low = 1, .high = 1024},
                                            {"json", .flag = &r->json},
                                            {.name = NULL}};
-    if (!read_options(options, argc, argv, &asks))
-        return EXIT_USAGE;
-    if (asks)
-        return show_help(help);
+    if (!read_command("race", help, NULL, options, argc, argv, &code))
+        return code;
     twins->options.limit = (size_t)limit;
-    int code = refuse_arguments("race", argc, argv);
-    return code ? code : race(r);
+    return race(r);
 }
 
 int cmd_race(int argc, char **argv) {

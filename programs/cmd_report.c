@@ -34,7 +34,7 @@ int cmd_report(int argc, char **argv) {
     if (!read_options(options, argc, argv, &asks))
         return EXIT_USAGE;
     if (asks)
-        return show_help(help);
+        return show_help(help, NULL);
     if (argc - optind != 1)
         return report_usage("report", "name one run folder or race folder, not %d", argc - optind);
     struct loom_error error;

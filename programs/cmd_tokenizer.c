@@ -245,7 +245,7 @@ int cmd_tokenizer(int argc, char **argv) {
         {"json", .flag = &command.json},
         {.name = NULL}};
     if (read_options(options, argc, argv, &asks))
-        code = asks ? show_help(help) : run(&command, argv + optind, argc - optind);
+        code = asks ? show_help(help, NULL) : run(&command, argv + optind, argc - optind);
     free(command.names);
     return code;
 }

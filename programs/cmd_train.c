@@ -48,11 +48,9 @@ struct request {
     bool json;
 };
 
-static int print_help(void) {
-    fputs(help, stdout);
+static void list_presets(void) {
     for (size_t i = 0; i < loom_preset_count(); i++)
         printf("  %-20s %s\n", loom_preset_name(i), loom_preset_summary(loom_preset_name(i)));
-    return finish_output();
 }
 
 /* ---- results ----------------------------------------------------------------------------------------------------- */
@@ -207,7 +205,7 @@ static bool take_mix(void *user, char *list) {
 
 static int run(struct request *r, int argc, char **argv) {
     struct loom_train_options *o = &r->options;
-    bool asks;
+    int code;
     const struct option_place options[] = {
         {"data", .take = take_data, .user = r},
         {"mix", .take = take_mix, .user = r},
@@ -225,12 +223,9 @@ static int run(struct request *r, int argc, char **argv) {
         {"threads", .number = &o->threads, .low = 1, .high = 1024},
         {"json", .flag = &r->json},
         {.name = NULL}};
-    if (!read_options(options, argc, argv, &asks))
-        return EXIT_USAGE;
-    if (asks)
-        return print_help();
-    int code = refuse_arguments("train", argc, argv);
-    return code ? code : train(r);
+    if (!read_command("train", help, list_presets, options, argc, argv, &code))
+        return code;
+    return train(r);
 }
 
 int cmd_train(int argc, char **argv) {

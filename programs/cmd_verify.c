@@ -90,7 +90,7 @@ int cmd_verify(int argc, char **argv) {
     if (!read_options(options, argc, argv, &asks))
         return EXIT_USAGE;
     if (asks)
-        return show_help(help);
+        return show_help(help, NULL);
     table.all = !failures;
     if (optind == argc)
         return report_usage("verify", "name at least one reference folder");

@@ -60,11 +60,24 @@ bool read_options(const struct option_place *options, int argc, char **argv, boo
     return done;
 }
 
-int show_help(const char *text) {
+int show_help(const char *text, void (*list)(void)) {
     fputs(text, stdout);
+    if (list)
+        list();
     return finish_output();
 }
 
-int refuse_arguments(const char *command, int argc, char **argv) {
-    return optind < argc ? report_usage(command, "\"%s\" belongs to no option", argv[optind]) : EXIT_DONE;
+bool read_command(const char *command, const char *help, void (*list)(void), const struct option_place *options,
+                  int argc, char **argv, int *code) {
+    bool asks;
+    *code = EXIT_DONE;
+    if (!read_options(options, argc, argv, &asks))
+        *code = EXIT_USAGE;
+    else if (asks)
+        *code = show_help(help, list);
+    else if (optind < argc)
+        *code = report_usage(command, "\"%s\" belongs to no option", argv[optind]);
+    else
+        return true;
+    return false;
 }

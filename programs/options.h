@@ -25,10 +25,12 @@ struct option_place {
  * is moved to the end: argv[optind] and on. */
 bool read_options(const struct option_place *options, int argc, char **argv, bool *help);
 
-/* Prints a command's help; returns the exit code. */
-int show_help(const char *text);
+/* Prints a command's help, and what `list` prints where it is not NULL; returns the exit code. */
+int show_help(const char *text, void (*list)(void));
 
-/* For a command that has options alone: EXIT_DONE, or EXIT_USAGE after a sentence about the first other argument. */
-int refuse_arguments(const char *command, int argc, char **argv);
+/* All of that for a command that has options alone; `list`, or NULL, prints what goes behind its help. False when the
+ * command is over: *code is then its exit code, after the help or a printed sentence. */
+bool read_command(const char *command, const char *help, void (*list)(void), const struct option_place *options,
+                  int argc, char **argv, int *code);
 
 #endif
