@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "base/random.h"
-#include "model/net.h"
+#include "model/workspace.h"
 
 /* A looped model with grouped queries: 4 heads of 4 channels over 2 key/value heads, 2 of 5 experts, 1 shared. */
 static inline struct loom_config tiny_looped(enum loom_architecture architecture) {

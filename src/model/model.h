@@ -3,7 +3,7 @@
 #define LOOM_MODEL_MODEL_H
 
 #include "data/tokenizer/tokenizer.h"
-#include "model/net.h"
+#include "model/workspace.h"
 
 struct loom_model {
     struct loom_kernels *k;

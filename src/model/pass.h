@@ -11,16 +11,9 @@
 #include "kernel/kernel.h"
 #include "model/cache.h"
 #include "model/config.h"
+#include "model/loads.h"
 #include "model/stack.h"
 #include "model/tensors.h"
-
-/* What routing and halting did, summed over a pass; host memory, owned by the caller. */
-struct loom_loads {
-    int loops, layers, experts; /* sizes of the arrays */
-    uint64_t *choices;          /* (loops, layers, experts): how often each expert was chosen */
-    uint64_t *running;          /* (loops): tokens that entered this loop */
-    int *scratch;               /* (experts + 1) */
-};
 
 /* Who chose which experts, for studies; host memory, owned by the caller, all arrays zero at first. */
 struct loom_census {
@@ -38,6 +31,14 @@ struct loom_exits {
     bool any; /* some have; while none has, `halted` says nothing */
 };
 
+/* The tokens of a pass, on the host. */
+struct loom_input {
+    const int *ids;        /* (B,T); NULL in a dry run */
+    const int *first;      /* (B,T) see struct loom_attention: keeps documents apart; NULL: one document */
+    const int *history;    /* (B, history_stride): the tokens in the cache, which n-grams look back to; NULL: none */
+    size_t history_stride; /* from one sequence's to the next's */
+};
+
 struct loom_pass {
     const struct loom_kernels *k;
     const struct loom_config *c;
@@ -45,6 +46,7 @@ struct loom_pass {
     real *dw;         /* all gradients; NULL in a forward pass */
     const real *rope; /* (max_seq_len, rope_dim/2, 2) cosines and sines; NULL for gpt */
     const int *first; /* (B,T): the first key that each new token attends to; NULL: the sequence's first */
+    struct loom_input input;
     struct loom_stack *stack;
     size_t batch, seq;        /* B, T: new tokens of each sequence */
     size_t past;              /* tokens of each sequence that lie in the cache */
@@ -61,7 +63,6 @@ struct loom_pass {
     struct loom_balance balance; /* weights of the routers' own losses; 0: none */
     struct loom_loads *loads;    /* NULL: not counted */
     struct loom_census *census;  /* NULL: not taken */
-    const int *tokens;           /* (B,T) on the host, for the census */
     uint64_t dropout_seed;
     uint64_t dropout_sites; /* how many dropouts this pass has drawn */
 };

@@ -48,7 +48,7 @@ static void take_census(struct loom_pass *p, const struct loom_routes *s, int lo
     int *before = census->before + (size_t)layer * picks;
     p->k->download(p->k, census->ids, s->ids, picks * sizeof *census->ids);
     for (size_t i = 0; i < picks; i++) {
-        const size_t row = i / top_k, kind = (size_t)census->kind_of[p->tokens[row]];
+        const size_t row = i / top_k, kind = (size_t)census->kind_of[p->input.ids[row]];
         choices[kind * kind_cells + (size_t)census->ids[i]]++;
         census->again[loop] += loop > 0 && contains(before + row * top_k, top_k, census->ids[i]);
     }

@@ -4,7 +4,7 @@
 #define LOOM_TRAIN_OBJECTIVE_H
 
 #include "data/chat/chat_set.h"
-#include "model/net.h"
+#include "model/workspace.h"
 
 /* Forward, loss, and when `gradients` is not NULL backward of one batch; gradients += scale * d(sum of losses). The
  * workspace's shape must have keep then. Returns the sum of the tokens' losses in nats; targets of -1 count nothing. */
