@@ -158,6 +158,13 @@ static void test_plan(void **state) {
     setup.recipe.router_bias_rate = 0.1;
     expect(loom_private_plan(&setup, &b.chat, &error), LOOM_INVALID, &error, "router_bias_rate 0.1");
     setup.recipe.router_bias_rate = 0;
+    setup.recipe.router_sequence_loss = 0.01;
+    expect(loom_private_plan(&setup, &b.chat, &error), LOOM_INVALID, &error,
+           "router_sequence_loss 0.01 has no part in a private training");
+    setup.recipe.router_sequence_loss = 0;
+    setup.recipe.router_z_loss = 0.001;
+    expect(loom_private_plan(&setup, &b.chat, &error), LOOM_INVALID, &error, "router_z_loss 0.001 has no part");
+    setup.recipe.router_z_loss = 0;
     setup.recipe.batch_size = 12;
     expect(loom_private_plan(&setup, &b.chat, &error), LOOM_INVALID, &error, "more than the 11 examples");
     setup.recipe.dp_clip = 0;

@@ -176,3 +176,13 @@ loom_status loom_setup_read(struct loom_setup *setup, const json_t *json, const 
     status = loom_config_read_keys(&setup->config, json_object_get(json, "model"), path, error);
     return status ? status : read_recipe(&setup->recipe, json_object_get(json, "train"), path, error);
 }
+
+loom_status loom_recipe_refuse_router_losses(const struct loom_recipe *recipe, const char *training,
+                                             struct loom_error *error) {
+    bool sequence = recipe->router_sequence_loss > 0;
+    if (!sequence && !(recipe->router_z_loss > 0))
+        return LOOM_OK;
+    return loom_fail(error, LOOM_INVALID, "%s %g has no part in %s: set it to 0",
+                     sequence ? "router_sequence_loss" : "router_z_loss",
+                     sequence ? recipe->router_sequence_loss : recipe->router_z_loss, training);
+}

@@ -50,4 +50,8 @@ expect 2 'no task "nonsense"' "$loom" train --task nonsense --problems problems.
 expect 2 'from one of these alone' "$loom" train --task exact --problems problems.jsonl --init coin --data data --out new
 expect 2 'router_bias_rate 0.1 would move' "$loom" train --task exact --problems problems.jsonl --init coin --out new \
     --set router_bias_rate=0.1
+for key in router_sequence_loss router_z_loss; do
+    expect 2 "$key 0.1 has no part in a training by rewards" "$loom" train --task exact --problems problems.jsonl \
+        --init coin --out new --set $key=0.1
+done
 [ ! -e new ] || fail "a refused run left a folder"
