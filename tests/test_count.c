@@ -69,8 +69,8 @@ static void test_attention(void **state) {
     struct loom_counter counter;
     loom_counter_init(&counter, NULL);
     const struct loom_kernels *k = &counter.kernels;
-    const struct loom_attention a = {2, 3, 7, 4, 2, 5, 6, 1, 0, 0, NULL};
-    const struct loom_attention apart = {2, 3, 7, 4, 2, 5, 6, 1, 0, 0, (const int[6]){4, 5, 6, 4, 5, 6}};
+    const struct loom_attention a = {2, 3, 7, 4, 2, 5, 6, 1, 0, 0, NULL, 0, 0};
+    const struct loom_attention apart = {2, 3, 7, 4, 2, 5, 6, 1, 0, 0, (const int[6]){4, 5, 6, 4, 5, 6}, 0, 0};
     const struct loom_view nowhere = {NULL, 0, 0, 0};
     k->attention(k, &a, nowhere, NULL, nowhere, nowhere, nowhere);
     assert_counted(&counter, pairs_one_by_one(&a) * (2 * (5 + 6) + 4));

@@ -422,7 +422,7 @@ static void rope_backward(struct scene *s) {
 static void shape_attention(struct scene *s, size_t queries, size_t keys) {
     size_t kv_heads = s->trial % 3 == 0 ? 1 : 2, share = between(s, 1, 3);
     struct loom_attention *a = &s->attention;
-    *a = (struct loom_attention){0, queries, keys, kv_heads * share, kv_heads, 0, 0, (real)0.6, 0, 0, NULL};
+    *a = (struct loom_attention){0, queries, keys, kv_heads * share, kv_heads, 0, 0, (real)0.6, 0, 0, NULL, 0, 0};
     a->batch = between(s, 1, 2);
     a->head_dim = between(s, 1, 5);
     a->value_dim = between(s, 1, 5);
@@ -450,7 +450,7 @@ static void attention_cached_prepare(struct scene *s) {
     shape_attention(s, queries, queries + between(s, 1, 4));
     struct loom_attention *a = &s->attention;
     if (s->trial == 0)
-        *a = (struct loom_attention){1, 1, 3, 1, 1, 66, 67, (real)0.1, 0, 0, NULL};
+        *a = (struct loom_attention){1, 1, 3, 1, 1, 66, 67, (real)0.1, 0, 0, NULL, 0, 0};
     const size_t d = a->head_dim, v = a->value_dim;
     set_output(s, a->batch * a->queries * a->heads * v);
     add_input(s, a->batch * a->queries * a->heads * d, OVERWRITTEN);

@@ -188,7 +188,7 @@ static void test_activations(void **state) {
 enum { BATCH = 2, QUERIES = 3, KEYS = 5, HEADS = 4, KV_HEADS = 2, D = 3, DV = 2 };
 
 static struct loom_attention small_attention(void) {
-    return (struct loom_attention){BATCH, QUERIES, KEYS, HEADS, KV_HEADS, D, DV, (real)0.7, 0, 0, NULL};
+    return (struct loom_attention){BATCH, QUERIES, KEYS, HEADS, KV_HEADS, D, DV, (real)0.7, 0, 0, NULL, 0, 0};
 }
 
 static struct loom_view heads_of(real *data, size_t rows, size_t heads, size_t dim) {
@@ -243,10 +243,38 @@ static void test_attention(void **state) {
     check_attention(*state, &a);
 }
 
+/* Keys that sequences share lie in the first of their group; what lies in the others' place is not read. */
+static void test_attention_shared(void **state) {
+    enum { ALL = 4, ROWS = 5, SHARED = 3, GROUP = 2 };
+    const struct loom_kernels *k = *state;
+    struct loom_attention a = {ALL, 1, ROWS, HEADS, KV_HEADS, D, DV, (real)0.7, 0, 0, NULL, 0, 0};
+    real q[ALL * HEADS * D], key[ALL * ROWS * KV_HEADS * D], value[ALL * ROWS * KV_HEADS * DV];
+    real out[2][ALL * HEADS * DV], lse[2][ALL * HEADS];
+    noise(q, sizeof q / sizeof *q, 1);
+    noise(key, sizeof key / sizeof *key, 2);
+    noise(value, sizeof value / sizeof *value, 3);
+    for (int shared = 1; shared >= 0; shared--) {
+        a.shared = shared ? SHARED : 0;
+        a.group = GROUP;
+        for (size_t b = 0; b < ALL && !shared; b++) { /* the same, each with its own */
+            memcpy(key + b * ROWS * KV_HEADS * D, key + b / GROUP * GROUP * ROWS * KV_HEADS * D,
+                   SHARED * KV_HEADS * D * sizeof *key);
+            memcpy(value + b * ROWS * KV_HEADS * DV, value + b / GROUP * GROUP * ROWS * KV_HEADS * DV,
+                   SHARED * KV_HEADS * DV * sizeof *value);
+        }
+        k->attention(k, &a, heads_of(out[shared], 1, HEADS, DV), lse[shared], heads_of(q, 1, HEADS, D),
+                     heads_of(key, ROWS, KV_HEADS, D), heads_of(value, ROWS, KV_HEADS, DV));
+    }
+    for (size_t i = 0; i < sizeof out[0] / sizeof *out[0]; i++)
+        assert_near((double)out[1][i], (double)out[0][i], 1e-6);
+    for (size_t i = 0; i < sizeof lse[0] / sizeof *lse[0]; i++)
+        assert_near((double)lse[1][i], (double)lse[0][i], 1e-6);
+}
+
 /* Scores near 1e6 must not overflow: the softmax becomes the largest one's value. */
 static void test_attention_huge(void **state) {
     const struct loom_kernels *k = *state;
-    const struct loom_attention a = {1, 1, 3, 1, 1, 1, 1, 1, 0, 0, NULL};
+    const struct loom_attention a = {1, 1, 3, 1, 1, 1, 1, 1, 0, 0, NULL, 0, 0};
     real q = 1000, key[3] = {-1000, 1000, 999}, value[3] = {1, 2, 3}, out, lse;
     k->attention(k, &a, heads_of(&out, 1, 1, 1), &lse, heads_of(&q, 1, 1, 1), heads_of(key, 3, 1, 1),
                  heads_of(value, 3, 1, 1));
@@ -500,31 +528,19 @@ static void test_overlap_halt(void **state) {
 int main(void) {
     void *k = (void *)(uintptr_t)loom_kernels_ref(); /* cmocka's state is not const */
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_prestate(test_memory, k),
-        cmocka_unit_test_prestate(test_transfer, k),
-        cmocka_unit_test_prestate(test_arrays, k),
-        cmocka_unit_test_prestate(test_sum_in_double, k),
-        cmocka_unit_test_prestate(test_dropout, k),
-        cmocka_unit_test_prestate(test_accumulation, k),
-        cmocka_unit_test_prestate(test_linear, k),
-        cmocka_unit_test_prestate(test_linear_unused_group, k),
-        cmocka_unit_test_prestate(test_norms, k),
-        cmocka_unit_test_prestate(test_activations, k),
-        cmocka_unit_test_prestate(test_attention, k),
-        cmocka_unit_test_prestate(test_attention_huge, k),
-        cmocka_unit_test_prestate(test_rope, k),
-        cmocka_unit_test_prestate(test_route, k),
-        cmocka_unit_test_prestate(test_route_bias, k),
-        cmocka_unit_test_prestate(test_route_kinds, k),
-        cmocka_unit_test_prestate(test_route_extremes, k),
-        cmocka_unit_test_prestate(test_group, k),
-        cmocka_unit_test_prestate(test_lti, k),
-        cmocka_unit_test_prestate(test_halt, k),
-        cmocka_unit_test_prestate(test_cross_entropy, k),
-        cmocka_unit_test_prestate(test_adamw, k),
-        cmocka_unit_test_prestate(test_overlap_elements, k),
-        cmocka_unit_test_prestate(test_overlap_rows, k),
-        cmocka_unit_test_prestate(test_overlap_halt, k),
+        cmocka_unit_test_prestate(test_memory, k),         cmocka_unit_test_prestate(test_transfer, k),
+        cmocka_unit_test_prestate(test_arrays, k),         cmocka_unit_test_prestate(test_sum_in_double, k),
+        cmocka_unit_test_prestate(test_dropout, k),        cmocka_unit_test_prestate(test_accumulation, k),
+        cmocka_unit_test_prestate(test_linear, k),         cmocka_unit_test_prestate(test_linear_unused_group, k),
+        cmocka_unit_test_prestate(test_norms, k),          cmocka_unit_test_prestate(test_activations, k),
+        cmocka_unit_test_prestate(test_attention, k),      cmocka_unit_test_prestate(test_attention_shared, k),
+        cmocka_unit_test_prestate(test_attention_huge, k), cmocka_unit_test_prestate(test_rope, k),
+        cmocka_unit_test_prestate(test_route, k),          cmocka_unit_test_prestate(test_route_bias, k),
+        cmocka_unit_test_prestate(test_route_kinds, k),    cmocka_unit_test_prestate(test_route_extremes, k),
+        cmocka_unit_test_prestate(test_group, k),          cmocka_unit_test_prestate(test_lti, k),
+        cmocka_unit_test_prestate(test_halt, k),           cmocka_unit_test_prestate(test_cross_entropy, k),
+        cmocka_unit_test_prestate(test_adamw, k),          cmocka_unit_test_prestate(test_overlap_elements, k),
+        cmocka_unit_test_prestate(test_overlap_rows, k),   cmocka_unit_test_prestate(test_overlap_halt, k),
     };
     return cmocka_run_group_tests_name("reference kernels", tests, NULL, NULL);
 }

@@ -5,10 +5,9 @@
 #include "generate/session.h"
 #include "tiny.h"
 
-enum { GROUP = 3, MOST = 6 };
+enum { GROUP = 5, MOST = 6 };
 
-static void open_model(struct loom_model *model, int ngram) {
-    struct loom_config config = tiny_looped(LOOM_ARCHITECTURE_LOOM);
+static void open_config(struct loom_model *model, struct loom_config config, int ngram) {
     struct loom_error error;
     config.vocab_size = 256;
     config.max_seq_len = 24;
@@ -18,6 +17,10 @@ static void open_model(struct loom_model *model, int ngram) {
         fail_msg("%s", error.text);
     assert_int_equal(loom_tokenizer_byte(&model->tokenizer, NULL), LOOM_OK);
     tiny_fill(&model->net.tensors, model->weights, 8);
+}
+
+static void open_model(struct loom_model *model, int ngram) {
+    open_config(model, tiny_looped(LOOM_ARCHITECTURE_LOOM), ngram);
 }
 
 static int likeliest(const float *logits) {
@@ -41,20 +44,20 @@ static void answer_alone(const struct loom_model *model, const int *prompt, size
     loom_session_free(session);
 }
 
-/* Prompts of several lengths, asked together. */
-static void check_greedy(int ngram) {
+/* Prompts of several lengths, asked together, `group` answers to each. */
+static void check_greedy(struct loom_config config, int ngram, size_t group) {
     static const int tokens[8] = {5, 250, 9, 77, 3, 1, 200, 12};
     const struct loom_prompt prompts[3] = {{tokens, 8, 1}, {tokens + 1, 3, 2}, {tokens + 2, 6, 3}};
     struct loom_model model;
     struct loom_rollout rollout;
-    open_model(&model, ngram);
-    assert_int_equal(loom_rollout_open(&rollout, &model, model.k, 3, GROUP, MOST, 0, "<|end|>", NULL), LOOM_OK);
+    open_config(&model, config, ngram);
+    assert_int_equal(loom_rollout_open(&rollout, &model, model.k, 3, group, MOST, 0, "<|end|>", NULL), LOOM_OK);
     for (size_t count = 1; count <= 3; count += 2) {
         assert_int_equal(loom_rollout_run(&rollout, prompts, count, NULL), LOOM_OK);
-        assert_int_equal(rollout.answers, count * GROUP);
+        assert_int_equal(rollout.answers, count * group);
         for (size_t a = 0; a < rollout.answers; a++) {
             int alone[MOST];
-            answer_alone(&model, prompts[a / GROUP].tokens, prompts[a / GROUP].count, alone);
+            answer_alone(&model, prompts[a / group].tokens, prompts[a / group].count, alone);
             assert_int_equal(rollout.lengths[a], MOST);
             assert_memory_equal(rollout.tokens + a * MOST, alone, sizeof alone);
         }
@@ -65,8 +68,10 @@ static void check_greedy(int ngram) {
 
 static void test_greedy(void **state) {
     (void)state;
-    check_greedy(1);
-    check_greedy(3);
+    check_greedy(tiny_looped(LOOM_ARCHITECTURE_LOOM), 1, GROUP);
+    check_greedy(tiny_looped(LOOM_ARCHITECTURE_LOOM), 3, GROUP);
+    check_greedy(tiny_looped(LOOM_ARCHITECTURE_LOOM), 1, 1);
+    check_greedy(tiny_latent(LOOM_ARCHITECTURE_LOOM), 1, GROUP);
 }
 
 static void test_seed(void **state) {

@@ -210,7 +210,7 @@ loom_status loom_rollout_run(struct loom_rollout *rollout, const struct loom_pro
     loom_status status = begin(r, prompts, count, &longest, error);
     if (status)
         return status;
-    r->cache.length = 0;
+    loom_cache_clear(&r->cache);
     status = loom_cache_reserve(&r->cache, r->max_tokens < context - longest ? longest + r->max_tokens : context,
                                 context, error);
     if (status)

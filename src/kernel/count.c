@@ -118,6 +118,13 @@ static void count_copy_columns(const struct loom_kernels *k, real *y, size_t ldy
         inner->copy_columns(inner, y, ldy, x, ldx, rows, cols, accumulate);
 }
 
+static void count_copy_heads(const struct loom_kernels *k, struct loom_view y, struct loom_view x, size_t batch,
+                             size_t rows, size_t heads, size_t width) {
+    const struct loom_kernels *inner = charge(k, 0);
+    if (inner != NULL)
+        inner->copy_heads(inner, y, x, batch, rows, heads, width);
+}
+
 static void count_add_row(const struct loom_kernels *k, real *y, const real *row, size_t rows, size_t cols) {
     const struct loom_kernels *inner = charge_array(k, 1, rows, cols);
     if (inner != NULL)
@@ -468,6 +475,7 @@ void loom_counter_init(struct loom_counter *counter, const struct loom_kernels *
         .count_below = count_count_below,
         .dropout = count_dropout,
         .copy_columns = count_copy_columns,
+        .copy_heads = count_copy_heads,
         .add_row = count_add_row,
         .sum_rows = count_sum_rows,
         .scale_columns = count_scale_columns,

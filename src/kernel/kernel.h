@@ -65,6 +65,9 @@ struct loom_attention {
     /* (batch, queries) or NULL: query i of sequence b sees no key before first[b*queries+i], so that documents that lie
      * end to end stay apart. At most keys-queries+i, and never less than the query before it has. NULL means 0. */
     const int *first;
+    /* The first `shared` keys and values are the same for each `group` sequences and lie in the first of these alone;
+     * queries is then 1, and their first keys are the same. 0: each has its own. */
+    size_t shared, group;
 };
 
 /* How a router turns logits into scores, and the chosen ones' scores into gates. */
@@ -150,6 +153,9 @@ struct loom_kernels {
     /* y[r][c] = x[r][c], or += when `accumulate`; row r starts at y + r*ldy, x + r*ldx. */
     void (*copy_columns)(const struct loom_kernels *k, real *y, size_t ldy, const real *x, size_t ldx, size_t rows,
                          size_t cols, bool accumulate);
+    /* y (batch, rows, heads, width) = x; either may have its heads outside its rows. */
+    void (*copy_heads)(const struct loom_kernels *k, struct loom_view y, struct loom_view x, size_t batch, size_t rows,
+                       size_t heads, size_t width);
     /* y[r][c] += row[c]. */
     void (*add_row)(const struct loom_kernels *k, real *y, const real *row, size_t rows, size_t cols);
     /* drow[c] += sum over r of dy[r][c]: the backward of add_row. */

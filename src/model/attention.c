@@ -38,11 +38,10 @@ void loom_attention_rotate(struct loom_pass *p, struct loom_view x, size_t heads
     p->k->rope(p->k, x, p->batch, p->seq, heads, rope / 2, p->rope, p->past, inverse);
 }
 
-void loom_attention_remember(struct loom_pass *p, real *array, size_t lda, const real *x, size_t ldx, size_t width) {
-    for (size_t b = 0; b < p->batch; b++) {
-        real *row = array + (b * p->cache->capacity + p->past) * lda;
-        p->k->copy_columns(p->k, row, lda, x + b * p->seq * ldx, ldx, p->seq, width, false);
-    }
+void loom_attention_remember(struct loom_pass *p, struct loom_view array, struct loom_view x, size_t heads,
+                             size_t width) {
+    array.data += p->past * array.row;
+    p->k->copy_heads(p->k, array, x, p->batch, p->seq, heads, width);
 }
 
 void loom_attention_keep_halted(struct loom_pass *p, size_t slot) {
@@ -61,6 +60,10 @@ void loom_attention_attend(struct loom_pass *p, const struct loom_attention_laye
                                        .scale = (real)a->scale,
                                        .dropout = loom_pass_dropout(p),
                                        .first = p->first};
+    if (p->past > 0) {
+        s->shape.shared = p->cache->shared;
+        s->shape.group = p->cache->group;
+    }
     if (s->shape.dropout > 0)
         s->shape.dropout_seed = loom_pass_dropout_seed(p);
     real *out = loom_stack_take(p->stack, loom_pass_rows(p) * a->heads * a->value_dim);

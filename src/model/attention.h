@@ -89,9 +89,9 @@ void loom_mla_backward(struct loom_pass *p, const struct loom_attention_layer *a
 struct loom_view loom_view_of(const real *data, size_t rows, size_t heads, size_t width);
 /* Turns the first rope channels of each head by the positions of the new tokens. */
 void loom_attention_rotate(struct loom_pass *p, struct loom_view x, size_t heads, size_t rope, bool inverse);
-/* Writes the new tokens' rows (B,T,width) of x, ldx apart, behind the past in a cache array, whose rows are lda apart.
- */
-void loom_attention_remember(struct loom_pass *p, real *array, size_t lda, const real *x, size_t ldx, size_t width);
+/* Writes the new tokens' vectors x (B,T,heads,width) behind the past in a cache array. */
+void loom_attention_remember(struct loom_pass *p, struct loom_view array, struct loom_view x, size_t heads,
+                             size_t width);
 /* Behind the new tokens' writing: those that have halted keep in this slot what the loop before holds for them. */
 void loom_attention_keep_halted(struct loom_pass *p, size_t slot);
 /* Keys that this pass attends to: the past's and the new ones. */

@@ -1,15 +1,20 @@
 /* cache.c - see cache.h. */
 #include "model/cache.h"
 
-static size_t first_width(const struct loom_config *c) {
+static size_t heads(const struct loom_config *c) {
     switch (c->attn_type) {
     case LOOM_ATTENTION_MLA:
-        return (size_t)c->kv_lora_rank + (size_t)c->qk_rope_head_dim;
+        return 1;
     case LOOM_ATTENTION_GQA:
-        return (size_t)c->n_kv_heads * loom_config_head_dim(c);
+        return (size_t)c->n_kv_heads;
     default:
-        return (size_t)c->dim;
+        return (size_t)c->n_heads;
     }
+}
+
+static size_t first_width(const struct loom_config *c) {
+    return c->attn_type == LOOM_ATTENTION_MLA ? (size_t)c->kv_lora_rank + (size_t)c->qk_rope_head_dim
+                                              : loom_config_head_dim(c);
 }
 
 static size_t second_width(const struct loom_config *c) {
@@ -17,7 +22,8 @@ static size_t second_width(const struct loom_config *c) {
 }
 
 size_t loom_cache_token_bytes(const struct loom_config *config, int loops) {
-    return loom_config_cache_slots(config, loops) * (first_width(config) + second_width(config)) * sizeof(real);
+    size_t width = heads(config) * (first_width(config) + second_width(config));
+    return loom_config_cache_slots(config, loops) * width * sizeof(real);
 }
 
 void loom_cache_shape(struct loom_cache *cache, const struct loom_kernels *k, const struct loom_config *config,
@@ -26,6 +32,7 @@ void loom_cache_shape(struct loom_cache *cache, const struct loom_kernels *k, co
                                  .slots = loom_config_cache_slots(config, loops),
                                  .batch = batch,
                                  .capacity = capacity,
+                                 .heads = heads(config),
                                  .first_width = first_width(config),
                                  .second_width = second_width(config)};
 }
@@ -44,15 +51,21 @@ struct place {
     size_t slot, sequence;
 };
 
+/* The tokens from `first` on of the sequence at a place. */
+static struct loom_view from_token(struct place at, struct loom_view view, size_t first) {
+    view.data += at.sequence * view.batch + first * view.row;
+    return view;
+}
+
 /* Tokens first .. first+count-1 of a sequence, from one place to another, whose caches may differ in room. */
 static void copy_tokens(struct place source, struct place destination, size_t first, size_t count) {
-    const struct loom_cache *from = source.cache, *to = destination.cache;
-    struct loom_cache_slot old = loom_cache_slot(from, source.slot), new = loom_cache_slot(to, destination.slot);
-    const size_t begin = source.sequence * from->capacity + first, target = destination.sequence * to->capacity + first;
-    from->k->copy(from->k, new.first + target * to->first_width, old.first + begin * from->first_width,
-                  count * from->first_width);
-    from->k->copy(from->k, new.second + target * to->second_width, old.second + begin * from->second_width,
-                  count * from->second_width);
+    const struct loom_cache *from = source.cache;
+    struct loom_cache_slot old = loom_cache_slot(from, source.slot),
+                           new = loom_cache_slot(destination.cache, destination.slot);
+    from->k->copy_heads(from->k, from_token(destination, new.first, first), from_token(source, old.first, first), 1,
+                        count, from->heads, from->first_width);
+    from->k->copy_heads(from->k, from_token(destination, new.second, first), from_token(source, old.second, first), 1,
+                        count, from->heads, from->second_width);
 }
 
 void loom_cache_carry(const struct loom_cache *cache, size_t from, size_t to, size_t count, const bool *which) {
@@ -66,12 +79,17 @@ void loom_cache_carry(const struct loom_cache *cache, size_t from, size_t to, si
         }
 }
 
-/* From the last on, so that none is overwritten before it has gone everywhere. */
-void loom_cache_spread(const struct loom_cache *cache, size_t sequences, size_t each) {
+void loom_cache_clear(struct loom_cache *cache) {
+    cache->length = cache->shared = 0;
+}
+
+/* From the last on, so that none is overwritten before it has been moved. */
+void loom_cache_spread(struct loom_cache *cache, size_t sequences, size_t each) {
     for (size_t slot = 0; slot < cache->slots; slot++)
-        for (size_t s = sequences * each; s-- > 1;)
-            if (s / each != s)
-                copy_tokens((struct place){cache, slot, s / each}, (struct place){cache, slot, s}, 0, cache->length);
+        for (size_t s = sequences; s-- > 1 && each > 1;)
+            copy_tokens((struct place){cache, slot, s}, (struct place){cache, slot, s * each}, 0, cache->length);
+    cache->shared = each > 1 ? cache->length : 0;
+    cache->group = each;
 }
 
 loom_status loom_cache_reserve(struct loom_cache *cache, size_t tokens, size_t most, struct loom_error *error) {
@@ -80,7 +98,8 @@ loom_status loom_cache_reserve(struct loom_cache *cache, size_t tokens, size_t m
     struct loom_cache grown = *cache;
     size_t twice = 2 * cache->capacity < most ? 2 * cache->capacity : most;
     grown.capacity = tokens > twice ? tokens : twice;
-    size_t bytes = grown.slots * grown.batch * grown.capacity * (grown.first_width + grown.second_width) * sizeof(real);
+    size_t bytes = grown.slots * grown.batch * grown.capacity * grown.heads * (grown.first_width + grown.second_width) *
+                   sizeof(real);
     grown.block = cache->k->alloc(cache->k, bytes);
     if (!grown.block)
         return loom_fail_memory(error, "key/value cache", bytes);
@@ -98,8 +117,13 @@ void loom_cache_close(struct loom_cache *cache) {
     *cache = (struct loom_cache){0};
 }
 
+static struct loom_view heads_of(const struct loom_cache *cache, real *data, size_t width) {
+    return (struct loom_view){data, cache->heads * cache->capacity * width, width, cache->capacity * width};
+}
+
 struct loom_cache_slot loom_cache_slot(const struct loom_cache *cache, size_t index) {
-    size_t tokens = cache->batch * cache->capacity;
-    real *slot = cache->block + index * tokens * (cache->first_width + cache->second_width);
-    return (struct loom_cache_slot){slot, slot + tokens * cache->first_width};
+    size_t vectors = cache->batch * cache->heads * cache->capacity;
+    real *slot = cache->block + index * vectors * (cache->first_width + cache->second_width);
+    return (struct loom_cache_slot){heads_of(cache, slot, cache->first_width),
+                                    heads_of(cache, slot + vectors * cache->first_width, cache->second_width)};
 }

@@ -1,7 +1,7 @@
 /* cache.h - keys and values of past tokens, one slot for each attention layer of each loop.
  *
- * A slot holds two vectors for each token, GQA's key and value; or one, MLA's normalised latent and behind it the one
- * rotated key that all heads share. */
+ * A slot holds two vectors for each token and head, GQA's key and value; or one, MLA's normalised latent and behind it
+ * the one rotated key that all heads share. A head's vectors lie one behind another, as attention reads them. */
 #ifndef LOOM_MODEL_CACHE_H
 #define LOOM_MODEL_CACHE_H
 
@@ -9,15 +9,17 @@
 #include "model/config.h"
 
 struct loom_cache_slot {
-    real *first, *second; /* (batch, capacity, width) */
+    struct loom_view first, second; /* (batch, capacity, heads, width); in memory (batch, heads, capacity, width) */
 };
 
 struct loom_cache {
     const struct loom_kernels *k;
     real *block;
-    size_t slots, batch, capacity; /* capacity: tokens of a sequence that there is room for now */
-    size_t first_width, second_width;
-    size_t length; /* tokens held, the same for every sequence of the batch */
+    size_t slots, batch, capacity;           /* capacity: tokens of a sequence that there is room for now */
+    size_t heads, first_width, second_width; /* widths: of a head */
+    size_t length;                           /* tokens held, the same for every sequence of the batch */
+    /* The first `shared` of them are the same for each `group` sequences, and lie in the first of these alone. */
+    size_t shared, group;
 };
 
 /* Bytes of one token of one sequence, all slots. */
@@ -39,9 +41,12 @@ loom_status loom_cache_reserve(struct loom_cache *cache, size_t tokens, size_t m
  * marked in `which` (batch, count), on the host, goes to slot `to`. NULL marks all. */
 void loom_cache_carry(const struct loom_cache *cache, size_t from, size_t to, size_t count, const bool *which);
 
-/* What sequence s holds goes to the `each` sequences from s * each on: one text that several go on from. All of them
- * are `sequences`. */
-void loom_cache_spread(const struct loom_cache *cache, size_t sequences, size_t each);
+/* Nothing is held any more. */
+void loom_cache_clear(struct loom_cache *cache);
+
+/* What sequence s holds becomes what the `each` sequences from s * each on share: one text that several go on from. All
+ * of them are `sequences`. */
+void loom_cache_spread(struct loom_cache *cache, size_t sequences, size_t each);
 
 struct loom_cache_slot loom_cache_slot(const struct loom_cache *cache, size_t index);
 

@@ -37,14 +37,6 @@ static struct loom_view project(struct loom_pass *p, const struct loom_attention
     return loom_view_of(y, p->seq, part->n_out / a->head_dim, a->head_dim);
 }
 
-/* The new keys or values go to the cache, and attention reads the cache. */
-static struct loom_view remember(struct loom_pass *p, const struct loom_attention_layer *a, real *array,
-                                 struct loom_view x) {
-    size_t width = a->kv_heads * a->head_dim;
-    loom_attention_remember(p, array, width, x.data, x.row, width);
-    return (struct loom_view){array, p->cache->capacity * width, width, a->head_dim};
-}
-
 /* Every head of every row to length sqrt(D). It commutes with the rotation that follows; the gain is in the scale of
  * attention. */
 static struct loom_view normalize(struct loom_pass *p, struct loom_view x, struct loom_norm_saved *s, size_t heads,
@@ -80,15 +72,17 @@ static struct loom_view prepare_backward(struct loom_pass *p, const struct loom_
     return a->normed ? normalize_backward(p, d, s, heads, a->head_dim) : d;
 }
 
-/* Keys and values, prepared already, behind those that the cache has. */
+/* Keys and values, prepared already, go behind those that the cache has, and attention reads the cache. */
 static void keep(struct loom_pass *p, const struct loom_attention_layer *a, size_t slot, struct loom_view *k,
                  struct loom_view *v) {
     if (!p->cache)
         return;
     struct loom_cache_slot place = loom_cache_slot(p->cache, slot);
-    *k = remember(p, a, place.first, *k);
-    *v = remember(p, a, place.second, *v);
+    loom_attention_remember(p, place.first, *k, a->kv_heads, a->head_dim);
+    loom_attention_remember(p, place.second, *v, a->kv_heads, a->head_dim);
     loom_attention_keep_halted(p, slot);
+    *k = place.first;
+    *v = place.second;
 }
 
 void loom_attention_memory_forward(struct loom_pass *p, const struct loom_attention_layer *a,

@@ -78,10 +78,10 @@ static struct latents compress(struct loom_pass *p, const struct loom_attention_
 /* Puts them behind the past's in a cache slot, whose rows are a latent and the rotated key. */
 static void remember(struct loom_pass *p, const struct loom_attention_layer *a, size_t slot, struct latents new) {
     const struct loom_mla *m = &a->mla;
-    real *rows = loom_cache_slot(p->cache, slot).first;
-    size_t wide = m->rank + m->rope;
-    loom_attention_remember(p, rows, wide, new.latent, m->rank, m->rank);
-    loom_attention_remember(p, rows + m->rank, wide, new.rope, m->rope, m->rope);
+    struct loom_view place = loom_cache_slot(p->cache, slot).first;
+    loom_attention_remember(p, place, loom_view_of(new.latent, p->seq, 1, m->rank), 1, m->rank);
+    place.data += m->rank;
+    loom_attention_remember(p, place, loom_view_of(new.rope, p->seq, 1, m->rope), 1, m->rope);
     loom_attention_keep_halted(p, slot);
 }
 
@@ -102,15 +102,9 @@ static void attend_raised(struct loom_pass *p, const struct loom_attention_layer
     loom_attention_attend(p, a, s);
 }
 
-/* y[i][j] = x[i][j], vectors of `width` that lie y_i and y_j, x_i and x_j apart. */
-static void copy_vectors(struct loom_pass *p, real *y, size_t y_i, size_t y_j, const real *x, size_t x_i, size_t x_j,
-                         size_t n_i, size_t n_j, size_t width) {
-    if (n_i > n_j) {
-        copy_vectors(p, y, y_j, y_i, x, x_j, x_i, n_j, n_i, width);
-        return;
-    }
-    for (size_t i = 0; i < n_i; i++)
-        p->k->copy_columns(p->k, y + i * y_i, y_j, x + i * x_i, x_j, n_j, width, false);
+/* Vectors (rows, heads, .) that lie head by head: all rows of a head one behind another. */
+static struct loom_view by_head(real *data, size_t rows, size_t width) {
+    return (struct loom_view){data, 0, width, rows * width};
 }
 
 /* Each head's part of kv_up as a product of its own, of one row for each token. Its weights are parts of a larger
@@ -132,9 +126,9 @@ static void lower_queries(struct loom_pass *p, const struct loom_attention_layer
     struct loom_linear shape = head_product(p, a, m->nope);
     real *nope = loom_stack_take(p->stack, H * rows * m->nope);
     real *low = loom_stack_take(p->stack, H * rows * m->rank);
-    copy_vectors(p, nope, rows * m->nope, m->nope, raised, D, H * D, H, rows, m->nope);
+    p->k->copy_heads(p->k, by_head(nope, rows, m->nope), loom_view_of(raised, rows, H, D), 1, rows, H, m->nope);
     p->k->linear_input(p->k, &shape, low, nope, p->w + m->kv_up.weight, false);
-    copy_vectors(p, q, wide, H * wide, low, rows * m->rank, m->rank, H, rows, m->rank);
+    p->k->copy_heads(p->k, loom_view_of(q, rows, H, wide), by_head(low, rows, m->rank), 1, rows, H, m->rank);
     p->k->copy_columns(p->k, q + m->rank, wide, raised + m->nope, D, rows * H, m->rope, false);
     loom_stack_release(p->stack, mark);
 }
@@ -146,9 +140,9 @@ static void raise_values(struct loom_pass *p, const struct loom_attention_layer 
     struct loom_linear shape = head_product(p, a, Dv);
     real *low = loom_stack_take(p->stack, H * rows * m->rank);
     real *value = loom_stack_take(p->stack, H * rows * Dv);
-    copy_vectors(p, low, rows * m->rank, m->rank, latents, m->rank, H * m->rank, H, rows, m->rank);
+    p->k->copy_heads(p->k, by_head(low, rows, m->rank), loom_view_of(latents, rows, H, m->rank), 1, rows, H, m->rank);
     p->k->linear(p->k, &shape, value, low, p->w + m->kv_up.weight + m->nope * m->rank, false);
-    copy_vectors(p, out, Dv, H * Dv, value, rows * Dv, Dv, H, rows, Dv);
+    p->k->copy_heads(p->k, loom_view_of(out, rows, H, Dv), by_head(value, rows, Dv), 1, rows, H, Dv);
     loom_stack_release(p->stack, mark);
 }
 
@@ -165,7 +159,7 @@ static void attend_latents(struct loom_pass *p, const struct loom_attention_laye
     real *q = loom_stack_take(p->stack, rows * H * wide);
     lower_queries(p, a, q, s->q.data);
     s->q = loom_view_of(q, p->seq, H, wide);
-    s->k = s->v = (struct loom_view){loom_cache_slot(p->cache, slot).first, p->cache->capacity * wide, wide, wide};
+    s->k = s->v = loom_cache_slot(p->cache, slot).first;
     loom_attention_attend(p, &shared, s);
     raise_values(p, a, out, s->out.data);
     s->out = loom_view_of(out, p->seq, H, a->value_dim);

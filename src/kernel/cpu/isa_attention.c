@@ -11,17 +11,12 @@
 #include "kernel/cpu/cpu.h"
 #include "kernel/cpu/isa_fill.h"
 #include "kernel/cpu/isa_random.h"
-#include "kernel/cpu/isa_rows.h"
-#include "kernel/cpu/vector_math.h"
 
 /* Blocks of keys begin at multiples of their length, so that how queries are cut makes no difference to a sum. */
 enum { KEY_BLOCK = 256 };
 
 /* What a task costs to pack against how evenly threads share: chunks are long when tasks are many. */
 enum { LONG_CHUNK = 256, SHORT_CHUNK = 112, TASKS_PER_THREAD = 4 };
-
-/* Up to so many queries read the keys where they lie: packing would cost more than the product. */
-enum { FEW_QUERIES = 4 };
 
 /* How a call's queries are cut: `together` heads of `queries` queries are a task. */
 struct cut {
@@ -108,18 +103,6 @@ static void take_head(const struct loom_attention *a, struct chunk *s, size_t i)
     s->total = s->totals + i * s->queries * a->value_dim;
 }
 
-/* Turns whole vectors of scores into exp(scale (score - largest)); returns their sum. */
-static float exp_scores(float *score, float scale, float largest, size_t vectors) {
-    vec sum = {0};
-    for (size_t j = 0; j < vectors * LANES; j += LANES) {
-#pragma omp simd
-        for (size_t lane = 0; lane < LANES; lane++)
-            score[j + lane] = vector_exp(scale * (score[j + lane] - largest));
-        sum += vec_load(score + j);
-    }
-    return vec_total(sum);
-}
-
 /* The weights of query i for keys `key` onwards. */
 static void drop_scores(const struct loom_attention *a, const struct chunk *s, float *score, size_t i, size_t key,
                         size_t seen) {
@@ -147,19 +130,8 @@ static void weigh(const struct loom_attention *a, const struct chunk *s, float *
     fill_range(scores, seen.whole_end, width, 0);
     float *score = scores + seen.whole_first;
     const size_t length = seen.whole_end - seen.whole_first;
-    float largest = row_largest(score, length);
-    if (s->start <= first) {
-        s->sum[row] = 0;
-    } else if (largest > s->largest[row]) {
-        const float shrink = vector_exp(a->scale * (s->largest[row] - largest));
-        s->sum[row] *= shrink;
-        for (size_t c = 0; c < a->value_dim; c++)
-            s->total[row * a->value_dim + c] *= shrink;
-    } else {
-        largest = s->largest[row];
-    }
-    s->largest[row] = largest;
-    s->sum[row] += exp_scores(score, a->scale, largest, length / LANES);
+    const struct so_far so_far = {s->sum + row, s->largest + row, s->total + row * a->value_dim, a->value_dim};
+    add_softmax(so_far, s->start > first, score, a->scale, length / LANES);
     if (a->dropout > 0)
         drop_scores(a, s, score, i, s->start + seen.whole_first, length);
 }
@@ -173,22 +145,10 @@ static void add_strip(const struct forward *f, const struct chunk *s, size_t row
     const size_t width = least(last - s->start, s->width);
     const struct loom_target scores = {s->scores, s->block, false};
     const float *query = head_at(f->q, s->b, i, s->h);
-    if (a->queries <= FEW_QUERIES)
-        loom_cpu_dots(scores, 1, (struct loom_matrix){query, f->q.row, 1},
-                      (struct loom_matrix){head_at(f->key, s->b, s->start, s->g), f->key.row, 1}, rows, width,
-                      a->head_dim);
-    else
-        loom_cpu_multiply_as(scores, (struct loom_matrix){query, f->q.row, 1}, panels_seen(s->keys, width), rows,
-                             a->head_dim);
+    loom_cpu_multiply_as(scores, (struct loom_matrix){query, f->q.row, 1}, panels_seen(s->keys, width), rows,
+                         a->head_dim);
     for (size_t r = 0; r < rows; r++)
         weigh(a, s, s->scores + r * s->block, row + r, width);
-    if (a->queries <= FEW_QUERIES) {
-        loom_cpu_sums((struct loom_target){s->total + row * a->value_dim, a->value_dim, s->start > first},
-                      (struct loom_matrix){s->scores, s->block, 1},
-                      (struct loom_matrix){head_at(f->value, s->b, s->start, s->g), f->value.row, 1}, rows, width,
-                      a->value_dim);
-        return;
-    }
     loom_cpu_multiply_as((struct loom_target){s->total + row * a->value_dim, a->value_dim, s->start > first},
                          (struct loom_matrix){s->scores, s->block, 1}, s->values, rows, width);
 }
@@ -197,8 +157,6 @@ static void pack_block(const struct forward *f, struct chunk *s) {
     const struct loom_attention *a = f->a;
     const struct loom_matrix keys = {head_at(f->key, s->b, s->start, s->g), 1, f->key.row};
     const struct loom_matrix values = {head_at(f->value, s->b, s->start, s->g), f->value.row, 1};
-    if (a->queries <= FEW_QUERIES)
-        return;
     s->keys = loom_cpu_pack_as(f->bf16, s->packed_keys, keys, a->head_dim, s->width);
     s->values = loom_cpu_pack_as(f->bf16, s->packed_values, values, s->width, a->value_dim);
 }
@@ -241,7 +199,9 @@ static void run_part(const void *job, struct loom_cpu_part part) {
 
 static void attention(const struct loom_kernels *k, const struct loom_attention *a, struct loom_view out, real *lse,
                       struct loom_view q, struct loom_view key, struct loom_view value) {
-    if (a->head_dim > HEAD_LIMIT || a->value_dim > HEAD_LIMIT) {
+    if (loom_cpu_attend_token(k, a, out, lse, q, key, value))
+        return;
+    if (a->head_dim > HEAD_LIMIT || a->value_dim > HEAD_LIMIT || a->shared > 0) {
         loom_kernels_ref()->attention(k, a, out, lse, q, key, value);
         return;
     }

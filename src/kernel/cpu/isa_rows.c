@@ -48,6 +48,26 @@ static void copy_columns(const struct loom_kernels *k, real *y, size_t ldy, cons
                    &(struct rows){.y = y, .x = x, .cols = cols, .ldy = ldy, .ldx = ldx, .accumulate = accumulate});
 }
 
+struct heads {
+    struct loom_view y, x;
+    size_t rows, heads, width;
+};
+
+static void copy_heads_part(const void *job, struct loom_cpu_part part) {
+    const struct heads *s = job;
+    for (size_t r = part.first; r < part.end; r++) {
+        float *y = s->y.data + r / s->rows * s->y.batch + r % s->rows * s->y.row;
+        const float *x = s->x.data + r / s->rows * s->x.batch + r % s->rows * s->x.row;
+        for (size_t h = 0; h < s->heads; h++)
+            memcpy(y + h * s->y.head, x + h * s->x.head, s->width * sizeof *y);
+    }
+}
+
+static void copy_heads(const struct loom_kernels *k, struct loom_view y, struct loom_view x, size_t batch, size_t rows,
+                       size_t heads, size_t width) {
+    loom_cpu_share(k, batch * rows, heads * width, copy_heads_part, &(struct heads){y, x, rows, heads, width});
+}
+
 static void add_row_part(const void *job, struct loom_cpu_part part) {
     const struct rows *s = job;
     for (size_t r = part.first; r < part.end; r++)
@@ -205,6 +225,7 @@ static void combine_backward(const struct loom_kernels *k, const struct loom_rou
 
 void LOOM_ISA_NAME(loom_cpu_fill_rows)(struct loom_kernels *table) {
     table->copy_columns = copy_columns;
+    table->copy_heads = copy_heads;
     table->add_row = add_row;
     table->sum_rows = sum_rows;
     table->scale_columns = scale_columns;

@@ -244,18 +244,6 @@ void loom_cpu_multiply(struct loom_target c, struct loom_matrix a, struct loom_p
 
 /* ---- dot products ------------------------------------------------------------------------------------------------ */
 
-/* Lane i of the result is the sum of vector i's lanes. Each round adds the upper half of every vector to its lower one,
- * two vectors in one. */
-static inline vec totals(vec sum[LANES]) {
-    LOOM_UNROLL
-    for (int count = LANES / 2; count > 0; count /= 2) {
-        LOOM_UNROLL
-        for (int i = 0; i < count; i++)
-            sum[i] = interleave_low(sum[i], sum[i + count]) + interleave_high(sum[i], sum[i + count]);
-    }
-    return sum[0];
-}
-
 /* What the elements beyond the last whole vector add to a tile of dot products. */
 static void add_rest(float *total, struct loom_matrix x, struct loom_matrix w, size_t depth, size_t rows,
                      size_t columns) {
@@ -295,7 +283,7 @@ static inline __attribute__((always_inline)) void dot_tile(struct loom_target c,
         }
     }
     _Alignas(64) float total[LANES];
-    vec_store(total, totals(sum));
+    vec_store(total, vec_totals(sum));
     if (depth % LANES != 0)
         add_rest(total, x, w, depth, (size_t)rows, (size_t)columns);
     put_totals(c, c_column, total, (size_t)rows, (size_t)columns);

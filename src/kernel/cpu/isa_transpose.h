@@ -40,6 +40,18 @@ static inline float vec_largest(vec x) {
     return x[0];
 }
 
+/* Lane i of the result is the sum of vector i's lanes. Each round adds the upper half of every vector to its lower one,
+ * two vectors in one. */
+static inline vec vec_totals(vec sum[LANES]) {
+    LOOM_UNROLL
+    for (int count = LANES / 2; count > 0; count /= 2) {
+        LOOM_UNROLL
+        for (int i = 0; i < count; i++)
+            sum[i] = interleave_low(sum[i], sum[i + count]) + interleave_high(sum[i], sum[i + count]);
+    }
+    return sum[0];
+}
+
 /* Transposes LANES x LANES: each round is a perfect shuffle of all elements, and log2(LANES) of them swap the row's
  * bits of an element's position with the column's. */
 static inline void transpose(vec block[LANES]) {

@@ -10,6 +10,11 @@ static real *head_at(struct loom_view v, size_t b, size_t t, size_t h) {
     return v.data + b * v.batch + t * v.row + h * v.head;
 }
 
+/* Key or value j as head g of sequence b reads it. */
+static real *past_at(const struct loom_attention *a, struct loom_view v, size_t b, size_t j, size_t g) {
+    return head_at(v, j < a->shared ? b / a->group * a->group : b, j, g);
+}
+
 static void rotate(real *x, const real *table, size_t pairs, bool inverse) {
     for (size_t p = 0; p < pairs; p++) {
         real cosine = table[2 * p], sine = inverse ? -table[2 * p + 1] : table[2 * p + 1];
@@ -67,9 +72,9 @@ static double log_sum_exp(const struct loom_attention *a, const real *q, struct 
                           size_t i) {
     double largest = -HUGE_VAL, sum = 0;
     for (size_t j = first_key(a, b, i); j < keys_seen(a, i); j++)
-        largest = fmax(largest, score(a, q, head_at(key, b, j, g)));
+        largest = fmax(largest, score(a, q, past_at(a, key, b, j, g)));
     for (size_t j = first_key(a, b, i); j < keys_seen(a, i); j++)
-        sum += exp(score(a, q, head_at(key, b, j, g)) - largest);
+        sum += exp(score(a, q, past_at(a, key, b, j, g)) - largest);
     return largest + log(sum);
 }
 
@@ -83,8 +88,8 @@ static double attend(const struct loom_attention *a, struct loom_view out, struc
         size_t width = loom_ref_min(LOOM_REF_CHUNK, a->value_dim - first);
         double sum[LOOM_REF_CHUNK] = {0};
         for (size_t j = first_key(a, b, i); j < keys_seen(a, i); j++) {
-            double weight = exp(score(a, query, head_at(key, b, j, g)) - lse) * dropout_factor(a, b, h, i, j);
-            add_scaled(sum, weight, head_at(value, b, j, g) + first, width);
+            double weight = exp(score(a, query, past_at(a, key, b, j, g)) - lse) * dropout_factor(a, b, h, i, j);
+            add_scaled(sum, weight, past_at(a, value, b, j, g) + first, width);
         }
         round_to(head_at(out, b, i, h) + first, sum, width);
     }

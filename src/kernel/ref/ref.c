@@ -34,6 +34,7 @@ const struct loom_kernels *loom_kernels_ref(void) {
         .count_below = loom_ref_count_below,
         .dropout = loom_ref_dropout,
         .copy_columns = loom_ref_copy_columns,
+        .copy_heads = loom_ref_copy_heads,
         .add_row = loom_ref_add_row,
         .sum_rows = loom_ref_sum_rows,
         .scale_columns = loom_ref_scale_columns,

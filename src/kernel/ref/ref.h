@@ -48,6 +48,8 @@ size_t loom_ref_count_below(const struct loom_kernels *k, const real *x, real li
 void loom_ref_dropout(const struct loom_kernels *k, real *y, const real *x, real rate, uint64_t seed, size_t n);
 
 /* rows.c */
+void loom_ref_copy_heads(const struct loom_kernels *k, struct loom_view y, struct loom_view x, size_t batch,
+                         size_t rows, size_t heads, size_t width);
 void loom_ref_copy_columns(const struct loom_kernels *k, real *y, size_t ldy, const real *x, size_t ldx, size_t rows,
                            size_t cols, bool accumulate);
 void loom_ref_add_row(const struct loom_kernels *k, real *y, const real *row, size_t rows, size_t cols);

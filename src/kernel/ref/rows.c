@@ -1,12 +1,24 @@
 /* rows.c - arrays of rows, against one value for each column or one for each row. */
 #include "kernel/ref/ref.h"
 
+#include <string.h>
+
 void loom_ref_copy_columns(const struct loom_kernels *k, real *y, size_t ldy, const real *x, size_t ldx, size_t rows,
                            size_t cols, bool accumulate) {
     (void)k;
     for (size_t r = 0; r < rows; r++)
         for (size_t c = 0; c < cols; c++)
             y[r * ldy + c] = x[r * ldx + c] + (accumulate ? y[r * ldy + c] : 0);
+}
+
+void loom_ref_copy_heads(const struct loom_kernels *k, struct loom_view y, struct loom_view x, size_t batch,
+                         size_t rows, size_t heads, size_t width) {
+    (void)k;
+    for (size_t b = 0; b < batch; b++)
+        for (size_t t = 0; t < rows; t++)
+            for (size_t h = 0; h < heads; h++)
+                memcpy(y.data + b * y.batch + t * y.row + h * y.head, x.data + b * x.batch + t * x.row + h * x.head,
+                       width * sizeof *y.data);
 }
 
 void loom_ref_add_row(const struct loom_kernels *k, real *y, const real *row, size_t rows, size_t cols) {

@@ -1,0 +1,260 @@
+/* isa_attention_token.c - attention of one new token of each sequence to itself and those before it.
+ *
+ * A task is a key/value head of one sequence, or of several that share their first keys, and its rows are the query
+ * heads that read it there. Shared keys meet the rows of all sequences in one packed product. Other keys meet few rows:
+ * they are read once, where they lie, block by block as isa_attention.c has it. */
+#include "kernel/cpu/isa_attention.h"
+
+#include <math.h>
+
+#include "kernel/cpu/cpu.h"
+
+/* Keys of a block: with their values they stay in the first cache while all rows pass. */
+enum { BLOCK = 64, LINE = 16 };
+
+/* From so many rows on, packing keys costs less than what it saves. */
+enum { PACK_ROWS = 4 };
+
+/* One call. */
+struct call {
+    const struct loom_attention *a;
+    struct loom_view out, q, key, value;
+    float *lse;
+    size_t share; /* query heads that read a key/value head */
+    /* Each `group` sequences share their first keys; tasks have `members` of them, in `chunks`, and the last the rest.
+     */
+    size_t group, members, chunks;
+    bool bf16;
+};
+
+/* One task: sequences b0 .. b0+members-1, key/value head g. Row m * share + i is query head i of member m. */
+struct task {
+    size_t b0, members, g;
+    size_t source, first;         /* the sequence that has the shared keys; the first key that the queries see */
+    float *sum, *largest, *total; /* (members, share), and for total value_dim of each */
+    float *scores;                /* (TILE_ROWS, BLOCK) */
+    float *keys, *values;         /* packed */
+};
+
+/* Queries that meet the same keys: those of rows row, row + step, ... */
+struct strip {
+    const float *query;
+    size_t stride, row, step, rows;
+};
+
+/* Keys start .. start+width-1, as they lie in one sequence. */
+struct block {
+    struct loom_matrix keys, values;
+    size_t start, width;
+};
+
+static struct block block_at(const struct call *f, const struct task *s, size_t sequence, size_t start, size_t width) {
+    return (struct block){{head_at(f->key, sequence, start, s->g), f->key.row, 1},
+                          {head_at(f->value, sequence, start, s->g), f->value.row, 1},
+                          start,
+                          width};
+}
+
+/* scores[j] = query . key j, for LANES keys at a time; those beyond the last are as the last. */
+static void score_keys(float *scores, const float *query, struct loom_matrix keys, size_t width, size_t depth) {
+    for (size_t j = 0; j < width; j += LANES) {
+        const float *key[LANES];
+        vec sum[LANES] = {0};
+        LOOM_UNROLL
+        for (size_t i = 0; i < LANES; i++)
+            key[i] = keys.data + least(j + i, width - 1) * keys.row;
+        size_t d = 0;
+        for (; d + LANES <= depth; d += LANES) {
+            const vec left = vec_load(query + d);
+            LOOM_UNROLL
+            for (size_t i = 0; i < LANES; i++)
+                sum[i] += left * vec_load(key[i] + d);
+        }
+        vec_store(scores + j, vec_totals(sum));
+        for (size_t i = 0; i < LANES && d < depth; i++)
+            for (size_t rest = d; rest < depth; rest++)
+                scores[j + i] += query[rest] * key[i][rest];
+    }
+}
+
+/* total[c] = the sum over keys of weight[j] * value[j][c], or += , for some vectors that stay in registers; even and
+ * odd keys apart, so that one sum need not wait for the other. */
+static inline __attribute__((always_inline)) void add_values(float *total, bool begun, const float *weight,
+                                                             const float *value, size_t row, size_t width,
+                                                             const int vectors) {
+    vec even[TILE_VECTORS] = {0}, odd[TILE_VECTORS] = {0};
+    size_t j = 0;
+    for (; j + 2 <= width; j += 2) {
+        LOOM_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            even[v] += weight[j] * vec_load(value + j * row + (size_t)v * LANES);
+            odd[v] += weight[j + 1] * vec_load(value + (j + 1) * row + (size_t)v * LANES);
+        }
+    }
+    LOOM_UNROLL
+    for (int v = 0; v < vectors; v++) {
+        if (j < width)
+            even[v] += weight[j] * vec_load(value + j * row + (size_t)v * LANES);
+        const vec sum = even[v] + odd[v];
+        vec_store(total + v * LANES, begun ? vec_load(total + v * LANES) + sum : sum);
+    }
+}
+
+static void sum_values(float *total, bool begun, const float *weight, struct loom_matrix values, size_t width,
+                       size_t depth) {
+    size_t c = 0;
+    for (; c + PANEL <= depth; c += PANEL)
+        add_values(total + c, begun, weight, values.data + c, values.row, width, TILE_VECTORS);
+    for (; c + LANES <= depth; c += LANES)
+        add_values(total + c, begun, weight, values.data + c, values.row, width, 1);
+    for (; c < depth; c++) {
+        float sum = begun ? total[c] : 0;
+        for (size_t j = 0; j < width; j++)
+            sum += weight[j] * values.data[j * values.row + c];
+        total[c] = sum;
+    }
+}
+
+/* Turns a row's scores of a block into weights: zeros where its query does not see the key. */
+static void weigh(const struct loom_attention *a, const struct task *s, float *scores, size_t row, size_t start,
+                  size_t width) {
+    const struct seen seen = seen_keys(s->first > start ? s->first - start : 0, width);
+    const struct so_far so_far = {s->sum + row, s->largest + row, s->total + row * a->value_dim, a->value_dim};
+    fill_range(scores, 0, seen.whole_first, 0);
+    fill_range(scores, seen.whole_first, seen.first, -INFINITY);
+    fill_range(scores, seen.end, seen.whole_end, -INFINITY);
+    add_softmax(so_far, start > s->first, scores + seen.whole_first, a->scale,
+                (seen.whole_end - seen.whole_first) / LANES);
+}
+
+/* Rows that will be read soon are fetched together: they are too few in a place for the processor to guess the next. */
+static void fetch(struct loom_matrix m, size_t rows, size_t depth) {
+    for (size_t i = 0; i < rows; i++)
+        for (size_t d = 0; d < depth; d += LINE)
+            __builtin_prefetch(m.data + i * m.row + d);
+}
+
+/* A block that is read where it lies. */
+static void add_own(const struct call *f, const struct task *s, struct strip strip, struct block b) {
+    const struct loom_attention *a = f->a;
+    fetch(b.values, b.width, a->value_dim);
+    for (size_t r = 0; r < strip.rows; r++) {
+        const size_t row = strip.row + r * strip.step;
+        score_keys(s->scores, strip.query + r * strip.stride, b.keys, b.width, a->head_dim);
+        weigh(a, s, s->scores, row, b.start, b.width);
+        sum_values(s->total + row * a->value_dim, b.start > s->first, s->scores, b.values, b.width, a->value_dim);
+    }
+}
+
+/* A packed block and at most TILE_ROWS rows. */
+static void add_packed(const struct call *f, const struct task *s, struct strip strip, struct loom_panels keys,
+                       struct loom_panels values, size_t start) {
+    const struct loom_attention *a = f->a;
+    const size_t width = keys.columns;
+    loom_cpu_multiply_as((struct loom_target){s->scores, BLOCK, false},
+                         (struct loom_matrix){strip.query, strip.stride, 1}, keys, strip.rows, a->head_dim);
+    for (size_t r = 0; r < strip.rows; r++)
+        weigh(a, s, s->scores + r * BLOCK, strip.row + r * strip.step, start, width);
+    const struct loom_target total = {s->total + strip.row * a->value_dim, strip.step * a->value_dim, start > s->first};
+    loom_cpu_multiply_as(total, (struct loom_matrix){s->scores, BLOCK, 1}, values, strip.rows, width);
+}
+
+/* A block that all members share. */
+static void add_shared(const struct call *f, const struct task *s, struct block b) {
+    const struct loom_attention *a = f->a;
+    const struct loom_panels keys =
+        loom_cpu_pack_as(f->bf16, s->keys, (struct loom_matrix){b.keys.data, 1, b.keys.row}, a->head_dim, b.width);
+    const struct loom_panels values = loom_cpu_pack_as(f->bf16, s->values, b.values, b.width, a->value_dim);
+    for (size_t i = 0; i < f->share; i++)
+        for (size_t m = 0; m < s->members; m += TILE_ROWS) {
+            const float *query = head_at(f->q, s->b0 + m, 0, s->g * f->share + i);
+            add_packed(f, s,
+                       (struct strip){query, f->q.batch, m * f->share + i, f->share, least(TILE_ROWS, s->members - m)},
+                       keys, values, b.start);
+        }
+}
+
+/* Keys start .. end-1 of a sequence against a member's rows. */
+static void add_range(const struct call *f, const struct task *s, size_t member, size_t sequence, size_t start,
+                      size_t end) {
+    const float *query = head_at(f->q, s->b0 + member, 0, s->g * f->share);
+    for (size_t next; start < end; start = next) {
+        next = least(start + BLOCK, end);
+        if (next > s->first)
+            add_own(f, s, (struct strip){query, f->q.head, member * f->share, 1, f->share},
+                    block_at(f, s, sequence, start, next - start));
+    }
+}
+
+static void finish(const struct call *f, const struct task *s, size_t member) {
+    const struct loom_attention *a = f->a;
+    for (size_t i = 0; i < f->share; i++) {
+        const size_t row = member * f->share + i, b = s->b0 + member, h = s->g * f->share + i;
+        const float share = 1.0f / s->sum[row], *total = s->total + row * a->value_dim;
+        float *out = head_at(f->out, b, 0, h);
+        for (size_t c = 0; c < a->value_dim; c++)
+            out[c] = total[c] * share;
+        f->lse[b * a->heads + h] = a->scale * s->largest[row] + logf(s->sum[row]);
+    }
+}
+
+static void run_task(const struct call *f, const struct task *s) {
+    const struct loom_attention *a = f->a;
+    const bool pack = s->members * f->share >= PACK_ROWS;
+    for (size_t start = 0, next; pack && start < a->shared; start = next) {
+        next = least(start + BLOCK, a->shared);
+        if (next > s->first)
+            add_shared(f, s, block_at(f, s, s->source, start, next - start));
+    }
+    for (size_t m = 0; m < s->members; m++) {
+        if (m + 1 < s->members) {
+            const struct block next = block_at(f, s, s->b0 + m + 1, a->shared, least(a->keys - a->shared, BLOCK));
+            fetch(next.keys, next.width, a->head_dim);
+        }
+        if (!pack)
+            add_range(f, s, m, s->source, 0, a->shared);
+        add_range(f, s, m, s->b0 + m, a->shared, a->keys);
+        finish(f, s, m);
+    }
+}
+
+/* Scratch of a task without its rows'. */
+static size_t block_floats(const struct loom_attention *a) {
+    return loom_cpu_packed_size(a->head_dim, BLOCK) + loom_cpu_packed_size(BLOCK, a->value_dim) + TILE_ROWS * BLOCK;
+}
+
+static struct task task_at(const struct call *f, size_t item, float *scratch) {
+    const struct loom_attention *a = f->a;
+    const size_t group = item / a->kv_heads / f->chunks, chunk = item / a->kv_heads % f->chunks;
+    struct task s = {.g = item % a->kv_heads, .source = group * f->group, .keys = scratch};
+    s.b0 = s.source + chunk * f->members;
+    s.members = least(f->members, f->group - chunk * f->members);
+    s.first = first_key(a, s.b0, 0);
+    s.values = s.keys + loom_cpu_packed_size(a->head_dim, BLOCK);
+    s.scores = s.values + loom_cpu_packed_size(BLOCK, a->value_dim);
+    s.total = s.scores + TILE_ROWS * BLOCK;
+    s.sum = s.total + f->members * f->share * a->value_dim;
+    s.largest = s.sum + f->members * f->share;
+    return s;
+}
+
+static void run_part(const void *job, struct loom_cpu_part part) {
+    for (size_t item = part.first; item < part.end; item++) {
+        const struct task s = task_at(job, item, part.scratch);
+        run_task(job, &s);
+    }
+}
+
+bool loom_cpu_attend_token(const struct loom_kernels *k, const struct loom_attention *a, struct loom_view out,
+                           float *lse, struct loom_view q, struct loom_view key, struct loom_view value) {
+    struct call f = {a, out, q, key, value, lse, .bf16 = loom_cpu_bf16(k), .share = a->heads / a->kv_heads};
+    const size_t fixed = block_floats(a), each = f.share * (a->value_dim + 2);
+    if (a->queries != 1 || a->dropout > 0 || fixed + each > LOOM_CPU_SCRATCH)
+        return false;
+    f.group = a->shared > 0 ? a->group : 1;
+    f.members = least(f.group, (LOOM_CPU_SCRATCH - fixed) / each);
+    f.chunks = (f.group + f.members - 1) / f.members;
+    loom_cpu_share(k, a->batch / f.group * f.chunks * a->kv_heads,
+                   f.members * f.share * (a->keys * (a->head_dim + a->value_dim) / 32), run_part, &f);
+    return true;
+}
