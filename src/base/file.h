@@ -49,6 +49,7 @@ void loom_writer_abandon(struct loom_writer *writer);
 struct loom_append {
     FILE *stream;
     char *path;
+    size_t waiting; /* bytes that the system may not have begun to write */
 };
 
 /* Opens or creates the file and cuts it to `length` bytes, which it must have; appending goes on there. */

@@ -176,15 +176,14 @@ static void close_source(struct loom_reader *reader) {
     reader->open = false;
 }
 
-/* Starts reading the source behind this one, if it is a Parquet file that need not be unpacked: DuckDB takes a tenth of
+/* Starts reading a source ahead of its turn, if it is a Parquet file that need not be unpacked: DuckDB takes a tenth of
  * a second to begin. A failure is for its own turn. */
-static void start_upcoming(struct loom_reader *reader) {
-    size_t next = reader->at.source + 1;
-    if (next >= reader->sources->count)
+static void start_upcoming(struct loom_reader *reader, size_t index, uint64_t row) {
+    if (index >= reader->sources->count)
         return;
-    const struct loom_source *source = &reader->sources->items[next];
+    const struct loom_source *source = &reader->sources->items[index];
     if (is_parquet(source) && source->packing == LOOM_PACKING_NONE)
-        (void)loom_parquet_open(&reader->upcoming, source, reader->options, 0, NULL);
+        (void)loom_parquet_open(&reader->upcoming, source, reader->options, row, NULL);
 }
 
 static loom_status open_parquet(struct loom_reader *reader, struct loom_error *error) {
@@ -196,7 +195,7 @@ static loom_status open_parquet(struct loom_reader *reader, struct loom_error *e
     } else
         status = loom_parquet_open(&reader->parquet, source, reader->options, reader->at.row, error);
     if (status == LOOM_OK)
-        start_upcoming(reader);
+        start_upcoming(reader, reader->at.source + 1, 0);
     return status;
 }
 
@@ -292,6 +291,7 @@ loom_status loom_reader_open(struct loom_sources *sources, const struct loom_rea
     if (!*reader)
         return loom_fail_memory(error, "reader", sizeof **reader);
     **reader = (struct loom_reader){.sources = sources, .options = options, .at = *from};
+    start_upcoming(*reader, from->source, from->row);
     return LOOM_OK;
 }
 

@@ -13,7 +13,9 @@ struct loom_cursor {
 
 struct loom_reader;
 
-/* Starts at `from`; what lies before it in its source is read past. The options and sources must outlive the reader. */
+/* Starts at `from`; what lies before it in its source is read past. The options and sources must outlive the reader;
+ * how a plain text is cut may be set in the options until the first record is asked for. A Parquet file begins to be
+ * read at once, by another process. */
 loom_status loom_reader_open(struct loom_sources *sources, const struct loom_read_options *options,
                              const struct loom_cursor *from, struct loom_reader **reader, struct loom_error *error);
 /* Appends the next record's bytes to `buffer` and describes them; *done at the end of all. After a failure, which names

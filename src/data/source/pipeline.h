@@ -1,8 +1,8 @@
 /* pipeline.h - text out of sources, through all threads, and on in order.
  *
- * Three stages on three batches of records: while one batch is worked on, the batch before it is put away and the one
- * behind it is read. Which thread works on a record never shows in the result: records are put in the order in which
- * they lie in the sources. */
+ * Three stages on a few batches of records: while one batch is worked on, those before it are put away and those behind
+ * it are read. Which thread works on a record never shows in the result: records are put in the order in which they lie
+ * in the sources. */
 #ifndef LOOM_DATA_PIPELINE_H
 #define LOOM_DATA_PIPELINE_H
 
@@ -29,19 +29,19 @@ struct loom_item {
 };
 
 struct loom_pipeline {
+    struct loom_reader *reader; /* of these sources, with these options */
     struct loom_sources *sources;
     const struct loom_read_options *read;
-    struct loom_cursor from;
     int threads; /* at least 1 */
     void *user;
     /* Works on one record's text; `worker` is 0 .. threads-1, and two calls never run at once with the same one. A
      * failure with LOOM_FAILED makes the record broken, any other ends the run. */
     loom_status (*work)(void *user, int worker, const struct loom_piece *piece, struct loom_item *item,
                         struct loom_ids *ids, struct loom_error *error);
-    /* Takes the records one by one, in order; never two calls at once. */
+    /* Takes the records one by one, in order; called by the thread that runs the pipeline. */
     loom_status (*put)(void *user, const struct loom_item *item, struct loom_error *error);
-    /* Called after each round by the thread that runs the pipeline, between puts: `bytes` of the stored bytes of
-     * source `source` have been read. NULL: not called. */
+    /* Called after each batch by the thread that runs the pipeline, between puts and while nothing is read: `bytes` of
+     * the stored bytes of source `source` have been read. NULL: not called. */
     loom_status (*tick)(void *user, size_t source, uint64_t bytes, struct loom_error *error);
 };
 

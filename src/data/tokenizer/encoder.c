@@ -288,24 +288,37 @@ static loom_status replace_bad(struct loom_encoder *encoder, const char *text, s
     return LOOM_OK;
 }
 
+/* Byte and char. */
+static loom_status put_simple(struct loom_encoder *encoder, const struct loom_piece *piece, struct loom_ids *ids,
+                              struct loom_error *error) {
+    loom_status status = loom_ids_reserve(ids, piece->size, error);
+    if (status == LOOM_OK && encoder->tokenizer->kind == LOOM_TOKENIZER_CHAR)
+        return put_characters(encoder->tokenizer, piece, ids, error);
+    if (status == LOOM_OK)
+        put_bytes(piece, ids);
+    return status;
+}
+
 loom_status loom_encoder_put(struct loom_encoder *encoder, const struct loom_piece *piece, struct loom_ids *ids,
                              struct loom_error *error) {
     const char *text = piece->data;
     size_t size = piece->size;
     loom_status status = LOOM_OK;
-    if (encoder->tokenizer->kind != LOOM_TOKENIZER_BPE) {
-        status = loom_ids_reserve(ids, size, error);
-        if (status == LOOM_OK && encoder->tokenizer->kind == LOOM_TOKENIZER_CHAR)
-            return put_characters(encoder->tokenizer, piece, ids, error);
-        if (status == LOOM_OK)
-            put_bytes(piece, ids);
-        return status;
-    }
+    if (encoder->tokenizer->kind != LOOM_TOKENIZER_BPE)
+        return put_simple(encoder, piece, ids, error);
     if (!loom_utf8_check(text, size, NULL)) {
         status = replace_bad(encoder, text, size, &size, error);
         text = encoder->valid;
     }
     return status == LOOM_OK ? put_between(encoder, text, size, false, ids, error) : status;
+}
+
+loom_status loom_encoder_put_valid(struct loom_encoder *encoder, const struct loom_piece *piece, struct loom_ids *ids,
+                                   struct loom_error *error) {
+    if (encoder->tokenizer->kind != LOOM_TOKENIZER_BPE)
+        return put_simple(encoder, piece, ids, error);
+    loom_status status = loom_piece_check(piece, error);
+    return status == LOOM_OK ? put_between(encoder, piece->data, piece->size, false, ids, error) : status;
 }
 
 /* ---- the encoder ------------------------------------------------------------------------------------------------- */

@@ -61,6 +61,9 @@ void loom_encoder_allow_none(struct loom_encoder *encoder);
  * been appended then means nothing. */
 loom_status loom_encoder_put(struct loom_encoder *encoder, const struct loom_piece *piece, struct loom_ids *ids,
                              struct loom_error *error);
+/* The same; but LOOM_FAILED on bytes that are not UTF-8, except with a byte tokenizer, where it would put U+FFFD. */
+loom_status loom_encoder_put_valid(struct loom_encoder *encoder, const struct loom_piece *piece, struct loom_ids *ids,
+                                   struct loom_error *error);
 
 /* The length of the longest prefix of data[0..size) at whose end the text may be cut and both parts encoded apart with
  * an equal result, whatever comes before and behind; 0 when there is none. */

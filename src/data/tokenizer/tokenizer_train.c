@@ -82,7 +82,8 @@ static loom_status count_all(struct training *t, struct loom_error *error) {
     struct loom_sources sources;
     const struct loom_filter none = {NULL, 0};
     const struct loom_read_options read = {.column = o->column, .filter = &none, .cut = cut, .context = &t->split};
-    const struct loom_pipeline pipeline = {
+    const struct loom_cursor start = {0, 0, 0};
+    struct loom_pipeline pipeline = {
         .sources = &sources, .read = &read, .threads = t->threads, .user = t, .work = count_words, .put = put_item};
     enum loom_format format;
     loom_status status = loom_format_find(o->format, &format, error);
@@ -90,11 +91,14 @@ static loom_status count_all(struct training *t, struct loom_error *error) {
         status = loom_sources_open(o->inputs, o->n_inputs, format, &sources, error);
     if (status != LOOM_OK)
         return status;
-    status = loom_pipeline_run(&pipeline, error);
+    status = loom_reader_open(&sources, &read, &start, &pipeline.reader, error);
+    if (status == LOOM_OK)
+        status = loom_pipeline_run(&pipeline, error);
     for (int i = 1; status == LOOM_OK && i < t->threads; i++)
         status = loom_word_counts_join(&t->counts[0], &t->counts[i], error);
     for (int i = 1; i < t->threads; i++)
         loom_word_counts_free(&t->counts[i]);
+    loom_reader_free(pipeline.reader);
     loom_sources_free(&sources);
     return status;
 }

@@ -15,6 +15,7 @@ struct loom_preparation {
     struct loom_filter filter;
     struct loom_sources sources;
     struct loom_read_options read;
+    struct loom_reader *reader;
     int threads;
     struct loom_tokenizer *tokenizer;
     struct loom_encoder **encoders; /* (threads) */

@@ -76,13 +76,16 @@ static loom_status train_char(struct loom_preparation *p, struct loom_error *err
     struct loom_characters *characters = calloc((size_t)p->threads, sizeof *characters);
     if (!characters)
         return loom_fail_memory(error, "characters", (size_t)p->threads * sizeof *characters);
-    const struct loom_pipeline pipeline = {.sources = &p->sources,
-                                           .read = &p->read,
-                                           .threads = p->threads,
-                                           .user = characters,
-                                           .work = add_characters,
-                                           .put = p->options->skip_broken ? ignore_broken : put_nothing};
-    loom_status status = loom_pipeline_run(&pipeline, error);
+    struct loom_pipeline pipeline = {.sources = &p->sources,
+                                     .read = &p->read,
+                                     .threads = p->threads,
+                                     .user = characters,
+                                     .work = add_characters,
+                                     .put = p->options->skip_broken ? ignore_broken : put_nothing};
+    loom_status status = loom_reader_open(&p->sources, &p->read, &p->cursor, &pipeline.reader, error);
+    if (status == LOOM_OK)
+        status = loom_pipeline_run(&pipeline, error);
+    loom_reader_free(pipeline.reader);
     for (int worker = 1; worker < p->threads; worker++)
         for (size_t i = 0; i < words; i++)
             characters[0].bits[i] |= characters[worker].bits[i];
@@ -94,10 +97,24 @@ static loom_status train_char(struct loom_preparation *p, struct loom_error *err
 
 /* ---- the run ----------------------------------------------------------------------------------------------------- */
 
-static loom_status open_tokenizer(struct loom_preparation *p, struct loom_error *error) {
-    if (strcmp(p->options->tokenizer, "char") == 0)
-        return train_char(p, error);
-    return loom_tokenizer_open(p->options->tokenizer, &p->tokenizer, error);
+static loom_status open_reader(struct loom_preparation *p, struct loom_error *error) {
+    return loom_reader_open(&p->sources, &p->read, &p->cursor, &p->reader, error);
+}
+
+/* Opens reader and tokenizer of work that begins; those that take time start side by side. */
+static loom_status open_both(struct loom_preparation *p, struct loom_error *error) {
+    bool is_char = strcmp(p->options->tokenizer, "char") == 0;
+    loom_status status = is_char ? train_char(p, error) : LOOM_OK;
+    if (status == LOOM_OK)
+        status = open_reader(p, error);
+    return status == LOOM_OK && !is_char ? loom_tokenizer_open(p->options->tokenizer, &p->tokenizer, error) : status;
+}
+
+/* The same of work that goes on. */
+static loom_status open_again(struct loom_preparation *p, const json_t *progress, uint64_t *hashes,
+                              struct loom_error *error) {
+    loom_status status = loom_preparation_go_on(p, progress, hashes, error);
+    return status == LOOM_OK ? open_reader(p, error) : status;
 }
 
 static size_t cut(const void *context, const char *data, size_t size) {
@@ -179,7 +196,7 @@ static loom_status begin(struct loom_preparation *p, struct loom_error *error) {
     if (status != LOOM_OK)
         return status;
     const json_t *progress = loom_tokens_progress(p->writer);
-    status = progress ? loom_preparation_go_on(p, progress, &hashes, error) : open_tokenizer(p, error);
+    status = progress ? open_again(p, progress, &hashes, error) : open_both(p, error);
     if (status == LOOM_OK)
         status = loom_tokens_set_tokenizer(p->writer, p->tokenizer, error);
     if (status == LOOM_OK)
@@ -192,9 +209,9 @@ static loom_status begin(struct loom_preparation *p, struct loom_error *error) {
 }
 
 static loom_status run(struct loom_preparation *p, struct loom_error *error) {
-    const struct loom_pipeline pipeline = {.sources = &p->sources,
+    const struct loom_pipeline pipeline = {.reader = p->reader,
+                                           .sources = &p->sources,
                                            .read = &p->read,
-                                           .from = p->cursor,
                                            .threads = p->threads,
                                            .user = p,
                                            .work = loom_preparation_encode,
@@ -297,6 +314,7 @@ static void close_preparation(struct loom_preparation *p) {
     for (int i = 0; p->encoders && i < p->threads; i++)
         loom_encoder_free(p->encoders[i]);
     free(p->encoders);
+    loom_reader_free(p->reader);
     loom_tokenizer_free(p->tokenizer);
     loom_sources_free(&p->sources);
     loom_filter_free(&p->filter);

@@ -25,8 +25,7 @@ loom_status loom_preparation_encode(void *user, int worker, const struct loom_pi
         item->head = hash_number(piece->data, piece->size < HEAD_BYTES ? piece->size : HEAD_BYTES);
     if (record->begins && record->ends && p->options->remove_duplicates)
         loom_sha256(piece->data, piece->size, item->content);
-    loom_status status = loom_tokenizer_takes_bytes(p->tokenizer) ? LOOM_OK : loom_piece_check(piece, error);
-    return status == LOOM_OK ? loom_encoder_put(p->encoders[worker], piece, ids, error) : status;
+    return loom_encoder_put_valid(p->encoders[worker], piece, ids, error);
 }
 
 loom_status loom_preparation_skip(struct loom_preparation *p, const char *reason, struct loom_error *error) {

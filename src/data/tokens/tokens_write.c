@@ -122,16 +122,26 @@ loom_status loom_tokens_begin(struct loom_tokens_writer *writer, enum loom_split
     return loom_append_put(&shard->documents_file, entry, sizeof entry, error);
 }
 
+static loom_status check_tokens(const struct loom_tokens_writer *writer, const int *tokens, size_t count,
+                                struct loom_error *error) {
+    const int vocab_size = loom_tokenizer_vocab_size(writer->tokenizer);
+    unsigned most = 0; /* a negative one is large */
+    for (size_t i = 0; i < count; i++)
+        most = (unsigned)tokens[i] > most ? (unsigned)tokens[i] : most;
+    if (most < (unsigned)vocab_size || count == 0)
+        return LOOM_OK;
+    return loom_fail(error, LOOM_INVALID, "token %d is not among the tokenizer's %d", (int)most, vocab_size);
+}
+
 /* Writes up to LOOM_CHUNK_TOKENS tokens to the open shard. */
 static loom_status put_chunk(struct loom_tokens_writer *writer, struct loom_open_shard *shard, const int *tokens,
                              size_t count, struct loom_error *error) {
     unsigned char data[LOOM_CHUNK_TOKENS * sizeof(uint32_t)], *end = data;
-    const int vocab_size = loom_tokenizer_vocab_size(writer->tokenizer);
-    for (size_t i = 0; i < count; i++) {
-        if (tokens[i] < 0 || tokens[i] >= vocab_size)
-            return loom_fail(error, LOOM_INVALID, "token %d is not among the tokenizer's %d", tokens[i], vocab_size);
+    loom_status status = check_tokens(writer, tokens, count, error);
+    if (status != LOOM_OK)
+        return status;
+    for (size_t i = 0; i < count; i++)
         end += writer->width == 2 ? pack(end, (uint64_t)tokens[i], 2) : pack(end, (uint64_t)tokens[i], 4);
-    }
     loom_digest_put(&shard->digest, data, (size_t)(end - data));
     shard->tokens += count;
     return loom_append_put(&shard->tokens_file, data, (size_t)(end - data), error);
