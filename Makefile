@@ -3,7 +3,7 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 BENCH ?=
 
-.PHONY: help demo race depth test check bench bench-check build install clean setup
+.PHONY: help demo race race-pass depth test check bench bench-check build install clean setup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -13,6 +13,9 @@ demo: build ## learn real text beside nanoGPT, draw the report, write a sample
 
 race: build ## Loom against nanoGPT, tuned, modern and dense, three seeds each: the table of docs/race.md
 	@tools/race
+
+race-pass: build ## the race over other texts, in a single pass: TEXT="FILE..." SIZE=1m|6m
+	@tools/race-pass $(TEXT)
 
 depth: build ## a looped block against dense models on generated tasks, five seeds: the table of docs/depth.md
 	@tools/depth

@@ -42,26 +42,40 @@ struct preset {
     "beta1=0.9 beta2=0.95 epsilon=1e-8 weight_decay=0.1 decay=all grad_clip=1 eval_interval=1000 "                     \
     "keep_checkpoints=2 sample_tokens=300 seed=1 seq_len=2048 precision=auto " MUON_TRAINING ADAPTER_TRAINING
 
+/* The sides of the race at nanoGPT's small settings; its larger size changes a few of them. */
+#define LOOM_SMALL                                                                                                     \
+    LOOM_BLOCK "dim=64 n_heads=4 n_kv_heads=4 max_seq_len=64 prelude_layers=0 coda_layers=0 core_layers=1 "            \
+               "max_loop_iters=2 n_experts=4 n_experts_per_tok=2 n_shared_experts=0 expert_dim=64 lora_rank=2 "        \
+               "rope_theta=200 ngram=4 ngram_rows=3879 " LOOM_TRAINING " max_iters=300 eval_interval=5"
+#define DENSE_SMALL                                                                                                    \
+    LOOM_BLOCK "dim=64 n_heads=4 n_kv_heads=4 max_seq_len=64 prelude_layers=1 coda_layers=0 core_layers=0 "            \
+               "n_experts=0 max_loop_iters=1 ffn_dim=256 rope_theta=200 ngram=4 ngram_rows=3885 " LOOM_TRAINING        \
+               " max_iters=300 eval_interval=5"
+#define MODERN_SMALL                                                                                                   \
+    LOOM_BLOCK "dim=128 n_heads=4 n_kv_heads=4 max_seq_len=64 prelude_layers=4 coda_layers=0 core_layers=0 "           \
+               "n_experts=0 max_loop_iters=1 ffn_dim=512 rope_theta=10000 " LOOM_TRAINING                              \
+               " max_iters=500 eval_interval=25 embedding_lr=0.2 head_lr=4e-3 embed_std=0.8"
+#define NANOGPT_SMALL "n_layer=4 n_head=4 n_embd=128 block_size=64 bias=false dropout=0 " NANOGPT_SMALL_TRAINING
+
 static const struct preset presets[] = {
     {"loom-small", "looped mixture of experts with n-gram tables, 0.8 M parameters: the demo's side of the race",
-     LOOM_ARCHITECTURE_LOOM,
-     LOOM_BLOCK "dim=64 n_heads=4 n_kv_heads=4 max_seq_len=64 prelude_layers=0 coda_layers=0 core_layers=1 "
-                "max_loop_iters=2 n_experts=4 n_experts_per_tok=2 n_shared_experts=0 expert_dim=64 lora_rank=2 "
-                "rope_theta=200 ngram=4 ngram_rows=3879 " LOOM_TRAINING " max_iters=300 eval_interval=5"},
+     LOOM_ARCHITECTURE_LOOM, LOOM_SMALL},
     {"dense-small", "loom-small without its loop and its experts, as large and trained alike", LOOM_ARCHITECTURE_LOOM,
-     LOOM_BLOCK "dim=64 n_heads=4 n_kv_heads=4 max_seq_len=64 prelude_layers=1 coda_layers=0 core_layers=0 "
-                "n_experts=0 max_loop_iters=1 ffn_dim=256 rope_theta=200 ngram=4 ngram_rows=3885 " LOOM_TRAINING
-                " max_iters=300 eval_interval=5"},
+     DENSE_SMALL},
     {"modern-small", "nanogpt-small with loom-small's block and optimizer, without its n-gram tables",
-     LOOM_ARCHITECTURE_LOOM,
-     LOOM_BLOCK "dim=128 n_heads=4 n_kv_heads=4 max_seq_len=64 prelude_layers=4 coda_layers=0 core_layers=0 "
-                "n_experts=0 max_loop_iters=1 ffn_dim=512 rope_theta=10000 " LOOM_TRAINING
-                " max_iters=500 eval_interval=25 embedding_lr=0.2 head_lr=4e-3 embed_std=0.8"},
+     LOOM_ARCHITECTURE_LOOM, MODERN_SMALL},
     {"nanogpt-small", "nanoGPT at its small CPU settings: 4 layers, 4 heads, width 128, context 64",
-     LOOM_ARCHITECTURE_GPT, "n_layer=4 n_head=4 n_embd=128 block_size=64 bias=false dropout=0 " NANOGPT_SMALL_TRAINING},
+     LOOM_ARCHITECTURE_GPT, NANOGPT_SMALL},
     {"nanogpt-small-tuned", "nanogpt-small with the best learning rate of a sweep on Tiny Shakespeare",
-     LOOM_ARCHITECTURE_GPT,
-     "n_layer=4 n_head=4 n_embd=128 block_size=64 bias=false dropout=0 " NANOGPT_SMALL_TRAINING " learning_rate=8e-3"},
+     LOOM_ARCHITECTURE_GPT, NANOGPT_SMALL " learning_rate=8e-3"},
+    {"loom-6m", "loom-small twice as wide, with larger tables: 6 M parameters on bytes", LOOM_ARCHITECTURE_LOOM,
+     LOOM_SMALL " dim=128 expert_dim=128 ngram_rows=15090 max_iters=400"},
+    {"dense-6m", "loom-6m without its loop and its experts, as large and trained alike", LOOM_ARCHITECTURE_LOOM,
+     DENSE_SMALL " dim=128 ffn_dim=512 ngram_rows=15094 max_iters=400"},
+    {"modern-6m", "nanogpt-6m with loom-6m's block and optimizer, without its n-gram tables", LOOM_ARCHITECTURE_LOOM,
+     MODERN_SMALL " dim=288 n_heads=6 n_kv_heads=6 prelude_layers=6 ffn_dim=1152 eval_interval=50"},
+    {"nanogpt-6m", "nanogpt-small with 6 layers, 6 heads and width 288: 6 M parameters", LOOM_ARCHITECTURE_GPT,
+     NANOGPT_SMALL " n_layer=6 n_head=6 n_embd=288 eval_interval=250"},
     {"loom-drill", "a block and a looped one, run once for each step of a generated task", LOOM_ARCHITECTURE_LOOM,
      LOOM_BLOCK
      "dim=64 n_heads=2 n_kv_heads=2 max_seq_len=128 prelude_layers=1 coda_layers=0 core_layers=1 "
