@@ -347,6 +347,14 @@ static void test_thinning_keeps_spikes(void **state) {
     loom_svg_chart(&html, &chart);
     assert_non_null(strstr(html.data, "highest 101, above the frame"));
     loom_text_free(&html);
+    for (int i = 0; i < COUNT; i++)
+        points[i][1] = pow(10, -4.0 * i / (COUNT - 1)); /* 1 to 1e-4: each power of ten a quarter of 196 units */
+    loom_svg_chart(&html, &chart);
+    assert_null(strstr(html.data, "above the frame"));
+    assert_non_null(strstr(html.data, ">1e-4</text>"));
+    assert_non_null(strstr(html.data, " 0.0L"));
+    assert_non_null(strstr(html.data, " 98.0L"));
+    loom_text_free(&html);
     free(points);
 }
 

@@ -156,6 +156,10 @@ void loom_history_free(struct loom_history *history) {
     *history = (struct loom_history){0};
 }
 
+bool loom_history_rewarded(const struct loom_history *history) {
+    return json_object_get(json_object_get(history->config, "data"), "problems") != NULL;
+}
+
 const double *loom_history_best(const struct loom_history *history) {
     const double *best = NULL;
     for (size_t i = 0; i < history->evals.count; i++) {

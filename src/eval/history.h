@@ -44,6 +44,9 @@ loom_status loom_history_read(const char *folder, bool with_steps, struct loom_h
                               struct loom_error *error);
 void loom_history_free(struct loom_history *history);
 
+/* Whether answers were rewarded: then the losses are shares of wrong answers. */
+bool loom_history_rewarded(const struct loom_history *history);
+
 /* The evaluation with the lowest validation loss: its row, or NULL when none is finite. */
 const double *loom_history_best(const struct loom_history *history);
 

@@ -36,13 +36,17 @@ static void put_size_card(struct loom_text *html, const json_t *config) {
 static void put_loss_card(struct loom_text *html, const struct loom_history *history) {
     struct loom_text value = {0}, under = {0};
     const double *best = loom_history_best(history);
+    const bool rewarded = loom_history_rewarded(history);
     if (best) {
-        loom_text_append(&value, "%.4f", best[LOOM_FIELD_VAL_LOSS]);
+        if (rewarded)
+            loom_text_append(&value, "%.1f %%", 100 * best[LOOM_FIELD_VAL_LOSS]);
+        else
+            loom_text_append(&value, "%.4f", best[LOOM_FIELD_VAL_LOSS]);
         loom_text_append(&under, "at step ");
         loom_units_put_count(&under, best[LOOM_FIELD_STEP]);
     } else
         loom_text_append(&value, "none yet");
-    loom_html_card(html, "Best validation loss", &value, &under);
+    loom_html_card(html, rewarded ? "Fewest wrong answers" : "Best validation loss", &value, &under);
 }
 
 static void put_cost_cards(struct loom_text *html, const double *last) {

@@ -22,11 +22,15 @@ struct loom_curve loom_report_curve(const struct loom_rows *rows, enum loom_quan
 /* ---- curves ------------------------------------------------------------------------------------------------------ */
 
 void loom_report_loss(struct loom_text *html, const struct loom_history *history) {
-    static const char *const titles[] = {[LOOM_STEPS] = "Loss (nats per token) against steps",
-                                         [LOOM_FLOPS] = "Loss (nats per token) against work",
-                                         [LOOM_SECONDS] = "Loss (nats per token) against time"};
+    static const char *const titles[2][3] = {{[LOOM_STEPS] = "Loss (nats per token) against steps",
+                                              [LOOM_FLOPS] = "Loss (nats per token) against work",
+                                              [LOOM_SECONDS] = "Loss (nats per token) against time"},
+                                             {[LOOM_STEPS] = "Share of wrong answers against steps",
+                                              [LOOM_FLOPS] = "Share of wrong answers against work",
+                                              [LOOM_SECONDS] = "Share of wrong answers against time"}};
     static const enum loom_quantity order[] = {LOOM_STEPS, LOOM_FLOPS, LOOM_SECONDS};
-    loom_html_heading(html, "Loss");
+    const bool rewarded = loom_history_rewarded(history);
+    loom_html_heading(html, rewarded ? "Answers" : "Loss");
     loom_text_append(html, "<div class=\"charts\">\n");
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
         struct loom_curve curves[] = {loom_report_curve(&history->steps, order[i], LOOM_FIELD_LOSS),
@@ -36,7 +40,7 @@ void loom_report_loss(struct loom_text *html, const struct loom_history *history
         curves[0].faint = true;
         curves[1].name = "validation";
         curves[1].marked = true;
-        const struct loom_chart chart = {.title = titles[order[i]],
+        const struct loom_chart chart = {.title = titles[rewarded][order[i]],
                                          .x = order[i],
                                          .curves = curves,
                                          .n_curves = 2,

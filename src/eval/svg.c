@@ -18,10 +18,13 @@ enum { BUCKETS = 300, SMOOTH_BUCKETS = 100, POINTS_MAX = 2 * BUCKETS, MARKS_MAX 
 /* Maps low..high to 0..size; size is negative where the screen runs the other way. */
 struct scale {
     double low, high, size;
+    bool decades; /* each power of ten takes as much room; low > 0 */
 };
 
 static double place(const struct scale *scale, double value) {
-    const double at = (value - scale->low) / (scale->high - scale->low) * scale->size;
+    const double share = scale->decades ? log(fmax(value, scale->low) / scale->low) / log(scale->high / scale->low)
+                                        : (value - scale->low) / (scale->high - scale->low);
+    const double at = share * scale->size;
     const double limit = 4 * fabs(scale->size); /* far outside: keeps the digits of a clipped point few */
     return fmax(-limit, fmin(limit, at));
 }
@@ -87,17 +90,27 @@ static void put_tick(struct loom_text *html, double value, double step) {
         loom_units_put_count(html, value);
 }
 
-/* Horizontal grid lines with their numbers; y->size is negative. */
+/* A horizontal grid line with its number; y->size is negative. */
+static void put_y_tick(struct loom_text *html, const struct scale *y, double value, double step, const char *suffix) {
+    const double at = TOP + PLOT_HEIGHT + place(y, value);
+    loom_text_append(html, "<path class=\"grid\" d=\"M%d %.1fH%d\"/><text class=\"end\" x=\"%d\" y=\"%.1f\">", LEFT, at,
+                     WIDTH - RIGHT, LEFT - 6, at + 4);
+    put_tick(html, value, step);
+    loom_text_append(html, "%s</text>\n", suffix);
+}
+
 static void put_y_axis(struct loom_text *html, const struct scale *y, const char *suffix) {
+    if (y->decades) {
+        const double first = ceil(log10(y->low)), last = floor(log10(y->high));
+        const double every = ceil((last - first + 1) / TICKS_MAX);
+        for (double power = first; power <= last; power += every)
+            put_y_tick(html, y, pow(10, power), pow(10, power), suffix);
+        return;
+    }
     const double step = tick_step(y->high - y->low, 5);
     const double first = ceil(y->low / step - 1e-9);
-    for (int i = 0; i < TICKS_MAX && (first + i) * step <= y->high + 1e-9 * step; i++) {
-        const double at = TOP + PLOT_HEIGHT + place(y, (first + i) * step);
-        loom_text_append(html, "<path class=\"grid\" d=\"M%d %.1fH%d\"/><text class=\"end\" x=\"%d\" y=\"%.1f\">", LEFT,
-                         at, WIDTH - RIGHT, LEFT - 6, at + 4);
-        put_tick(html, (first + i) * step, step);
-        loom_text_append(html, "%s</text>\n", suffix);
-    }
+    for (int i = 0; i < TICKS_MAX && (first + i) * step <= y->high + 1e-9 * step; i++)
+        put_y_tick(html, y, (first + i) * step, step, suffix);
 }
 
 static void put_x_name(struct loom_text *html, const char *name) {
@@ -151,19 +164,23 @@ static double *sorted_heights(struct loom_text *html, const struct loom_chart *c
 }
 
 /* The range of y, from the finite heights: all of them, or with `focus` up to four times the median's distance from the
- * lowest, which keeps an untrained model's loss from pressing the rest flat. */
+ * lowest, which keeps an untrained model's loss from pressing the rest flat. Heights that fall by more than three
+ * powers of ten, as the loss of a few conversations does, are told by their powers. */
 static struct scale y_range(const struct loom_chart *chart, const double *heights, size_t count) {
+    const double reach = heights[0] + 4 * (heights[count / 2] - heights[0]);
     double low = heights[0], high = heights[count - 1];
-    const double reach = low + 4 * (heights[count / 2] - low);
-    if (chart->focus && count > 2 && reach < high && reach > low)
+    const bool decades = chart->focus && low > 0 && high / low > 1000 && !(chart->rule <= 0);
+    if (chart->focus && !decades && count > 2 && reach < high && reach > low)
         high = reach;
     if (isfinite(chart->rule)) {
         low = fmin(low, chart->rule);
         high = fmax(high, chart->rule);
     }
+    if (decades)
+        return (struct scale){low, high, -PLOT_HEIGHT, true};
     const double margin = high > low ? 0.05 * (high - low) : fmax(fabs(high) * 0.1, 1e-9);
     low = low >= 0 && low < margin ? 0 : low - margin; /* below zero only where numbers are */
-    return (struct scale){low, high + margin, -PLOT_HEIGHT};
+    return (struct scale){low, high + margin, -PLOT_HEIGHT, false};
 }
 
 static struct scale x_range(const struct loom_chart *chart) {
@@ -172,7 +189,7 @@ static struct scale x_range(const struct loom_chart *chart) {
         for (size_t i = 0; i < chart->curves[c].count; i++)
             if (is_shown(&chart->curves[c], i))
                 high = fmax(high, curve_x(&chart->curves[c], i));
-    return (struct scale){0, high > 0 ? high : 1, PLOT_WIDTH};
+    return (struct scale){0, high > 0 ? high : 1, PLOT_WIDTH, false};
 }
 
 /* ---- curves ------------------------------------------------------------------------------------------------------ */
@@ -388,7 +405,7 @@ void loom_svg_bars(struct loom_text *html, const struct loom_bars *bars) {
         put_missing(html, bars->title);
         return;
     }
-    const struct scale y = {0, 1.12 * high, -PLOT_HEIGHT}; /* room for the number on top */
+    const struct scale y = {0, 1.12 * high, -PLOT_HEIGHT, false}; /* room for the number on top */
     open_figure(html, bars->title);
     open_drawing(html, WIDTH, HEIGHT, bars->title);
     for (size_t i = 0; i < bars->count; i++)

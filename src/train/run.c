@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/pool.h"
 #include "base/text.h"
 #include "train/checkpoint.h"
 #include "train/material.h"
@@ -151,7 +152,7 @@ static loom_status write_config(struct run *run, const struct loom_train_result 
         json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:i,s:s,s:I,s:I}", "loom_version", LOOM_VERSION, "git_commit", LOOM_COMMIT,
                   "name", run->name, "preset", run->setup.preset, "architecture",
                   loom_architecture_name(run->setup.config.architecture), "seed", (json_int_t)run->setup.recipe.seed,
-                  "threads", run->options->threads, "machine", run->trainer.model.k->name, "parameters",
+                  "threads", loom_threads(run->options->threads), "machine", run->trainer.model.k->name, "parameters",
                   (json_int_t)sizes->parameters, "active_parameters", (json_int_t)sizes->active_parameters);
     loom_status status = LOOM_OK;
     if (!json || json_object_set_new(json, "model", loom_config_json(&run->setup.config)) ||
