@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "model/model.h"
+#include "model/folder.h"
 #include "model/safetensors.h"
 #include "train/objective.h"
 #include "train/optimizer.h"

@@ -1,4 +1,4 @@
-/* model.h - a network with weights, a machine and a tokenizer; and the model folder it is read from. */
+/* model.h - a network with weights, a machine and a tokenizer. folder.h reads one. */
 #ifndef LOOM_MODEL_MODEL_H
 #define LOOM_MODEL_MODEL_H
 
@@ -38,15 +38,5 @@ void loom_model_download(const struct loom_model *model, real *host);
 
 /* Reads the weights of a model.safetensors. */
 loom_status loom_model_load(struct loom_model *model, const char *path, struct loom_error *error);
-
-/* Reads config.json, model.safetensors and, if it is there, tokenizer.json of a model folder. */
-loom_status loom_model_read(struct loom_model *model, const char *folder, int threads, struct loom_error *error);
-
-/* The model folder that PATH means: itself, or a run folder's best checkpoint (the newest complete one when none has
- * been evaluated). *folder is freed with free(). */
-loom_status loom_model_resolve(const char *path, char **folder, struct loom_error *error);
-
-/* The newest complete checkpoint of a run folder, freed with free(); *folder is NULL when there is none. */
-loom_status loom_checkpoint_newest(const char *run, char **folder, struct loom_error *error);
 
 #endif

@@ -1,5 +1,4 @@
 /* checkpoint.c - see checkpoint.h. */
-#include "model/adapter.h"
 #include "train/checkpoint.h"
 
 #include <inttypes.h>
@@ -9,6 +8,8 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "model/adapter.h"
+#include "model/folder.h"
 #include "model/weights.h"
 #include "train/card.h"
 #include "train/metrics.h"

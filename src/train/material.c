@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "model/folder.h"
 
 static const double held_out = 0.05; /* the share of conversations */
 
