@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/grow.h"
+
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 /* Opens for reading and tells the size; a folder is refused here, where the sentence can still be clear. */
@@ -351,14 +353,10 @@ static int compare_names(const void *a, const void *b) {
 
 /* Appends a copy of `name`; false when memory is short. */
 static bool append_name(char ***names, size_t *count, size_t *capacity, const char *name) {
-    if (*count == *capacity) {
-        size_t wanted = *capacity ? 2 * *capacity : 16;
-        char **grown = realloc(*names, wanted * sizeof *grown);
-        if (!grown)
-            return false;
-        *names = grown;
-        *capacity = wanted;
-    }
+    char **grown = loom_grow(*names, capacity, *count + 1, sizeof *grown);
+    if (!grown)
+        return false;
+    *names = grown;
     (*names)[*count] = strdup(name);
     return (*names)[*count] && ++*count;
 }

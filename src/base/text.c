@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "base/utf8.h"
 
 static const char replacement[] = "\xEF\xBF\xBD"; /* U+FFFD */
@@ -17,15 +18,11 @@ static bool reserve(struct loom_text *text, size_t extra) {
         return false;
     if (extra < text->capacity - text->size)
         return true;
-    size_t capacity = text->capacity ? text->capacity : 256;
-    while (capacity < SIZE_MAX / 2 && capacity - text->size <= extra)
-        capacity += capacity;
-    char *grown = capacity - text->size > extra ? realloc(text->data, capacity) : NULL;
+    size_t wanted = extra < SIZE_MAX - text->size ? text->size + extra + 1 : SIZE_MAX;
+    char *grown = loom_grow(text->data, &text->capacity, wanted, 1);
     text->failed = !grown;
-    if (grown) {
+    if (grown)
         text->data = grown;
-        text->capacity = capacity;
-    }
     return !text->failed;
 }
 

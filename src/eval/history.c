@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/grow.h"
 
 static const size_t metrics_limit = (size_t)1 << 30;
 
@@ -18,14 +19,10 @@ static const char *const field_names[LOOM_FIELDS] = {
 };
 
 double *loom_rows_add(struct loom_rows *rows) {
-    if (rows->count == rows->capacity) {
-        const size_t capacity = rows->capacity ? 2 * rows->capacity : 64;
-        double(*grown)[LOOM_FIELDS] = realloc(rows->row, capacity * sizeof *grown);
-        if (!grown)
-            return NULL;
-        rows->row = grown;
-        rows->capacity = capacity;
-    }
+    double(*grown)[LOOM_FIELDS] = loom_grow(rows->row, &rows->capacity, rows->count + 1, sizeof *grown);
+    if (!grown)
+        return NULL;
+    rows->row = grown;
     double *row = rows->row[rows->count++];
     for (int field = 0; field < LOOM_FIELDS; field++)
         row[field] = (double)NAN;

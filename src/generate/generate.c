@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/grow.h"
 #include "data/chat/chat_set.h"
 #include "generate/sampler.h"
 #include "generate/session.h"
@@ -62,14 +63,10 @@ static loom_status encode_prompt(const struct loom_model *model, const struct lo
 }
 
 static loom_status append(struct text *text, int token, struct loom_error *error) {
-    if (text->count >= text->capacity) {
-        size_t capacity = 2 * text->count + 64;
-        int *tokens = realloc(text->tokens, capacity * sizeof *tokens);
-        if (!tokens)
-            return loom_fail_memory(error, "text", capacity * sizeof *tokens);
-        text->tokens = tokens;
-        text->capacity = capacity;
-    }
+    int *tokens = loom_grow(text->tokens, &text->capacity, text->count + 1, sizeof *tokens);
+    if (!tokens)
+        return loom_fail_memory(error, "text", (text->count + 1) * sizeof *tokens);
+    text->tokens = tokens;
     text->tokens[text->count++] = token;
     return LOOM_OK;
 }

@@ -6,18 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "base/random.h"
 
 static bool grow(struct loom_tensors *table) {
-    if (table->count < table->capacity)
-        return true;
-    size_t capacity = table->capacity ? 2 * table->capacity : 64;
-    struct loom_tensor *items = realloc(table->items, capacity * sizeof *items);
-    if (!items)
-        return false;
-    table->items = items;
-    table->capacity = capacity;
-    return true;
+    struct loom_tensor *items = loom_grow(table->items, &table->capacity, table->count + 1, sizeof *items);
+    if (items)
+        table->items = items;
+    return items != NULL;
 }
 
 size_t loom_tensors_add(struct loom_tensors *table, struct loom_tensor_spec spec, const char *prefix,

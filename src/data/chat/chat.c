@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
+
 static const char *const role_names[LOOM_ROLES] = {"system", "user", "assistant"};
 static const char *const marks[] = {"<|system|>", "<|user|>", "<|assistant|>", LOOM_CHAT_END, NULL};
 
@@ -30,14 +32,10 @@ void loom_conversation_free(struct loom_conversation *conversation) {
 
 bool loom_conversation_add(struct loom_conversation *conversation, enum loom_role role, const char *content) {
     struct loom_conversation *c = conversation;
-    if (c->count == c->capacity) {
-        size_t capacity = c->capacity ? 2 * c->capacity : 8;
-        struct loom_message *messages = realloc(c->messages, capacity * sizeof *messages);
-        if (!messages)
-            return false;
-        c->messages = messages;
-        c->capacity = capacity;
-    }
+    struct loom_message *messages = loom_grow(c->messages, &c->capacity, c->count + 1, sizeof *messages);
+    if (!messages)
+        return false;
+    c->messages = messages;
     c->messages[c->count++] = (struct loom_message){role, content};
     return true;
 }

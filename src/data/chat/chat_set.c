@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "base/random.h"
 #include "data/task/rows.h"
 
@@ -11,7 +12,7 @@
 
 struct reading {
     struct loom_chat_set *set;
-    size_t n_tokens, token_capacity, example_capacity;
+    size_t n_tokens, token_capacity, learned_capacity, example_capacity;
 };
 
 loom_status loom_chat_encode(const struct loom_tokenizer *tokenizer, const char *text, size_t size, const char *name,
@@ -30,26 +31,13 @@ loom_status loom_chat_encode(const struct loom_tokenizer *tokenizer, const char 
 
 static bool reserve(struct reading *r, size_t tokens) {
     struct loom_chat_set *set = r->set;
-    if (r->n_tokens + tokens > r->token_capacity) {
-        size_t capacity = 2 * (r->n_tokens + tokens);
-        int *grown = realloc(set->tokens, capacity * sizeof *grown);
-        if (grown)
-            set->tokens = grown;
-        bool *flags = realloc(set->learned, capacity * sizeof *flags);
-        if (flags)
-            set->learned = flags;
-        if (!grown || !flags)
-            return false;
-        r->token_capacity = capacity;
-    }
-    if (set->count + 2 > r->example_capacity) {
-        size_t capacity = 2 * set->count + 64, *begins = realloc(set->begins, capacity * sizeof *begins);
-        if (!begins)
-            return false;
-        set->begins = begins;
-        r->example_capacity = capacity;
-    }
-    return true;
+    int *ids = loom_grow(set->tokens, &r->token_capacity, r->n_tokens + tokens, sizeof *ids);
+    bool *learned = loom_grow(set->learned, &r->learned_capacity, r->n_tokens + tokens, sizeof *learned);
+    size_t *begins = loom_grow(set->begins, &r->example_capacity, set->count + 2, sizeof *begins);
+    set->tokens = ids ? ids : set->tokens;
+    set->learned = learned ? learned : set->learned;
+    set->begins = begins ? begins : set->begins;
+    return ids && learned && begins;
 }
 
 /* Keeps the tokens; one is learned when it begins inside an answer. */

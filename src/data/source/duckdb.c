@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/grow.h"
 #include "data/source/stream.h"
 
 enum { NAMES_BYTES_MAX = 64 << 20 }; /* of a list of remote files */
@@ -81,10 +82,10 @@ loom_status loom_duckdb_finish(struct loom_child *child, const char *path, uint6
 
 /* Cuts text[0..size) into its lines. */
 static loom_status split_lines(const char *text, size_t size, char ***files, size_t *count, struct loom_error *error) {
-    for (size_t at = 0, length; at < size; at += length + 1) {
+    for (size_t at = 0, length, capacity = 0; at < size; at += length + 1) {
         const char *end = memchr(text + at, '\n', size - at);
         length = end ? (size_t)(end - (text + at)) : size - at;
-        char **grown = realloc(*files, (*count + 1) * sizeof *grown);
+        char **grown = loom_grow(*files, &capacity, *count + 1, sizeof *grown);
         if (grown) {
             *files = grown;
             grown[*count] = strndup(text + at, length);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/grow.h"
 #include "data/source/source.h"
 #include "data/task/rows.h"
 
@@ -20,14 +21,10 @@ struct reading {
 /* ---- one problem ------------------------------------------------------------------------------------------------- */
 
 static struct loom_problem *grow(struct loom_task *task) {
-    if (task->count == task->capacity) {
-        size_t capacity = task->capacity ? 2 * task->capacity : 256;
-        struct loom_problem *problems = realloc(task->problems, capacity * sizeof *problems);
-        if (!problems)
-            return NULL;
-        task->problems = problems;
-        task->capacity = capacity;
-    }
+    struct loom_problem *problems = loom_grow(task->problems, &task->capacity, task->count + 1, sizeof *problems);
+    if (!problems)
+        return NULL;
+    task->problems = problems;
     task->problems[task->count] = (struct loom_problem){0};
     return &task->problems[task->count++];
 }

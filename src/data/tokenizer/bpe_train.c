@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 
+#include "base/grow.h"
+
 enum { NONE = UINT32_MAX, REPORT_EVERY = 256 };
 
 struct word {
@@ -55,12 +57,8 @@ struct trainer {
 
 /* The array, moved if need be, with room for one more element of `size` bytes, or t->failed. */
 static void *reserve(struct trainer *t, void *array, size_t count, size_t *capacity, size_t size) {
-    size_t wanted = 2 * *capacity + 1024;
-    if (count < *capacity)
-        return array;
-    void *grown = wanted < NONE ? realloc(array, wanted * size) : NULL;
+    void *grown = count < NONE ? loom_grow(array, capacity, count + 1, size) : NULL;
     t->failed = t->failed || !grown;
-    *capacity = grown ? wanted : *capacity;
     return grown ? grown : array;
 }
 

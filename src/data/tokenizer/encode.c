@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "data/tokenizer/tokenizer_kinds.h"
 
 enum { BLOCK_BYTES = 64 << 10 };
@@ -48,42 +49,49 @@ struct job {
     const struct loom_encode_options *options;
     struct loom_crew *crew;
     struct block *blocks;
-    size_t n_blocks;
+    size_t n_blocks, capacity;
     int *tokens; /* of all blocks */
 };
 
-/* The worker's encoder, opened when it has its first task, with the special tokens of this text. */
-static loom_status ready_encoder(const struct job *job, int worker, struct loom_error *error) {
+/* Has an encoder find the special tokens of this text, and no others. */
+static loom_status allow_special(const struct job *job, struct loom_encoder *encoder, struct loom_error *error) {
     const struct loom_encode_options *options = job->options;
-    struct loom_encoder **encoder = &job->crew->encoders[worker];
-    loom_status status = *encoder ? LOOM_OK : loom_encoder_open(job->tokenizer, encoder, error);
-    if (status == LOOM_OK)
-        loom_encoder_allow_none(*encoder);
-    if (status == LOOM_OK && options->all_special)
-        status = loom_encoder_allow(*encoder, NULL, error);
+    loom_encoder_allow_none(encoder);
+    loom_status status = options->all_special ? loom_encoder_allow(encoder, NULL, error) : LOOM_OK;
     for (size_t i = 0; status == LOOM_OK && i < options->n_special; i++)
-        status = loom_encoder_allow(*encoder, options->special[i], error);
+        status = loom_encoder_allow(encoder, options->special[i], error);
+    return status;
+}
+
+/* The encoders that the crew brings; a worker opens its own with its first task. */
+static loom_status ready_encoders(const struct job *job, struct loom_error *error) {
+    loom_status status = LOOM_OK;
+    for (int i = 0; status == LOOM_OK && i < job->crew->threads; i++)
+        if (job->crew->encoders[i])
+            status = allow_special(job, job->crew->encoders[i], error);
     return status;
 }
 
 static void encode_block(void *state, size_t task, int worker) {
     struct job *job = state;
     struct block *block = &job->blocks[task];
-    block->status = ready_encoder(job, worker, &block->error);
+    struct loom_encoder **encoder = &job->crew->encoders[worker];
+    block->status = LOOM_OK;
+    if (!*encoder) {
+        block->status = loom_encoder_open(job->tokenizer, encoder, &block->error);
+        if (block->status == LOOM_OK)
+            block->status = allow_special(job, *encoder, &block->error);
+    }
     if (block->status == LOOM_OK)
-        block->status = loom_encoder_put(job->crew->encoders[worker], &block->piece, &block->ids, &block->error);
+        block->status = loom_encoder_put(*encoder, &block->piece, &block->ids, &block->error);
 }
 
 static loom_status add_block(struct job *job, const char *text, size_t size, uint64_t offset,
                              struct loom_error *error) {
-    size_t count = job->n_blocks;
-    if ((count & (count - 1)) == 0) { /* at 0, 1, 2, 4, ...: double */
-        size_t bytes = (count > 0 ? 2 * count : 1) * sizeof *job->blocks;
-        struct block *grown = realloc(job->blocks, bytes);
-        if (!grown)
-            return loom_fail_memory(error, "blocks of text", bytes);
-        job->blocks = grown;
-    }
+    struct block *blocks = loom_grow(job->blocks, &job->capacity, job->n_blocks + 1, sizeof *blocks);
+    if (!blocks)
+        return loom_fail_memory(error, "blocks of text", (job->n_blocks + 1) * sizeof *blocks);
+    job->blocks = blocks;
     job->blocks[job->n_blocks++] = (struct block){.piece = {text, size, "the text", offset}};
     return LOOM_OK;
 }
@@ -134,8 +142,11 @@ static loom_status run_job(struct job *job, int **tokens, size_t *count, struct 
     loom_status status = loom_crew_take(job->tokenizer->crews, loom_threads(job->options->threads), &job->crew, error);
     if (status != LOOM_OK)
         return status;
-    loom_pool_run(job->crew->pool, job->n_blocks, encode_block, job);
-    status = join_blocks(job, tokens, count, error);
+    status = ready_encoders(job, error);
+    if (status == LOOM_OK)
+        loom_pool_run(job->crew->pool, job->n_blocks, encode_block, job);
+    if (status == LOOM_OK)
+        status = join_blocks(job, tokens, count, error);
     loom_crew_give(job->tokenizer->crews, job->crew);
     return status;
 }

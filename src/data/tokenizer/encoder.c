@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "data/tokenizer/tokenizer_kinds.h"
 
 enum {
@@ -52,14 +53,11 @@ struct loom_encoder {
 loom_status loom_ids_reserve(struct loom_ids *ids, size_t more, struct loom_error *error) {
     if (more <= ids->capacity - ids->count)
         return LOOM_OK;
-    size_t most = SIZE_MAX / sizeof *ids->data / 2;
-    size_t wanted = more <= most - ids->count ? ids->count + more : most;
-    size_t capacity = wanted > 2 * ids->capacity ? wanted : 2 * ids->capacity;
-    int *grown = wanted < most ? realloc(ids->data, capacity * sizeof *grown) : NULL;
+    size_t wanted = more <= SIZE_MAX - ids->count ? ids->count + more : SIZE_MAX;
+    int *grown = loom_grow(ids->data, &ids->capacity, wanted, sizeof *grown);
     if (!grown)
-        return loom_fail_memory(error, "tokens", capacity * sizeof *grown);
+        return loom_fail_memory(error, "tokens", wanted);
     ids->data = grown;
-    ids->capacity = capacity;
     return LOOM_OK;
 }
 

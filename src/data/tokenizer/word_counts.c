@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "base/grow.h"
+
 enum { INLINE_BYTES = 16, ENTRIES_AT_FIRST = 1 << 12 };
 
 void loom_word_counts_free(struct loom_word_counts *counts) {
@@ -55,14 +57,10 @@ static loom_status grow(struct loom_word_counts *counts, struct loom_error *erro
 /* Keeps the bytes of a longer word. */
 static loom_status keep(struct loom_word_counts *counts, struct loom_word_count *key, const char *word,
                         struct loom_error *error) {
-    if (counts->capacity - counts->used < key->size) {
-        size_t capacity = 2 * counts->capacity + (1 << 16);
-        char *grown = realloc(counts->bytes, capacity);
-        if (!grown)
-            return loom_fail_memory(error, "words", capacity);
-        counts->bytes = grown;
-        counts->capacity = capacity;
-    }
+    char *bytes = loom_grow(counts->bytes, &counts->capacity, counts->used + key->size, 1);
+    if (!bytes)
+        return loom_fail_memory(error, "words", counts->used + key->size);
+    counts->bytes = bytes;
     memcpy(counts->bytes + counts->used, word, key->size);
     key->second = counts->used;
     counts->used += key->size;
