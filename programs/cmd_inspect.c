@@ -107,12 +107,15 @@ static void print_lengths(const struct loom_data_info *d) {
                (int)((double)d->lengths[i] / (double)most * BAR_COLUMNS + 0.5), bar);
 }
 
+static void print_split(const char *name, uint64_t tokens, uint64_t documents) {
+    printf("%-20s %s tokens (%" PRIu64 ") in %" PRIu64 " document%s\n", name, show_count((double)tokens).text, tokens,
+           documents, documents == 1 ? "" : "s");
+}
+
 static void print_data(const char *path, const struct loom_data_info *d) {
     printf("token folder         %s\n", path);
-    printf("training             %s tokens (%" PRIu64 ") in %" PRIu64 " documents\n",
-           show_count((double)d->train_tokens).text, d->train_tokens, d->train_documents);
-    printf("validation           %s tokens (%" PRIu64 ") in %" PRIu64 " documents\n",
-           show_count((double)d->val_tokens).text, d->val_tokens, d->val_documents);
+    print_split("training", d->train_tokens, d->train_documents);
+    print_split("validation", d->val_tokens, d->val_documents);
     printf("text                 %s, %.3f bytes a token\n", show_bytes((double)(d->train_bytes + d->val_bytes)).text,
            bytes_per_token(d));
     printf("vocabulary           %d\n", d->vocab_size);

@@ -129,6 +129,37 @@ static void test_published(void **state) {
         skip();
 }
 
+/* Rank files of one number of ranks are told apart by the file's name. */
+static void test_named_ranks(void **state) {
+    static const struct {
+        const char *name;
+        int vocab_size;
+    } cases[] = {{"a/p50k_edit.tiktoken", 50284},
+                 {"p50k_base.tiktoken", 50281},
+                 {"p50k_edit/ranks", 50281},
+                 {"r50k_base.tiktoken", 50281},
+                 {"p50k_edit", 50284}};
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    struct loom_text ranks = {.data = NULL};
+    (void)state;
+    for (int rank = 0; rank < 50281; rank++) /* the 256 bytes, then three bytes each; 50256 is <|endoftext|> */
+        if (rank == 50256)
+            continue;
+        else if (rank < 256)
+            loom_text_append(&ranks, "%c%c== %d\n", digits[rank >> 2], digits[(rank & 3) << 4], rank);
+        else
+            loom_text_append(&ranks, "A%c%c%c %d\n", digits[rank >> 12], digits[rank >> 6 & 63], digits[rank & 63],
+                             rank);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct loom_tokenizer *tokenizer;
+        struct loom_error error;
+        expect(loom_ranks_parse(ranks.data, ranks.size, cases[i].name, NULL, &tokenizer, &error), LOOM_OK, &error, "");
+        assert_int_equal(loom_tokenizer_vocab_size(tokenizer), cases[i].vocab_size);
+        loom_tokenizer_free(tokenizer);
+    }
+    loom_text_free(&ranks);
+}
+
 /* ---- words of any length ----------------------------------------------------------------------------------------- */
 
 /* Long words take another way through the same merges. */
@@ -471,6 +502,7 @@ int main(void) {
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_published),
+        cmocka_unit_test(test_named_ranks),
         cmocka_unit_test(test_long_is_short),
         cmocka_unit_test(test_unordered_merges),
         cmocka_unit_test(test_hostile),

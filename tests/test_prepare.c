@@ -342,7 +342,7 @@ static void test_broken_rows(void **state) {
     check_broken_row(*state, "[1, 2]", "row 21: it is not a JSON object");
     check_broken_row(*state, "{\"body\": \"x\"}", "row 21: it has no text in the column \"text\"");
     check_broken_row(*state, "{\"text\": 7}", "row 21: it has no text in the column \"text\", but something else");
-    check_broken_row(*state, "{\"text\": null}", "row 21: it has no text in the column \"text\"");
+    check_broken_row(*state, "{\"text\": null}", "row 21: its text is null");
 }
 
 static void test_broken_files(void **state) {
@@ -547,6 +547,33 @@ static void test_other_work(void **state) {
     free(out);
 }
 
+/* What users meet most often is said in plain words. */
+static void test_parquet_columns(void **state) {
+    struct loom_text lines = make_lines(0, 10);
+    struct loom_prepare_result result;
+    struct loom_error error;
+    if (!has_duckdb())
+        skip();
+    char *input = write_text(*state, "rows.jsonl", &lines), *out = scratch_path(*state, "out");
+    char *parquet = scratch_path(*state, "rows.parquet");
+    make_parquet(*state, input, parquet, "");
+    struct loom_prepare_options options = options_for(out, (const char *const *)&parquet, 1);
+    options.column = "content";
+    expect(loom_prepare(&options, &result, &error), LOOM_FAILED, &error, "rows.parquet has no column \"content\"");
+    options.column = "id";
+    expect(loom_prepare(&options, &result, &error), LOOM_FAILED, &error, "hold the text is of type BIGINT");
+    options.column = NULL;
+    options.filters = (const char *const[]){"score > 1"};
+    options.n_filters = 1;
+    expect(loom_prepare(&options, &result, &error), LOOM_FAILED, &error, "rows.parquet has no column \"score\"");
+    options.skip_broken = true;
+    expect(loom_prepare(&options, &result, &error), LOOM_INVALID, &error, "1 skipped; the first: ");
+    loom_text_free(&lines);
+    free(input);
+    free(parquet);
+    free(out);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_rows, scratch_create, scratch_remove),
@@ -558,6 +585,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_broken_files, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_broken_text, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_parquet, scratch_create, scratch_remove),
+        cmocka_unit_test_setup_teardown(test_parquet_columns, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_killed, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_other_work, scratch_create, scratch_remove),
     };

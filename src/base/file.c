@@ -337,8 +337,11 @@ loom_status loom_folder_create(const char *path, struct loom_error *error) {
         end += strcspn(end, "/");
         char separator = *end;
         *end = '\0';
-        if (mkdir(prefix, 0777) != 0 && !loom_path_is_folder(prefix))
+        int failed = mkdir(prefix, 0777) == 0 ? 0 : errno;
+        if (failed && !loom_path_is_folder(prefix)) {
+            errno = failed; /* the reason, not what became of looking */
             status = loom_fail_system(error, "cannot create the folder", prefix);
+        }
         *end = separator;
     }
     if (status == LOOM_OK && !loom_path_is_folder(path))

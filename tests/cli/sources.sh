@@ -45,7 +45,13 @@ expect 2 '--on-error is stop or skip' "${prepare[@]}" --on-error ask rows.jsonl
 expect 2 'must be auto, tail or document' "${prepare[@]}" --split odd rows.jsonl
 expect 2 'must be auto, text, jsonl or parquet' "${prepare[@]}" --format csv rows.jsonl
 expect 2 'standard input can only be read once' "$loom" prepare --tokenizer char --out out -
-expect 2 'has no .txt, .jsonl or .parquet' "${prepare[@]}" 'nothing-*.txt'
+expect 2 'no file or folder matches nothing-' "${prepare[@]}" 'nothing-*.txt'
+expect 2 'an output folder' "$loom" prepare --tokenizer byte --out '' rows.jsonl
+expect 2 'splits them into 1 and 0|splits them into [0-9]+ and 0.*by tail' "${prepare[@]}" --filter 'int_score = 1' --val-fraction 1e-9 rows.jsonl
+expect 1 'row 1: its text is null' bash -c "echo '{\"text\":null}' | '$loom' prepare --tokenizer byte --format jsonl --out out -"
+printf 'ab\xFF' >bytes.txt
+"$loom" tokenizer train --vocab-size 300 --out small.json rows.jsonl >stdout 2>stderr
+expect 1 'bytes.txt is not UTF-8: byte 0xFF at offset 2$' "$loom" prepare --tokenizer small.json --out out bytes.txt
 { rows 1 9; echo '{"text":'; rows 10 30; } >bad.jsonl
 expect 1 'bad.jsonl, row 10: it is not JSON' "${prepare[@]}" bad.jsonl
 json "${prepare[@]}" --on-error skip --json bad.jsonl

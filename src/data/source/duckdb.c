@@ -66,16 +66,39 @@ loom_status loom_duckdb_open(const struct loom_duckdb_query *query, struct loom_
     return status;
 }
 
+/* The part of `words` between two phrases, as a string; NULL where they are not there. */
+static char *between(char *words, const char *before, const char *behind) {
+    char *start = strstr(words, before);
+    char *end = start ? strstr(start + strlen(before), behind) : NULL;
+    if (!end)
+        return NULL;
+    *end = '\0';
+    return start + strlen(before);
+}
+
+/* What users meet most often, in plain words. */
+static loom_status explain(const char *path, char *words, struct loom_error *error) {
+    const char *name;
+    if (strstr(words, "httpfs"))
+        return loom_fail(error, LOOM_IO,
+                         "%s: DuckDB has no httpfs extension here; install it once with duckdb -c 'INSTALL httpfs'",
+                         path);
+    if ((name = between(words, "Referenced column \"", "\" not found")))
+        return loom_fail(error, LOOM_FAILED, "%s has no column \"%s\"", path, name);
+    if ((name = between(words, "'strlen(", ")'")))
+        return loom_fail(error, LOOM_FAILED, "%s: the column that is to hold the text is of type %s", path, name);
+    return LOOM_OK;
+}
+
 loom_status loom_duckdb_finish(struct loom_child *child, const char *path, uint64_t row, struct loom_error *error) {
     char words[512];
     int code;
     loom_child_wait(child, &code, words, sizeof words);
     if (code == 0)
         return LOOM_OK;
-    if (strstr(words, "httpfs"))
-        return loom_fail(error, LOOM_IO,
-                         "%s: DuckDB has no httpfs extension here; install it once with duckdb -c 'INSTALL httpfs'",
-                         path);
+    loom_status status = explain(path, words, error);
+    if (status != LOOM_OK)
+        return status;
     return loom_fail(error, LOOM_FAILED, "%s cannot be read from row %" PRIu64 " on: DuckDB (exit code %d) says: %s",
                      path, row, code, words[0] ? words : "nothing");
 }

@@ -27,6 +27,15 @@ static char *trim(const char *text, size_t size) {
     return strndup(text, size);
 }
 
+/* Takes quotes of this kind off, if the text has them around it. */
+static void unquote(char *text, char quote) {
+    size_t size = strlen(text);
+    if (size >= 2 && text[0] == quote && text[size - 1] == quote) {
+        memmove(text, text + 1, size - 2);
+        text[size - 2] = '\0';
+    }
+}
+
 static size_t find_sign(const char *at) {
     for (size_t i = 0; i < SIGNS; i++)
         if (strncmp(at, signs[i].sign, strlen(signs[i].sign)) == 0)
@@ -39,24 +48,23 @@ static void read_value(struct loom_condition *condition) {
     char *end;
     condition->number = strtod(condition->text, &end);
     condition->is_number = size > 0 && *end == '\0' && isfinite(condition->number);
-    if (size >= 2 && condition->text[0] == '"' && condition->text[size - 1] == '"') {
-        memmove(condition->text, condition->text + 1, size - 2);
-        condition->text[size - 2] = '\0';
-    }
+    unquote(condition->text, condition->text[0] == '\'' ? '\'' : '"');
 }
 
 static loom_status read_condition(const char *text, struct loom_condition *condition, struct loom_error *error) {
     const char *at = text + strcspn(text, "=!<>");
     size_t sign = find_sign(at);
-    if (sign == SIGNS)
+    const char *value = sign < SIGNS ? at + strlen(signs[sign].sign) : at;
+    const char first = value[strspn(value, " ")];
+    if (sign == SIGNS || (first && strchr("=!<>", first)))
         return loom_fail(error, LOOM_INVALID,
                          "the filter \"%s\" is not NAME OP VALUE with OP one of = != < <= > >=", text);
-    const char *value = at + strlen(signs[sign].sign);
     condition->op = signs[sign].op;
     condition->column = trim(text, (size_t)(at - text));
     condition->text = trim(value, strlen(value));
     if (!condition->column || !condition->text)
         return loom_fail_memory(error, text, strlen(text));
+    unquote(condition->column, '"');
     if (!*condition->column || !*condition->text)
         return loom_fail(error, LOOM_INVALID, "the filter \"%s\" lacks its %s", text,
                          *condition->column ? "value" : "column");
@@ -121,6 +129,10 @@ static loom_status check(const struct loom_condition *condition, const json_t *v
     }
     if (!condition->is_number && json_is_string(value)) {
         *holds = is_met(condition->op, strcmp(json_string_value(value), condition->text));
+        return LOOM_OK;
+    }
+    if (json_is_boolean(value) && (strcmp(condition->text, "true") == 0 || strcmp(condition->text, "false") == 0)) {
+        *holds = is_met(condition->op, (int)json_is_true(value) - (condition->text[0] == 't'));
         return LOOM_OK;
     }
     return loom_fail(error, LOOM_FAILED, "\"%s\" is %s, and the filter compares it with %s", condition->column,

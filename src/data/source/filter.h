@@ -1,8 +1,9 @@
 /* filter.h - which rows are taken: conditions on columns, all of which must hold.
  *
  * A condition is NAME OP VALUE, such as int_score >= 3 or language = en. OP is one of = == != < <= > >=. A value that
- * reads as a number compares as a number, any other as text by its bytes; quotes "..." make a number text. A row whose
- * column is null or missing does not hold. */
+ * reads as a number compares as a number, true and false with what is one of the two, any other as text by its bytes;
+ * quotes, "..." or '...', make a number text. A name may stand in quotes "..." too. A row whose column is null or
+ * missing does not hold. */
 #ifndef LOOM_DATA_FILTER_H
 #define LOOM_DATA_FILTER_H
 

@@ -93,9 +93,9 @@ static void read_batch(struct run *run, struct batch *batch) {
 /* ---- working ----------------------------------------------------------------------------------------------------- */
 
 /* A row's sentences tell the row, which the functions that read its text do not know. */
-static void name_row(const struct loom_record *record, struct loom_error *error) {
+static void name_row(const struct run *run, const struct loom_record *record, struct loom_error *error) {
     size_t size = strlen(error->text);
-    if (record->is_json || (record->begins && record->ends))
+    if (run->pipeline->sources->items[record->source].format != LOOM_FORMAT_TEXT)
         if (!strstr(error->text, ", row "))
             snprintf(error->text + size, sizeof error->text - size, " (row %" PRIu64 ")", record->row);
 }
@@ -121,7 +121,7 @@ static void work_on(struct run *run, struct batch *batch, struct entry *entry, i
     }
     if (status != LOOM_OK) {
         item->verdict = LOOM_BROKEN;
-        name_row(&item->record, &error);
+        name_row(run, &item->record, &error);
         keep_failure(entry, status, &error);
         ids->count = entry->first;
     }

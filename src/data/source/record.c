@@ -26,6 +26,8 @@ static loom_status take_column(const struct loom_read_options *options, const js
         return fault(piece, record, why.text, error);
     if (!*taken)
         return LOOM_OK;
+    if (json_is_null(text))
+        return fault(piece, record, "its text is null", error);
     if (!json_is_string(text))
         return loom_fail(error, LOOM_FAILED, "%s, row %" PRIu64 ": it has no text in the column \"%s\"%s", piece->name,
                          record->row, loom_read_column(options), text ? ", but something else" : "");

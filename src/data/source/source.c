@@ -197,6 +197,8 @@ static loom_status add_pattern(struct finder *finder, const char *pattern, struc
     int code = glob(pattern, 0, NULL, &found); /* sorts */
     if (code == GLOB_NOSPACE)
         return loom_fail_memory(error, pattern, 0);
+    if (code == GLOB_NOMATCH)
+        return loom_fail(error, LOOM_INVALID, "no file or folder matches %s", pattern);
     loom_status status = LOOM_OK;
     for (size_t i = 0; code == 0 && status == LOOM_OK && i < found.gl_pathc; i++)
         status = loom_path_is_folder(found.gl_pathv[i]) ? add_folder(finder, found.gl_pathv[i], 0, error)

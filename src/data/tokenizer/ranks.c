@@ -128,6 +128,18 @@ static void add_specials(struct reading *reading, const struct loom_encoding *en
     }
 }
 
+/* The encoding that a file's name tells, up to the first full stop, if it has so many ranks; else the first that has.
+ */
+static const struct loom_encoding *encoding_of_file(const char *path, size_t ranks) {
+    const char *slash = strrchr(path, '/'), *stem = slash ? slash + 1 : path;
+    const size_t length = strcspn(stem, ".");
+    const struct loom_encoding *encoding;
+    for (size_t i = 0; (encoding = loom_encoding_at(i)); i++)
+        if (encoding->ranks == ranks && strlen(encoding->name) == length && strncmp(encoding->name, stem, length) == 0)
+            return encoding;
+    return loom_encoding_of_ranks(ranks);
+}
+
 static loom_status read_ranks(struct reading *reading, const char *text, size_t size, const char *encoding_name,
                               struct loom_tokenizer **tokenizer, struct loom_error *error) {
     loom_status status = read_rank_lines(reading, text, size, error);
@@ -135,7 +147,7 @@ static loom_status read_ranks(struct reading *reading, const char *text, size_t 
         return status;
     size_t ranks = reading->parts.n_tokens;
     const struct loom_encoding *encoding =
-        encoding_name ? loom_encoding_named(encoding_name) : loom_encoding_of_ranks(ranks);
+        encoding_name ? loom_encoding_named(encoding_name) : encoding_of_file(reading->parts.name, ranks);
     if (!encoding)
         return fail_encoding(reading->parts.name, ranks, encoding_name, error);
     add_specials(reading, encoding);

@@ -34,7 +34,7 @@ static loom_status choose_split(struct loom_preparation *p, struct loom_error *e
 static loom_status check_options(struct loom_preparation *p, struct loom_error *error) {
     const struct loom_prepare_options *options = p->options;
     p->fraction = options->val_fraction == 0 ? 0.1 : options->val_fraction;
-    if (!options->tokenizer || !options->out)
+    if (!options->tokenizer || !options->out || !*options->out)
         return loom_fail(error, LOOM_INVALID, "prepare needs a tokenizer and an output folder");
     if (!(p->fraction > 0 && p->fraction < 1))
         return loom_fail(error, LOOM_INVALID, "the validation share must be above 0 and below 1, not %g", p->fraction);
@@ -228,22 +228,30 @@ static uint64_t train_share(uint64_t total, double fraction) {
     return (uint64_t)floor(share + share * 0x1p-50);
 }
 
+static loom_status fail_empty(const struct loom_preparation *p, struct loom_error *error) {
+    const struct loom_prepare_result *r = p->result;
+    const char *first = json_string_value(json_array_get(p->skipped, 0));
+    return loom_fail(error, LOOM_INVALID,
+                     "no document is left of %zu source%s (%s%s): %" PRIu64 " filtered, %" PRIu64 " empty, %" PRIu64
+                     " skipped%s%s",
+                     p->sources.count, p->sources.count == 1 ? "" : "s", loom_source_name(&p->sources.items[0]),
+                     p->sources.count == 1 ? "" : ", ...", r->filtered, r->empty, r->skipped,
+                     first ? "; the first: " : "", first ? first : "");
+}
+
 static loom_status check_splits(const struct loom_preparation *p, struct loom_error *error) {
     const struct loom_prepare_result *r = p->result;
     if (r->train_tokens > 0 && r->val_tokens > 0)
         return LOOM_OK;
     if (r->documents == 0)
-        return loom_fail(error, LOOM_INVALID,
-                         "no document is left of %zu source%s (%s%s): %" PRIu64 " filtered, %" PRIu64 " empty, %" PRIu64
-                         " skipped",
-                         p->sources.count, p->sources.count == 1 ? "" : "s", loom_source_name(&p->sources.items[0]),
-                         p->sources.count == 1 ? "" : ", ...", r->filtered, r->empty, r->skipped);
+        return fail_empty(p, error);
     return loom_fail(error, LOOM_INVALID,
                      "the text has %" PRIu64 " tokens in %" PRIu64
-                     " documents; a validation share of %g by %s splits them into %" PRIu64 " and %" PRIu64
-                     ", and neither may be empty",
-                     r->train_tokens + r->val_tokens, r->documents, p->fraction, p->by_document ? "document" : "tail",
-                     r->train_tokens, r->val_tokens);
+                     " document%s; a validation share of %g by %s splits them into %" PRIu64 " and %" PRIu64
+                     ", and neither may be empty%s",
+                     r->train_tokens + r->val_tokens, r->documents, r->documents == 1 ? "" : "s", p->fraction,
+                     p->by_document ? "document" : "tail", r->train_tokens, r->val_tokens,
+                     p->by_document ? "; a split by tail cuts through documents" : "");
 }
 
 static loom_status split_off(struct loom_preparation *p, struct loom_error *error) {
