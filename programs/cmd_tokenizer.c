@@ -23,7 +23,7 @@ static const char help[] =
     "  train               writes a tokenizer.json that Hugging Face's tokenizers loads and encodes equally with\n"
     "  --tokenizer T       a tokenizer.json, or a folder that has one (a token or model folder); a tiktoken rank file\n"
     "                      *.tiktoken, as FILE#NAME where neither its name nor its size tells the encoding (such as\n"
-    "                      o200k_harmony); vocab.bpe or merges.txt, with encoder.json or vocab.json beside it; or byte\n"
+    "                      o200k_harmony); vocab.bpe or merges.txt with encoder.json or vocab.json beside it; byte\n"
     "  --allow-special S   encode: all, or names with commas between: special tokens that the text may hold; without\n"
     "                      it they are plain text\n"
     "  --bytes             decode: the tokens' bytes as they are; without it, bytes that are no character are U+FFFD\n"
