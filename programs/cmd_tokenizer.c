@@ -19,7 +19,7 @@ static const char help[] =
     "Turns text on standard input into token ids on standard output, or ids back into text; or trains byte-level BPE.\n"
     "\n"
     "  encode              reads text; prints the ids with spaces between; with --json {\"tokens\":[...]}\n"
-    "  decode              reads ids with spaces or newlines between; prints the text; with --json {\"text\":\"...\"}\n"
+    "  decode              reads ids, as encode prints them; prints the text; with --json {\"text\":\"...\"}\n"
     "  train               writes a tokenizer.json that Hugging Face's tokenizers loads and encodes equally with\n"
     "  --tokenizer T       a tokenizer.json, or a folder that has one (a token or model folder); a tiktoken rank file\n"
     "                      *.tiktoken, as FILE#NAME where neither its name nor its size tells the encoding (such as\n"
@@ -65,10 +65,13 @@ static int encode(const struct command *command, const struct loom_tokenizer *to
 
 /* ---- decode ------------------------------------------------------------------------------------------------------ */
 
+/* What may stand between ids: spaces, and what JSON puts there. */
+static const char separators[] = " \t\r\n,[]}";
+
 /* Reads one id at *at and moves behind it; false after a printed sentence when there is none. */
 static bool next_id(const char **at, int vocab_size, int *id) {
     char word[16];
-    size_t size = strcspn(*at, " \t\r\n");
+    size_t size = strcspn(*at, separators);
     size_t kept = size < sizeof word ? size : sizeof word - 1;
     memcpy(word, *at, kept);
     word[kept] = '\0';
@@ -97,9 +100,12 @@ static bool decode_id(const struct loom_tokenizer *tokenizer, struct loom_decode
 static bool decode_ids(const struct command *command, const struct loom_tokenizer *tokenizer,
                        struct loom_decoder *decoder, const struct text *input, struct text *output) {
     int vocab_size = loom_tokenizer_vocab_size(tokenizer), id = 0;
+    static const char key[] = "{\"tokens\":"; /* as encode --json writes it */
     const char *at = input->data, *rest;
     size_t size;
-    for (at += strspn(at, " \t\r\n"); *at; at += strspn(at, " \t\r\n"))
+    if (strncmp(at, key, sizeof key - 1) == 0)
+        at += sizeof key - 1;
+    for (at += strspn(at, separators); *at; at += strspn(at, separators))
         if (!next_id(&at, vocab_size, &id) || !decode_id(tokenizer, decoder, command->bytes, id, output))
             return false;
     loom_decoder_end(decoder, &rest, &size);

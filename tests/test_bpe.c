@@ -129,6 +129,17 @@ static void test_published(void **state) {
         skip();
 }
 
+static void put_base64(struct loom_text *text, const char *bytes, size_t size) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < size; i += 3) {
+        uint32_t three = 0;
+        for (size_t j = 0; j < 3; j++)
+            three = three << 8 | (i + j < size ? (unsigned char)bytes[i + j] : 0);
+        for (size_t j = 0; j < 4; j++)
+            loom_text_put(text, i + j <= size ? &digits[three >> (18 - 6 * j) & 63] : "=", 1);
+    }
+}
+
 /* Rank files of one number of ranks are told apart by the file's name. */
 static void test_named_ranks(void **state) {
     static const struct {
@@ -139,17 +150,15 @@ static void test_named_ranks(void **state) {
                  {"p50k_edit/ranks", 50281},
                  {"r50k_base.tiktoken", 50281},
                  {"p50k_edit", 50284}};
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     struct loom_text ranks = {.data = NULL};
     (void)state;
-    for (int rank = 0; rank < 50281; rank++) /* the 256 bytes, then three bytes each; 50256 is <|endoftext|> */
+    for (int rank = 0; rank < 50281; rank++) { /* the 256 bytes, then three bytes each; 50256 is <|endoftext|> */
+        const char bytes[3] = {(char)(rank < 256 ? rank : rank >> 16), (char)(rank >> 8), (char)rank};
         if (rank == 50256)
             continue;
-        else if (rank < 256)
-            loom_text_append(&ranks, "%c%c== %d\n", digits[rank >> 2], digits[(rank & 3) << 4], rank);
-        else
-            loom_text_append(&ranks, "A%c%c%c %d\n", digits[rank >> 12], digits[rank >> 6 & 63], digits[rank & 63],
-                             rank);
+        put_base64(&ranks, bytes, rank < 256 ? 1 : 3);
+        loom_text_append(&ranks, " %d\n", rank);
+    }
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct loom_tokenizer *tokenizer;
         struct loom_error error;
@@ -442,29 +451,52 @@ static void test_saved_as_read(void **state) {
     json_decref(all);
 }
 
-static void put_base64(struct loom_text *text, const char *bytes, size_t size) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < size; i += 3) {
-        uint32_t three = 0;
-        for (size_t j = 0; j < 3; j++)
-            three = three << 8 | (i + j < size ? (unsigned char)bytes[i + j] : 0);
-        for (size_t j = 0; j < 4; j++)
-            loom_text_put(text, i + j <= size ? &digits[three >> (18 - 6 * j) & 63] : "=", 1);
-    }
+/* As merges.txt has them. */
+static void put_merges(struct loom_text *text, const json_t *merges) {
+    size_t i;
+    json_t *merge;
+    loom_text_append(text, "#version: 0.2\r\n");
+    json_array_foreach(merges, i, merge) loom_text_append(
+        text, "%s %s\r\n", json_string_value(json_array_get(merge, 0)), json_string_value(json_array_get(merge, 1)));
+}
+
+/* A folder without tokenizer.json is one of merges.txt and vocab.json. */
+static void test_folder(void **state) {
+    json_t *all = vectors(), *model = json_object_get(json_object_get(all, "tokenizer"), "model");
+    struct loom_text merges = {0};
+    struct loom_tokenizer *small = small_tokenizer(all), *found;
+    struct loom_error error;
+    int *ids, *wanted;
+    size_t count, n_wanted;
+    expect(loom_tokenizer_open(*state, &found, &error), LOOM_IO, &error, "tokenizer.json");
+    put_merges(&merges, json_object_get(model, "merges"));
+    char *words = json_dumps(json_object_get(model, "vocab"), 0);
+    free(scratch_write(*state, "merges.txt", merges.data, merges.size));
+    free(scratch_write(*state, "vocab.json", words, strlen(words)));
+    expect(loom_tokenizer_open(*state, &found, &error), LOOM_OK, &error, "");
+    assert_int_equal(loom_tokenizer_encode(found, "the house", 9, &ids, &count, NULL), LOOM_OK);
+    assert_int_equal(loom_tokenizer_encode(small, "the house", 9, &wanted, &n_wanted, NULL), LOOM_OK);
+    assert_int_equal(count, n_wanted);
+    assert_memory_equal(ids, wanted, count * sizeof *ids);
+    free(ids);
+    free(wanted);
+    free(words);
+    loom_text_free(&merges);
+    loom_tokenizer_free(small);
+    loom_tokenizer_free(found);
+    json_decref(all);
 }
 
 /* The small tokenizer as merges.txt and vocab.json, and as ranks, encodes equally. */
 static void test_other_files(void **state) {
-    json_t *all = vectors(), *model = json_object_get(json_object_get(all, "tokenizer"), "model"), *merge;
+    json_t *all = vectors(), *model = json_object_get(json_object_get(all, "tokenizer"), "model");
     const json_t *texts = json_object_get(all, "texts");
     struct loom_text merges = {0}, ranks = {0};
     struct loom_tokenizer *small = small_tokenizer(all), *other;
     struct loom_error error = {""};
     size_t i;
     (void)state;
-    loom_text_append(&merges, "#version: 0.2\r\n");
-    json_array_foreach(json_object_get(model, "merges"), i, merge) loom_text_append(
-        &merges, "%s %s\r\n", json_string_value(json_array_get(merge, 0)), json_string_value(json_array_get(merge, 1)));
+    put_merges(&merges, json_object_get(model, "merges"));
     char *words = json_dumps(json_object_get(model, "vocab"), 0);
     expect(loom_merges_parse(merges.data, merges.size, "merges.txt", words, strlen(words), "vocab.json", "o200k_base",
                              &other, &error),
@@ -503,6 +535,7 @@ int main(void) {
         cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_published),
         cmocka_unit_test(test_named_ranks),
+        cmocka_unit_test_setup_teardown(test_folder, scratch_create, scratch_remove),
         cmocka_unit_test(test_long_is_short),
         cmocka_unit_test(test_unordered_merges),
         cmocka_unit_test(test_hostile),

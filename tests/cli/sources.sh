@@ -29,6 +29,20 @@ rm -rf again
 json "$loom" prepare --tokenizer byte --out again --filter 'int_score >= 3' --json rows.jsonl
 has '"documents":80,"filtered":120,'
 
+# A byte order mark, and Parquet on standard input, which DuckDB cannot read as a stream.
+rm -rf again
+printf '\xEF\xBB\xBF' | cat - rows.jsonl >marked.jsonl
+quietly "$loom" prepare --tokenizer byte --out again marked.jsonl
+cmp plain/train-00000.bin again/train-00000.bin || fail "a byte order mark gives other tokens"
+duckdb=${LOOM_DUCKDB:-duckdb}
+if "$duckdb" -version >/dev/null 2>&1; then
+    "$duckdb" -batch -c "COPY (SELECT * FROM read_json('rows.jsonl', format='newline_delimited')) TO 'rows.parquet'" >stdout
+    rm -rf again
+    "$loom" prepare --tokenizer byte --format parquet --out again - <rows.parquet >stdout 2>stderr || fail "Parquet on standard input"
+    cmp plain/train-00000.bin again/train-00000.bin || fail "Parquet on standard input gives other tokens"
+    grep -q "$(sha256sum rows.parquet | cut -d ' ' -f 1)" again/manifest.json || fail "no hash of standard input"
+fi
+
 # ---- a look into the result
 json "$loom" inspect --data plain --json
 has '"train_documents":1[0-9]{2},"val_documents":[0-9]+,.*"lengths":\[\{"from":32,"documents":200\}\]'

@@ -21,6 +21,8 @@ has '^[0-9]+ 257$'
 "$loom" tokenizer decode --tokenizer t.json <ids | cmp - text.txt || fail "decoding gives another text"
 "$loom" tokenizer encode --tokenizer t.json --json <text.txt >ids.json
 [ "$(tr ' ' , <ids)" = "$(sed -E 's/^\{"tokens":\[(.*)\]\}$/\1/' ids.json)" ] || fail "JSON has other ids"
+"$loom" tokenizer decode --tokenizer t.json <ids.json | cmp - text.txt || fail "the ids of --json give another text"
+[ "$(echo '[72, 105]' | "$loom" tokenizer decode --tokenizer byte)" = Hi ] || fail "a list of ids"
 "$loom" tokenizer encode --tokenizer t.json --threads 2 <text.txt | cmp - ids || fail "two threads give other ids"
 [ -z "$("$loom" tokenizer encode --tokenizer t.json </dev/null)" ] || fail "no text has tokens"
 

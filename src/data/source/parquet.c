@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PIECE_BYTES = 256 << 10, HEADER_BYTES = 64, HASH_BYTES = 1 << 20 };
+enum { PIECE_BYTES = 256 << 10, HEADER_BYTES = 64, HASH_BYTES = 256 << 10 };
 
 static const char *name_of(const struct loom_parquet *parquet) {
-    return parquet->source->path;
+    return loom_source_name(parquet->source);
 }
 
 /* ---- the program ------------------------------------------------------------------------------------------------- */
@@ -26,7 +26,8 @@ static loom_status write_all(int descriptor, const char *data, size_t size, cons
     return LOOM_OK;
 }
 
-/* Unpacks what the stream gives to a new temporary file. */
+/* Unpacks what the stream gives to a new temporary file: DuckDB reads a file at many places, which a packed one and
+ * standard input do not bear. */
 static loom_status unpack_stream(struct loom_parquet *parquet, struct loom_stream *stream, struct loom_error *error) {
     const char *folder = getenv("TMPDIR");
     struct loom_text path = {.data = NULL};
@@ -63,11 +64,13 @@ static loom_status unpack(struct loom_parquet *parquet, struct loom_error *error
 static loom_status start(struct loom_parquet *parquet, const struct loom_read_options *options,
                          struct loom_error *error) {
     const struct loom_source *source = parquet->source;
+    const bool is_input = loom_source_is_input(source);
     loom_status status = LOOM_OK;
-    if (!source->remote)
-        status = loom_stream_open(&parquet->stored, source->path, LOOM_PACKING_NONE, error);
-    if (status == LOOM_OK && source->packing != LOOM_PACKING_NONE)
+    if (is_input || source->packing != LOOM_PACKING_NONE)
         status = unpack(parquet, error);
+    if (status == LOOM_OK && !source->remote)
+        status =
+            loom_stream_open(&parquet->stored, is_input ? parquet->unpacked : source->path, LOOM_PACKING_NONE, error);
     const struct loom_duckdb_query query = {.path = parquet->unpacked ? parquet->unpacked : source->path,
                                             .remote = source->remote,
                                             .column = loom_read_column(options),

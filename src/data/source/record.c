@@ -2,6 +2,7 @@
 #include "data/source/record.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/json.h"
 
@@ -42,8 +43,11 @@ static loom_status take_column(const struct loom_read_options *options, const js
 static loom_status parse_row(const struct loom_read_options *options, const struct loom_record *record,
                              const char *data, struct loom_text *scratch, struct loom_piece *piece, bool *taken,
                              struct loom_error *error) {
+    static const char mark[] = "\xEF\xBB\xBF"; /* a byte order mark, which some editors put before the first row */
     json_error_t problem;
-    json_t *row = json_loadb(data, record->size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &problem);
+    const size_t skipped = record->row == 1 && record->size >= 3 && memcmp(data, mark, 3) == 0 ? 3 : 0;
+    json_t *row = json_loadb(data + skipped, record->size - skipped,
+                             JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &problem);
     if (!row)
         return loom_fail(error, LOOM_FAILED, "%s, row %" PRIu64 ": it is not JSON: %s at byte %d", piece->name,
                          record->row, problem.text, problem.position);

@@ -82,8 +82,12 @@ static bool is_pattern(const char *path) {
     return strpbrk(path, "*?[") != NULL;
 }
 
+bool loom_source_is_input(const struct loom_source *source) {
+    return strcmp(source->path, "-") == 0;
+}
+
 const char *loom_source_name(const struct loom_source *source) {
-    return strcmp(source->path, "-") == 0 ? "standard input" : source->path;
+    return loom_source_is_input(source) ? "standard input" : source->path;
 }
 
 /* ---- the list ---------------------------------------------------------------------------------------------------- */

@@ -44,6 +44,9 @@ void loom_sources_free(struct loom_sources *sources);
 /* How a file of this name is packed; the ending that says so is cut off name[0..*length). */
 enum loom_packing loom_packing_of(const char *name, size_t *length);
 
+/* Whether it is standard input, which can be read once. */
+bool loom_source_is_input(const struct loom_source *source);
+
 /* What sentences call a source: its path, or "standard input". */
 const char *loom_source_name(const struct loom_source *source);
 

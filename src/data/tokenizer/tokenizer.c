@@ -153,6 +153,19 @@ static const char *split_encoding(char *path) {
     return mark + 1;
 }
 
+/* The tokenizer's file in a folder: tokenizer.json, or where there is none what stood for it before; freed with free().
+ */
+static char *find_in_folder(const char *folder) {
+    static const char *const names[] = {LOOM_TOKENIZER_FILE, "merges.txt", "vocab.bpe"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *path = loom_path_join(folder, names[i]);
+        if (!path || loom_path_exists(path))
+            return path;
+        free(path);
+    }
+    return loom_path_join(folder, LOOM_TOKENIZER_FILE);
+}
+
 static loom_status open_file(const char *path, const char *encoding, struct loom_tokenizer **tokenizer,
                              struct loom_error *error) {
     if (loom_ranks_is(path))
@@ -163,10 +176,11 @@ static loom_status open_file(const char *path, const char *encoding, struct loom
         return loom_fail(error, LOOM_INVALID,
                          "%s: a tokenizer.json says itself how it encodes; \"#%.64s\" goes with a rank file", path,
                          encoding);
-    char *file = loom_path_is_folder(path) ? loom_path_join(path, LOOM_TOKENIZER_FILE) : strdup(path);
+    char *file = loom_path_is_folder(path) ? find_in_folder(path) : strdup(path);
     if (!file)
         return loom_fail_memory(error, path, strlen(path));
-    loom_status status = open_json(file, tokenizer, error);
+    loom_status status =
+        loom_merges_is(file) ? loom_merges_open(file, NULL, tokenizer, error) : open_json(file, tokenizer, error);
     free(file);
     return status;
 }

@@ -70,7 +70,7 @@ static loom_status ignore_broken(void *user, const struct loom_item *item, struc
 static loom_status train_char(struct loom_preparation *p, struct loom_error *error) {
     const size_t words = sizeof(struct loom_characters) / sizeof(uint64_t);
     for (size_t i = 0; i < p->sources.count; i++)
-        if (strcmp(p->sources.items[i].path, "-") == 0)
+        if (loom_source_is_input(&p->sources.items[i]))
             return loom_fail(error, LOOM_INVALID,
                              "a char tokenizer reads the text twice, and standard input can only be read once");
     struct loom_characters *characters = calloc((size_t)p->threads, sizeof *characters);
@@ -176,7 +176,7 @@ static loom_status scan_texts(struct loom_preparation *p, bool fresh, struct loo
     for (size_t i = 0; status == LOOM_OK && i < p->sources.count; i++) {
         struct loom_source *source = &p->sources.items[i];
         struct loom_error why;
-        if (source->format != LOOM_FORMAT_TEXT || strcmp(source->path, "-") == 0)
+        if (source->format != LOOM_FORMAT_TEXT || loom_source_is_input(source))
             continue;
         status = scan_text(p, source, &why);
         source->left_out = status == LOOM_FAILED && p->options->skip_broken;

@@ -3,6 +3,7 @@
  * OUT.partial holds the work. A lock on it keeps two writers of one folder apart. */
 #include "data/tokens/tokens_writer.h"
 
+#include <endian.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,48 +104,53 @@ static loom_status need_shard(struct loom_tokens_writer *writer, enum loom_split
     return status;
 }
 
-/* Little-endian, whatever the machine. */
-static size_t pack(unsigned char *out, uint64_t value, size_t width) {
-    for (size_t byte = 0; byte < width; byte++)
-        out[byte] = (unsigned char)(value >> (8 * byte));
-    return width;
-}
-
 loom_status loom_tokens_begin(struct loom_tokens_writer *writer, enum loom_split split, struct loom_error *error) {
-    unsigned char entry[sizeof(uint64_t)];
     loom_status status = need_shard(writer, split, error);
     if (status != LOOM_OK)
         return status;
     struct loom_open_shard *shard = &writer->shards[split];
-    pack(entry, shard->tokens, sizeof entry);
+    const uint64_t entry = htole64(shard->tokens);
     shard->documents++;
     writer->totals[split].documents++;
-    return loom_append_put(&shard->documents_file, entry, sizeof entry, error);
+    return loom_append_put(&shard->documents_file, &entry, sizeof entry, error);
 }
 
-static loom_status check_tokens(const struct loom_tokens_writer *writer, const int *tokens, size_t count,
-                                struct loom_error *error) {
-    const int vocab_size = loom_tokenizer_vocab_size(writer->tokenizer);
-    unsigned most = 0; /* a negative one is large */
-    for (size_t i = 0; i < count; i++)
-        most = (unsigned)tokens[i] > most ? (unsigned)tokens[i] : most;
-    if (most < (unsigned)vocab_size || count == 0)
-        return LOOM_OK;
-    return loom_fail(error, LOOM_INVALID, "token %d is not among the tokenizer's %d", (int)most, vocab_size);
+/* Little-endian, whatever the machine. Both return the largest token; a negative one is larger than any. */
+static unsigned pack_narrow(const int *tokens, size_t count, uint16_t *out) {
+    unsigned most = 0;
+    for (size_t i = 0; i < count; i++) {
+        const unsigned token = (unsigned)tokens[i];
+        out[i] = htole16((uint16_t)token);
+        most = token > most ? token : most;
+    }
+    return most;
+}
+
+static unsigned pack_wide(const int *tokens, size_t count, uint32_t *out) {
+    unsigned most = 0;
+    for (size_t i = 0; i < count; i++) {
+        const unsigned token = (unsigned)tokens[i];
+        out[i] = htole32(token);
+        most = token > most ? token : most;
+    }
+    return most;
 }
 
 /* Writes up to LOOM_CHUNK_TOKENS tokens to the open shard. */
 static loom_status put_chunk(struct loom_tokens_writer *writer, struct loom_open_shard *shard, const int *tokens,
                              size_t count, struct loom_error *error) {
-    unsigned char data[LOOM_CHUNK_TOKENS * sizeof(uint32_t)], *end = data;
-    loom_status status = check_tokens(writer, tokens, count, error);
-    if (status != LOOM_OK)
-        return status;
-    for (size_t i = 0; i < count; i++)
-        end += writer->width == 2 ? pack(end, (uint64_t)tokens[i], 2) : pack(end, (uint64_t)tokens[i], 4);
-    loom_digest_put(&shard->digest, data, (size_t)(end - data));
+    union {
+        uint16_t narrow[LOOM_CHUNK_TOKENS];
+        uint32_t wide[LOOM_CHUNK_TOKENS];
+    } data;
+    const int vocab_size = loom_tokenizer_vocab_size(writer->tokenizer);
+    const unsigned most =
+        writer->width == 2 ? pack_narrow(tokens, count, data.narrow) : pack_wide(tokens, count, data.wide);
+    if (most >= (unsigned)vocab_size)
+        return loom_fail(error, LOOM_INVALID, "token %d is not among the tokenizer's %d", (int)most, vocab_size);
+    loom_digest_put(&shard->digest, &data, count * writer->width);
     shard->tokens += count;
-    return loom_append_put(&shard->tokens_file, data, (size_t)(end - data), error);
+    return loom_append_put(&shard->tokens_file, &data, count * writer->width, error);
 }
 
 static size_t least(size_t a, uint64_t b) {
