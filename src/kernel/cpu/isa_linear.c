@@ -13,8 +13,9 @@
 
 /* A packed block is at most DEPTH x COLUMNS: 384 KiB, within a small level-2 cache. In bf16 the result's way to memory
  * and back weighs twice as much, so blocks are deeper, 576 KiB; and wider where they are less than half as deep, and
- * in dW, whose left factor is turned as it is rounded, once for each block of columns. */
-enum { DEPTH = 512, DEPTH_BF16 = 1536, COLUMNS = 192 };
+ * in dW, whose left factor is turned as it is rounded, once for each block of columns. But there both factors come from
+ * memory, so blocks leave the cache room for the next one on its way. */
+enum { DEPTH = 512, DEPTH_BF16 = 1536, DEPTH_WEIGHT = 384, COLUMNS = 192 };
 
 /* Up to so many rows are dot products; so are up to so many columns left over beyond whole vectors. */
 enum { DOT_ROWS_LIMIT = 6, DOT_COLUMNS_LIMIT = LANES / 4 };
@@ -115,17 +116,30 @@ static struct loom_panels panels_of(const struct product *p, size_t k, size_t de
     return loom_cpu_pack_as(p->bf16, scratch, b, depth, p->columns);
 }
 
+static size_t deepest(const struct product *p) {
+    if (!p->bf16)
+        return DEPTH;
+    if (p->a.column != 1)
+        return DEPTH_WEIGHT;
+    return p->columns > COLUMNS ? DEPTH_BF16 / 2 : DEPTH_BF16;
+}
+
+/* The rows of b behind a block that are packed next, where they are read along their rows. */
+static struct loom_ahead behind(const struct product *p, size_t k, size_t depth) {
+    const size_t rows = p->held == NULL && p->b.column == 1 ? least(depth, p->depth - k) : 0;
+    return (struct loom_ahead){p->b.data + k * p->b.row, p->b.row, rows, p->columns};
+}
+
 /* The depth is cut evenly, in even parts, and later parts add to the first. */
 static void multiply_packed(struct product p, float *scratch) {
-    const size_t deepest = p.columns > COLUMNS ? DEPTH_BF16 / 2 : DEPTH_BF16, most = p.bf16 ? deepest : DEPTH;
-    const size_t blocks = (p.depth + most - 1) / most;
+    const size_t most = deepest(&p), blocks = (p.depth + most - 1) / most;
     for (size_t block = 0, k = 0; block < blocks; block++) {
         const size_t depth = least(((p.depth - k) / (blocks - block) + 1) / 2 * 2, p.depth - k);
         struct loom_matrix a = {p.a.data + k * p.a.column, p.a.row, p.a.column};
         struct loom_panels panels = panels_of(&p, k, depth, scratch + LOOM_CPU_STAGE);
-        loom_cpu_multiply_large_as(p.c, a, panels, p.rows, depth, scratch);
-        p.c.accumulate = true;
         k += depth;
+        loom_cpu_multiply_large_as(p.c, a, panels, p.rows, depth, scratch, behind(&p, k, depth));
+        p.c.accumulate = true;
     }
 }
 

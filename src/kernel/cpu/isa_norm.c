@@ -15,6 +15,7 @@ struct norm {
     const float *dy, *x, *weight, *bias;
     const float *mean, *rstd; /* (rows) */
     float *means, *rstds;     /* the same, when they are outputs */
+    float *sums;              /* (chunks, cols) or (chunks, 2 cols): for the weights' gradients */
     size_t rows, cols;
     double eps;
 };
@@ -92,56 +93,106 @@ static void layernorm(const struct loom_kernels *k, real *y, real *mean, real *r
     loom_cpu_share(k, rows, cols, layernorm_part, &job);
 }
 
-/* One row of dx[c] += rstd (g[c] - [mean(g)] - z[c] mean(g z)) with g = dy weight and z = (x - mean) rstd; the middle
- * term when `centred`. */
-static void add_input_gradient(float *dx, const float *dy, const float *x, const float *weight, float mean, float rstd,
-                               size_t cols, bool centred) {
-    float sum_g = 0, sum_gz = 0;
-#pragma omp simd reduction(+ : sum_g, sum_gz)
-    for (size_t c = 0; c < cols; c++) {
+/* The sums over a row of g = dy weight and of g (x - mean). */
+static inline void row_sums(float *sum_g, float *sum_gz, const float *dy, const float *x, const float *weight,
+                            float mean, size_t cols) {
+    vec lanes_g = {0}, lanes_gz = {0};
+    size_t c = 0;
+    for (; c + LANES <= cols; c += LANES) {
+        const vec g = weight != NULL ? vec_load(dy + c) * vec_load(weight + c) : vec_load(dy + c);
+        lanes_g += g;
+        lanes_gz += g * (vec_load(x + c) - mean);
+    }
+    *sum_g = vec_total(lanes_g);
+    *sum_gz = vec_total(lanes_gz);
+    for (; c < cols; c++) {
         const float g = dy[c] * (weight != NULL ? weight[c] : 1.0f);
-        sum_g += g;
-        sum_gz += g * (x[c] - mean);
+        *sum_g += g;
+        *sum_gz += g * (x[c] - mean);
     }
-    const float mean_g = centred ? sum_g / (float)cols : 0.0f, mean_gz = sum_gz * rstd / (float)cols;
+}
+
+/* One row of dx[c] += rstd (g[c] - [mean(g)] - z[c] mean(g z)) with g = dy weight and z = (x - mean) rstd; the middle
+ * term, and a mean, when `centred`. What the row adds to dweight is added to `sums`, unless that is NULL. */
+static inline void add_row_gradient(const struct norm *s, size_t r, float *sums, bool centred) {
+    const float *dy = s->dy + r * s->cols, *x = s->x + r * s->cols, *weight = s->weight;
+    const float mean = centred ? s->mean[r] : 0.0f, rstd = s->rstd[r];
+    float *dx = s->dx + r * s->cols, sum_g, sum_gz;
+    row_sums(&sum_g, &sum_gz, dy, x, weight, mean, s->cols);
+    const float mean_g = centred ? sum_g / (float)s->cols : 0.0f, mean_gz = sum_gz * rstd / (float)s->cols;
 #pragma omp simd
-    for (size_t c = 0; c < cols; c++)
-        dx[c] += rstd * (dy[c] * (weight != NULL ? weight[c] : 1.0f) - mean_g - (x[c] - mean) * rstd * mean_gz);
-}
-
-/* dx, row by row; RMSNorm has no mean. */
-static void input_gradient_part(const void *job, struct loom_cpu_part part) {
-    const struct norm *s = job;
-    const bool centred = s->mean != NULL;
-    for (size_t r = part.first; r < part.end; r++) {
-        const size_t at = r * s->cols;
-        add_input_gradient(s->dx + at, s->dy + at, s->x + at, s->weight, centred ? s->mean[r] : 0, s->rstd[r], s->cols,
-                           centred);
+    for (size_t c = 0; c < s->cols; c++) {
+        const float z = (x[c] - mean) * rstd;
+        dx[c] += rstd * (dy[c] * (weight != NULL ? weight[c] : 1.0f) - mean_g - z * mean_gz);
+        if (sums != NULL)
+            sums[c] += dy[c] * z;
     }
 }
 
-/* dweight and dbias, by blocks of columns. */
-static void weight_gradient_part(const void *job, struct loom_cpu_part part) {
-    const struct norm *s = job;
-    for (size_t first = part.first * COLUMN_BLOCK; first < least(s->cols, part.end * COLUMN_BLOCK);
-         first += COLUMN_BLOCK) {
+/* Rows are summed in chunks of so many, which suit a level-2 cache and depend on the shape alone; chunks' sums for
+ * dweight, then for dbias, lie in the shared scratch. */
+enum { LEAST_ROWS = 32, MOST_COLUMNS = LOOM_CPU_SCRATCH / 2 };
+
+static size_t sums_size(const struct norm *s) {
+    return s->dbias != NULL ? 2 * s->cols : s->cols;
+}
+
+static size_t rows_of_chunk(const struct norm *s) {
+    const size_t chunks = LOOM_CPU_SCRATCH / sums_size(s), rows = (s->rows + chunks - 1) / chunks;
+    return rows > LEAST_ROWS ? rows : LEAST_ROWS;
+}
+
+static size_t chunks_of(const struct norm *s) {
+    return (s->rows + rows_of_chunk(s) - 1) / rows_of_chunk(s);
+}
+
+static void add_chunk_gradient(const struct norm *s, size_t chunk) {
+    const size_t rows = rows_of_chunk(s), first = chunk * rows, end = least(s->rows, first + rows);
+    float *sums = s->dweight != NULL ? s->sums + chunk * sums_size(s) : NULL;
+    if (sums != NULL)
+        memset(sums, 0, sums_size(s) * sizeof *sums);
+    for (size_t r = first; r < end; r++) {
         if (s->mean != NULL)
-            add_column_sums(s->dweight, s->dy, s->x, s->mean, s->rstd, s->rows, s->cols, first);
+            add_row_gradient(s, r, sums, true);
         else
-            add_column_sums(s->dweight, s->dy, s->x, NULL, s->rstd, s->rows, s->cols, first);
-        if (s->dbias != NULL)
-            add_column_sums(s->dbias, s->dy, NULL, NULL, NULL, s->rows, s->cols, first);
+            add_row_gradient(s, r, sums, false);
+        const float *dy = s->dy + r * s->cols;
+#pragma omp simd
+        for (size_t c = 0; c < (s->dbias != NULL ? s->cols : 0); c++)
+            sums[s->cols + c] += dy[c];
     }
 }
 
-static void norm_backward(const struct loom_kernels *k, const struct norm *job) {
-    loom_cpu_share(k, job->rows, job->cols, input_gradient_part, job);
+static void gradient_part(const void *job, struct loom_cpu_part part) {
+    for (size_t chunk = part.first; chunk < part.end; chunk++)
+        add_chunk_gradient(job, chunk);
+}
+
+/* dweight and dbias from the chunks' sums, in their order. */
+static void total_part(const void *job, struct loom_cpu_part part) {
+    const struct norm *s = job;
+    const size_t chunks = chunks_of(s);
+    for (size_t c = part.first; c < part.end; c++) {
+        double total = 0;
+        for (size_t chunk = 0; chunk < chunks; chunk++)
+            total += (double)s->sums[chunk * sums_size(s) + c];
+        *(c < s->cols ? s->dweight + c : s->dbias + c - s->cols) += (float)total;
+    }
+}
+
+static void norm_backward(const struct loom_kernels *k, struct norm *job) {
+    job->sums = loom_cpu_shared_scratch(k);
+    loom_cpu_share(k, chunks_of(job), rows_of_chunk(job) * job->cols, gradient_part, job);
     if (job->dweight != NULL)
-        loom_cpu_share(k, column_blocks(job->cols), job->rows * COLUMN_BLOCK, weight_gradient_part, job);
+        loom_cpu_share(k, sums_size(job), chunks_of(job), total_part, job);
 }
 
 static void rmsnorm_backward(const struct loom_kernels *k, real *dx, real *dweight, const real *dy, const real *x,
                              const real *weight, const real *rstd, size_t rows, size_t cols) {
+    if (cols > MOST_COLUMNS) {
+        loom_kernels_ref()->rmsnorm_backward(k, dx, dweight, dy, x, weight, rstd, rows, cols);
+        return;
+    }
     norm_backward(k, &(struct norm){.dx = dx,
                                     .dweight = dweight,
                                     .dy = dy,
@@ -155,6 +206,10 @@ static void rmsnorm_backward(const struct loom_kernels *k, real *dx, real *dweig
 static void layernorm_backward(const struct loom_kernels *k, real *dx, real *dweight, real *dbias, const real *dy,
                                const real *x, const real *weight, const real *mean, const real *rstd, size_t rows,
                                size_t cols) {
+    if (cols > MOST_COLUMNS) {
+        loom_kernels_ref()->layernorm_backward(k, dx, dweight, dbias, dy, x, weight, mean, rstd, rows, cols);
+        return;
+    }
     norm_backward(k, &(struct norm){.dx = dx,
                                     .dweight = dweight,
                                     .dbias = dbias,

@@ -59,10 +59,16 @@ struct loom_panels loom_cpu_pack_bf16(float *to, struct loom_matrix b, size_t de
 void loom_cpu_multiply_bf16(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows,
                             size_t depth);
 
+/* `rows` rows of `length` floats, `row` floats apart, that are read behind a product: they are asked for meanwhile. */
+struct loom_ahead {
+    const float *data;
+    size_t row, rows, length;
+};
+
 /* The same for many rows, with LOOM_CPU_STAGE floats of scratch for the left factor. */
 enum { LOOM_CPU_STAGE = 1 << 16 };
 void loom_cpu_multiply_large_bf16(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows,
-                                  size_t depth, float *stage);
+                                  size_t depth, float *stage, struct loom_ahead next);
 
 /* One of the two formats. */
 static inline struct loom_panels loom_cpu_pack_as(bool bf16, float *to, struct loom_matrix b, size_t depth,
@@ -88,14 +94,15 @@ static inline void loom_cpu_multiply_as(struct loom_target c, struct loom_matrix
 }
 
 static inline void loom_cpu_multiply_large_as(struct loom_target c, struct loom_matrix a, struct loom_panels b,
-                                              size_t rows, size_t depth, float *stage) {
+                                              size_t rows, size_t depth, float *stage, struct loom_ahead next) {
 #if defined(__AVX512BF16__)
     if (b.bf16) {
-        loom_cpu_multiply_large_bf16(c, a, b, rows, depth, stage);
+        loom_cpu_multiply_large_bf16(c, a, b, rows, depth, stage, next);
         return;
     }
 #endif
     (void)stage;
+    (void)next;
     loom_cpu_multiply(c, a, b, rows, depth);
 }
 

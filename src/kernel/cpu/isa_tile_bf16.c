@@ -212,8 +212,9 @@ static void tile_any(struct loom_target c, struct words a, const uint32_t *b, si
  * lie apart by no power of two, and both layouts fit. */
 enum { STAGED_PAIRS = 768, STAGED_ROW = STAGED_PAIRS + 16, STAGED_WIDTH = 16, STAGED_SIZE = STAGED_WIDTH * STAGED_ROW };
 
-/* How many tiles of a transposed left factor are rounded at once, so that memory is read along its rows. */
-enum { STAGED_TILES = LOOM_CPU_STAGE / STAGED_SIZE };
+/* How many tiles of a transposed left factor are rounded at once, so that memory is read along its rows; the next ones
+ * come to the second cache meanwhile. */
+enum { STAGED_TILES = 4 };
 
 /* A part of the left factor: `rows` in `tiles` tiles, dealt evenly. */
 struct strip {
@@ -260,11 +261,42 @@ static void stage_columns(uint32_t *to, const struct strip *s) {
     }
 }
 
+/* What is read next, asked for a little with every tile: its way from memory takes as long as some of them. */
+struct fetch {
+    const float *data;
+    size_t row, rows, lines; /* rows that are left, and lines of a row */
+    size_t line, share;      /* of this row; lines a tile */
+};
+
+static struct fetch fetch_of(struct loom_ahead next, size_t tiles) {
+    const size_t lines = (next.length + LANES - 1) / LANES;
+    const size_t share = tiles > 0 ? (next.rows * lines + tiles - 1) / tiles : 0;
+    return (struct fetch){next.data, next.row, next.rows, lines, 0, share};
+}
+
+static void fetch_some(struct fetch *s) {
+    for (size_t i = 0; i < s->share && s->rows > 0; i++) {
+        __builtin_prefetch(s->data + s->line * LANES, 0, 2);
+        if (++s->line == s->lines) {
+            s->line = 0;
+            s->data += s->row;
+            s->rows--;
+        }
+    }
+}
+
+/* What comes behind a strip of the left factor, and behind all of the product. */
+struct coming {
+    struct fetch left, behind;
+};
+
 /* One tile's rows against every panel; `first` is where in the panels' depth they begin. */
 static void multiply_rows(struct loom_target c, struct words a, struct loom_panels b, size_t first, size_t rows,
-                          size_t depth) {
+                          size_t depth, struct coming *coming) {
     const size_t pairs = (b.depth + 1) / 2;
     for (size_t j = 0; j < b.columns; j += PANEL) {
+        fetch_some(&coming->left);
+        fetch_some(&coming->behind);
         const size_t columns = b.columns - j, width = columns > LANES ? PANEL : LANES;
         const uint32_t *right = (const uint32_t *)b.data + j * pairs + first / 2 * width;
         tile_any((struct loom_target){c.data + j, c.row, c.accumulate}, a, right, (depth + 1) / 2, rows,
@@ -272,24 +304,37 @@ static void multiply_rows(struct loom_target c, struct words a, struct loom_pane
     }
 }
 
+/* `more` rows of the left factor follow the strip's. */
 static void multiply_strip(struct loom_target c, const struct strip *s, struct loom_panels b, size_t first,
-                           uint32_t *stage) {
+                           uint32_t *stage, size_t more, struct coming *coming) {
     const bool along = s->a.column == 1;
-    if (!along)
+    const size_t panels = (b.columns + PANEL - 1) / PANEL;
+    if (!along) {
+        const struct loom_ahead next = {s->a.data + s->rows, s->a.column, more > 0 ? s->depth : 0,
+                                        least(more, s->rows)};
+        coming->left = fetch_of(next, panels * s->tiles);
         stage_columns(stage, s);
+    }
     for (size_t t = 0; t < s->tiles; t++) {
         const size_t row = tile_start(s, t), rows = tile_rows(s, t);
-        const struct loom_matrix a = {s->a.data + row * s->a.row, s->a.row, 1};
-        const struct words left =
-            along ? stage_rows(stage, a, rows, s->depth) : (struct words){stage + t * STAGED_SIZE, 1, STAGED_WIDTH};
-        multiply_rows((struct loom_target){c.data + row * c.row, c.row, c.accumulate}, left, b, first, rows, s->depth);
+        const float *data = s->a.data + row * s->a.row;
+        struct words left = {stage + t * STAGED_SIZE, 1, STAGED_WIDTH};
+        if (along) {
+            const size_t behind = s->rows + more - row - rows;
+            left = stage_rows(stage, (struct loom_matrix){data, s->a.row, 1}, rows, s->depth);
+            coming->left =
+                fetch_of((struct loom_ahead){data + rows * s->a.row, s->a.row, least(rows, behind), s->depth}, panels);
+        }
+        multiply_rows((struct loom_target){c.data + row * c.row, c.row, c.accumulate}, left, b, first, rows, s->depth,
+                      coming);
     }
 }
 
 /* Strips of at most `most` tiles, and each in as many parts of the depth as are staged at once. */
 static void multiply(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows, size_t depth,
-                     uint32_t *stage, size_t most) {
+                     uint32_t *stage, size_t most, struct loom_ahead next) {
     const size_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+    struct coming coming = {.behind = fetch_of(next, tiles * ((b.columns + PANEL - 1) / PANEL))};
     for (size_t t = 0, row = 0; t < tiles; t += most) {
         struct strip s = {.tiles = least(most, tiles - t)};
         s.rows = (t + s.tiles) * rows / tiles - row;
@@ -297,7 +342,7 @@ static void multiply(struct loom_target c, struct loom_matrix a, struct loom_pan
             s.a = (struct loom_matrix){a.data + row * a.row + k * a.column, a.row, a.column};
             s.depth = least(depth - k, 2 * STAGED_PAIRS);
             multiply_strip((struct loom_target){c.data + row * c.row, c.row, c.accumulate || k > 0}, &s, b, b.first + k,
-                           stage);
+                           stage, rows - row - s.rows, &coming);
         }
         row += s.rows;
     }
@@ -306,12 +351,12 @@ static void multiply(struct loom_target c, struct loom_matrix a, struct loom_pan
 void loom_cpu_multiply_bf16(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows,
                             size_t depth) {
     _Alignas(64) uint32_t stage[STAGED_SIZE];
-    multiply(c, a, b, rows, depth, stage, 1);
+    multiply(c, a, b, rows, depth, stage, 1, (struct loom_ahead){NULL, 0, 0, 0});
 }
 
 void loom_cpu_multiply_large_bf16(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows,
-                                  size_t depth, float *stage) {
-    multiply(c, a, b, rows, depth, (uint32_t *)stage, STAGED_TILES);
+                                  size_t depth, float *stage, struct loom_ahead next) {
+    multiply(c, a, b, rows, depth, (uint32_t *)stage, STAGED_TILES, next);
 }
 
 /* ---- the peak ---------------------------------------------------------------------------------------------------- */
