@@ -268,7 +268,7 @@ static void run_swiglu(struct scene *s) {
     const float *gate = wide_input(s, n), *up = input(s, n);
     float *dy = output(s, n);
     s->k->swiglu(s->k, output(s, n), gate, up, n);
-    s->k->swiglu_backward(s->k, dy, output(s, n), dy, gate, up, n);
+    s->k->swiglu_backward(s->k, dy, output(s, n), output(s, n), dy, gate, up, n);
 }
 
 static void run_gelu(struct scene *s) {
@@ -276,7 +276,7 @@ static void run_gelu(struct scene *s) {
     const float *x = wide_input(s, n);
     float *dy = output(s, n);
     s->k->gelu(s->k, output(s, n), x, n);
-    s->k->gelu_backward(s->k, dy, dy, x, n);
+    s->k->gelu_backward(s->k, dy, output(s, n), dy, x, n);
 }
 
 static void run_relu2(struct scene *s) {
@@ -284,7 +284,7 @@ static void run_relu2(struct scene *s) {
     const float *x = wide_input(s, n);
     float *dy = output(s, n);
     s->k->relu2(s->k, output(s, n), x, n);
-    s->k->relu2_backward(s->k, dy, dy, x, n);
+    s->k->relu2_backward(s->k, dy, output(s, n), dy, x, n);
 }
 
 static void run_softcap(struct scene *s) {

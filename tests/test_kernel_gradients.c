@@ -167,7 +167,7 @@ static void swiglu_forward(struct scene *s) {
 }
 
 static void swiglu_backward(struct scene *s) {
-    s->k->swiglu_backward(s->k, s->input[0].dx, s->input[1].dx, s->dy, s->input[0].x, s->input[1].x, s->outputs);
+    s->k->swiglu_backward(s->k, s->input[0].dx, s->input[1].dx, s->y, s->dy, s->input[0].x, s->input[1].x, s->outputs);
 }
 
 static void gelu_forward(struct scene *s) {
@@ -175,7 +175,7 @@ static void gelu_forward(struct scene *s) {
 }
 
 static void gelu_backward(struct scene *s) {
-    s->k->gelu_backward(s->k, s->input[0].dx, s->dy, s->input[0].x, s->outputs);
+    s->k->gelu_backward(s->k, s->input[0].dx, s->y, s->dy, s->input[0].x, s->outputs);
 }
 
 /* (rows, cols) inputs and outputs, and one value for each column or each row. Widths go past the kernels' chunks. */
@@ -332,7 +332,7 @@ static void relu2_forward(struct scene *s) {
 }
 
 static void relu2_backward(struct scene *s) {
-    s->k->relu2_backward(s->k, s->input[0].dx, s->dy, s->input[0].x, s->outputs);
+    s->k->relu2_backward(s->k, s->input[0].dx, s->y, s->dy, s->input[0].x, s->outputs);
 }
 
 static void softcap_forward(struct scene *s) {

@@ -237,12 +237,12 @@ static void count_swiglu(const struct loom_kernels *k, real *y, const real *gate
         inner->swiglu(inner, y, gate, up, n);
 }
 
-/* The sigmoid 3, dup 2, dgate 6. */
-static void count_swiglu_backward(const struct loom_kernels *k, real *dgate, real *dup, const real *dy,
+/* The sigmoid 3, dup 2, dgate 6; y is the forward's, counted there. */
+static void count_swiglu_backward(const struct loom_kernels *k, real *dgate, real *dup, real *y, const real *dy,
                                   const real *gate, const real *up, size_t n) {
     const struct loom_kernels *inner = charge(k, 11 * (double)n);
     if (inner != NULL)
-        inner->swiglu_backward(inner, dgate, dup, dy, gate, up, n);
+        inner->swiglu_backward(inner, dgate, dup, y, dy, gate, up, n);
 }
 
 static void count_relu2(const struct loom_kernels *k, real *y, const real *x, size_t n) {
@@ -251,10 +251,11 @@ static void count_relu2(const struct loom_kernels *k, real *y, const real *x, si
         inner->relu2(inner, y, x, n);
 }
 
-static void count_relu2_backward(const struct loom_kernels *k, real *dx, const real *dy, const real *x, size_t n) {
+static void count_relu2_backward(const struct loom_kernels *k, real *dx, real *y, const real *dy, const real *x,
+                                 size_t n) {
     const struct loom_kernels *inner = charge(k, 2 * (double)n);
     if (inner != NULL)
-        inner->relu2_backward(inner, dx, dy, x, n);
+        inner->relu2_backward(inner, dx, y, dy, x, n);
 }
 
 /* Two scales, and 4 for the hyperbolic tangent. */
@@ -278,10 +279,11 @@ static void count_gelu(const struct loom_kernels *k, real *y, const real *x, siz
 }
 
 /* The normal's distribution function 4, its density 4, the rest 3. */
-static void count_gelu_backward(const struct loom_kernels *k, real *dx, const real *dy, const real *x, size_t n) {
+static void count_gelu_backward(const struct loom_kernels *k, real *dx, real *y, const real *dy, const real *x,
+                                size_t n) {
     const struct loom_kernels *inner = charge(k, 11 * (double)n);
     if (inner != NULL)
-        inner->gelu_backward(inner, dx, dy, x, n);
+        inner->gelu_backward(inner, dx, y, dy, x, n);
 }
 
 /* ---- embedding --------------------------------------------------------------------------------------------------- */

@@ -202,21 +202,22 @@ struct loom_kernels {
     /* ---- activations --------------------------------------------------------------------------------------------- */
     /* y = silu(gate) * up, silu(z) = z / (1 + exp(-z)). Shazeer 2020. */
     void (*swiglu)(const struct loom_kernels *k, real *y, const real *gate, const real *up, size_t n);
-    /* dgate and dup are overwritten; dgate may be dy. */
-    void (*swiglu_backward)(const struct loom_kernels *k, real *dgate, real *dup, const real *dy, const real *gate,
-                            const real *up, size_t n);
+    /* Backward also gives the forward's y again, so that nobody has to keep it. dgate, dup and y are overwritten; each
+     * may be one of the inputs. */
+    void (*swiglu_backward)(const struct loom_kernels *k, real *dgate, real *dup, real *y, const real *dy,
+                            const real *gate, const real *up, size_t n);
     /* y = max(x, 0)^2. So et al., arXiv 2109.08668. */
     void (*relu2)(const struct loom_kernels *k, real *y, const real *x, size_t n);
-    /* dx is overwritten; dx may be dy. */
-    void (*relu2_backward)(const struct loom_kernels *k, real *dx, const real *dy, const real *x, size_t n);
+    /* dx and y are overwritten; each may be one of the inputs. */
+    void (*relu2_backward)(const struct loom_kernels *k, real *dx, real *y, const real *dy, const real *x, size_t n);
     /* y = cap tanh(x / cap): nothing leaves (-cap, cap). y may be x. Gemma 2, arXiv 2408.00118. */
     void (*softcap)(const struct loom_kernels *k, real *y, const real *x, real cap, size_t n);
     /* dx is overwritten, from the output y; dx may be dy. */
     void (*softcap_backward)(const struct loom_kernels *k, real *dx, const real *dy, const real *y, real cap, size_t n);
     /* y = x/2 (1 + erf(x/sqrt 2)), exact to float's rounding. Hendrycks & Gimpel 2016. */
     void (*gelu)(const struct loom_kernels *k, real *y, const real *x, size_t n);
-    /* dx is overwritten; dx may be dy. */
-    void (*gelu_backward)(const struct loom_kernels *k, real *dx, const real *dy, const real *x, size_t n);
+    /* dx and y are overwritten; each may be one of the inputs. */
+    void (*gelu_backward)(const struct loom_kernels *k, real *dx, real *y, const real *dy, const real *x, size_t n);
 
     /* ---- embedding ----------------------------------------------------------------------------------------------- */
     /* y[r] = table[ids[r]]; the ids have been checked. */

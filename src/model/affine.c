@@ -23,12 +23,23 @@ void loom_affine_forward(struct loom_pass *p, const struct loom_affine *a, real 
         k->add_row(k, y, p->w + a->bias, rows, a->n_out);
 }
 
-void loom_affine_backward(struct loom_pass *p, const struct loom_affine *a, real *dx, const real *dy, const real *x,
-                          size_t rows, bool accumulate) {
+void loom_affine_backward_input(struct loom_pass *p, const struct loom_affine *a, real *dx, const real *dy, size_t rows,
+                                bool accumulate) {
+    struct loom_linear s = shape(a, rows);
+    p->k->linear_input(p->k, &s, dx, dy, p->w + a->weight, accumulate);
+}
+
+void loom_affine_backward_weight(struct loom_pass *p, const struct loom_affine *a, const real *dy, const real *x,
+                                 size_t rows) {
     const struct loom_kernels *k = p->k;
     struct loom_linear s = shape(a, rows);
-    k->linear_input(k, &s, dx, dy, p->w + a->weight, accumulate);
     k->linear_weight(k, &s, p->dw + a->weight, dy, x);
     if (a->bias != LOOM_NO_TENSOR)
         k->sum_rows(k, p->dw + a->bias, dy, rows, a->n_out);
+}
+
+void loom_affine_backward(struct loom_pass *p, const struct loom_affine *a, real *dx, const real *dy, const real *x,
+                          size_t rows, bool accumulate) {
+    loom_affine_backward_input(p, a, dx, dy, rows, accumulate);
+    loom_affine_backward_weight(p, a, dy, x, rows);
 }

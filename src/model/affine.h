@@ -17,5 +17,10 @@ void loom_affine_forward(struct loom_pass *p, const struct loom_affine *a, real 
 /* dx (rows, n_in) is overwritten, or added to when `accumulate`. */
 void loom_affine_backward(struct loom_pass *p, const struct loom_affine *a, real *dx, const real *dy, const real *x,
                           size_t rows, bool accumulate);
+/* The two halves of it: dx, and what is added to the gradients of weight and bias. */
+void loom_affine_backward_input(struct loom_pass *p, const struct loom_affine *a, real *dx, const real *dy, size_t rows,
+                                bool accumulate);
+void loom_affine_backward_weight(struct loom_pass *p, const struct loom_affine *a, const real *dy, const real *x,
+                                 size_t rows);
 
 #endif

@@ -74,7 +74,6 @@ void loom_attention_attend(struct loom_pass *p, const struct loom_attention_laye
 
 void loom_attention_forward(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
                             struct loom_attention_memory *memory, size_t slot, real *y, const real *x) {
-    s->x = x;
     s->memory = memory;
     if (a->latent)
         loom_mla_forward(p, a, s, slot, x);
@@ -84,14 +83,14 @@ void loom_attention_forward(struct loom_pass *p, const struct loom_attention_lay
 }
 
 void loom_attention_backward(struct loom_pass *p, const struct loom_attention_layer *a,
-                             const struct loom_attention_saved *s, real *dx, const real *dy) {
+                             const struct loom_attention_saved *s, real *dx, const real *dy, const real *x) {
     size_t mark = p->stack->used, rows = loom_pass_rows(p);
     real *dout = loom_stack_take(p->stack, rows * a->heads * a->value_dim);
     loom_affine_backward(p, &a->o, dout, dy, s->out.data, rows, false);
     struct loom_view view = loom_view_of(dout, p->seq, a->heads, a->value_dim);
     if (a->latent)
-        loom_mla_backward(p, a, s, dx, view);
+        loom_mla_backward(p, a, s, dx, view, x);
     else
-        loom_gqa_backward(p, a, s, dx, view);
+        loom_gqa_backward(p, a, s, dx, view, x);
     loom_stack_release(p->stack, mark);
 }

@@ -43,7 +43,6 @@ struct loom_attention_memory {
 
 struct loom_attention_saved {
     struct loom_attention_memory *memory;   /* NULL: keys and values are x's */
-    const real *x;                          /* (B,T,C) */
     struct loom_attention shape;            /* of the kernel call */
     struct loom_view q, k, v;               /* (B,T,H,D), (B,S,G,D), (B,S,G,Dv); S keys: the cache's and the new ones */
     struct loom_view out;                   /* (B,T,H,Dv) */
@@ -57,9 +56,9 @@ struct loom_attention_layer loom_attention_declare(struct loom_tensors *table, c
 /* y (B,T,C) = attention of x (B,T,C) to itself, or to a memory; `slot` indexes the pass's cache, if it has one. */
 void loom_attention_forward(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
                             struct loom_attention_memory *memory, size_t slot, real *y, const real *x);
-/* dx is overwritten; what belongs to a memory is added to its gradients. */
+/* dx is overwritten; what belongs to a memory is added to its gradients; x is the forward's. */
 void loom_attention_backward(struct loom_pass *p, const struct loom_attention_layer *a,
-                             const struct loom_attention_saved *s, real *dx, const real *dy);
+                             const struct loom_attention_saved *s, real *dx, const real *dy, const real *x);
 
 /* The memory of x (B,T,C), grouped queries only. Backward begins by clearing its gradients and ends, when all passes
  * have added theirs, with dx (overwritten). */
@@ -77,13 +76,13 @@ void loom_gqa_declare(struct loom_tensors *table, const struct loom_config *c, c
 void loom_gqa_forward(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
                       size_t slot, const real *x);
 void loom_gqa_backward(struct loom_pass *p, const struct loom_attention_layer *a, const struct loom_attention_saved *s,
-                       real *dx, struct loom_view dout);
+                       real *dx, struct loom_view dout, const real *x);
 void loom_mla_declare(struct loom_tensors *table, const struct loom_config *c, const char *prefix,
                       struct loom_attention_layer *a);
 void loom_mla_forward(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
                       size_t slot, const real *x);
 void loom_mla_backward(struct loom_pass *p, const struct loom_attention_layer *a, const struct loom_attention_saved *s,
-                       real *dx, struct loom_view dout);
+                       real *dx, struct loom_view dout, const real *x);
 
 /* A dense (batch, rows, heads, width) array as a view. */
 struct loom_view loom_view_of(const real *data, size_t rows, size_t heads, size_t width);

@@ -68,20 +68,20 @@ static void feed_forward(struct loom_pass *p, const struct loom_block *block, st
     }
 }
 
-/* dx is overwritten. */
+/* dx is overwritten; x is the forward's. */
 static void feed_backward(struct loom_pass *p, const struct loom_block *block, const struct loom_block_saved *s,
-                          real *dx, const real *dy) {
+                          real *dx, const real *dy, const real *x) {
     switch (block->feed) {
     case LOOM_FEED_SWIGLU:
-        loom_swiglu_backward(p, &block->swiglu, &s->swiglu, dx, dy, loom_pass_rows(p), NULL, false);
+        loom_swiglu_backward(p, &block->swiglu, &s->swiglu, dx, dy, x, loom_pass_rows(p), NULL, false);
         break;
     case LOOM_FEED_MLP:
-        loom_mlp_backward(p, &block->mlp, &s->mlp, dx, dy);
+        loom_mlp_backward(p, &block->mlp, &s->mlp, dx, dy, x);
         break;
     case LOOM_FEED_EXPERTS: {
         real *dgates = loom_stack_take(p->stack, loom_pass_rows(p) * block->router.top_k);
-        loom_experts_backward(p, &block->experts, &s->experts, dx, dgates, dy, &s->routes);
-        loom_router_backward(p, &block->router, &s->routes, dx, dgates);
+        loom_experts_backward(p, &block->experts, &s->experts, dx, dgates, dy, x, &s->routes);
+        loom_router_backward(p, &block->router, &s->routes, dx, dgates, x);
         break;
     }
     }
@@ -136,17 +136,19 @@ static void recall_backward(struct loom_pass *p, const struct loom_block *block,
 
 void loom_block_forward(struct loom_pass *p, const struct loom_block *block, struct loom_block_saved *s,
                         struct loom_place place, real *y, const real *x) {
-    size_t rows = loom_pass_rows(p), n = rows * (size_t)p->c->dim;
+    size_t passing = p->stack->passing, rows = loom_pass_rows(p), n = rows * (size_t)p->c->dim;
     real *middle = loom_stack_take(p->stack, n);
     s->x = x;
     s->dropout_sites = p->dropout_sites;
     x = recall(p, block, x, rows);
-    const real *normed = loom_norm_forward(p, &block->attention_norm, &s->attention_norm, x, rows);
+    const real *normed = loom_norm_pass(p, &block->attention_norm, &s->attention_norm, x, rows);
     struct loom_attention_memory *memory = place.memory ? &place.memory->attention : NULL;
     loom_attention_forward(p, &block->attention, &s->attention, memory, place.slot, middle, normed);
+    loom_stack_release_passing(p->stack, passing);
     s->attention_dropout = join(p, middle, x, n);
-    normed = loom_norm_forward(p, &block->feed_norm, &s->feed_norm, middle, rows);
+    normed = loom_norm_pass(p, &block->feed_norm, &s->feed_norm, middle, rows);
     feed_forward(p, block, s, place, y, normed);
+    loom_stack_release_passing(p->stack, passing);
     s->feed_dropout = join(p, y, middle, n);
 }
 
@@ -167,9 +169,15 @@ void loom_block_backward(struct loom_pass *p, const struct loom_block *block, co
                          real *d) {
     size_t mark = p->stack->used, rows = loom_pass_rows(p), n = rows * (size_t)p->c->dim;
     real *dnormed = loom_stack_take(p->stack, n);
-    feed_backward(p, block, s, dnormed, join_backward(p, d, s->feed_dropout, n));
+    size_t branch = p->stack->used;
+    const real *normed = loom_norm_again(p, &block->feed_norm, &s->feed_norm, rows);
+    feed_backward(p, block, s, dnormed, join_backward(p, d, s->feed_dropout, n), normed);
+    loom_stack_release(p->stack, branch);
     loom_norm_backward(p, &block->feed_norm, &s->feed_norm, d, dnormed, rows);
-    loom_attention_backward(p, &block->attention, &s->attention, dnormed, join_backward(p, d, s->attention_dropout, n));
+    normed = loom_norm_again(p, &block->attention_norm, &s->attention_norm, rows);
+    loom_attention_backward(p, &block->attention, &s->attention, dnormed, join_backward(p, d, s->attention_dropout, n),
+                            normed);
+    loom_stack_release(p->stack, branch);
     loom_norm_backward(p, &block->attention_norm, &s->attention_norm, d, dnormed, rows);
     recall_backward(p, block, d, rows);
     loom_stack_release(p->stack, mark);

@@ -30,11 +30,12 @@ void loom_experts_forward(struct loom_pass *p, const struct loom_experts *expert
                           real *y, const real *x, const struct loom_routes *routes) {
     const struct loom_kernels *k = p->k;
     const struct loom_route *shape = &routes->shape;
-    size_t rows = shape->rows, picks = rows * shape->top_k, dim = experts->routed.dim;
-    real *sorted = loom_stack_take(p->stack, picks * dim);
+    size_t passing = p->stack->passing, rows = shape->rows, picks = rows * shape->top_k, dim = experts->routed.dim;
+    real *sorted = loom_stack_take_passing(p->stack, picks * dim);
     s->y = loom_stack_take(p->stack, picks * dim);
     k->gather(k, shape, sorted, x, routes->source, dim);
     loom_swiglu_forward(p, &experts->routed, &s->routed, s->y, sorted, picks, routes->offset, false);
+    loom_stack_release_passing(p->stack, passing);
     k->fill(k, y, 0, rows * dim);
     k->combine(k, shape, y, s->y, routes->gates, routes->slot, dim);
     for (size_t i = 0; i < experts->n_shared; i++)
@@ -42,17 +43,18 @@ void loom_experts_forward(struct loom_pass *p, const struct loom_experts *expert
 }
 
 void loom_experts_backward(struct loom_pass *p, const struct loom_experts *experts, const struct loom_experts_saved *s,
-                           real *dx, real *dgates, const real *dy, const struct loom_routes *routes) {
+                           real *dx, real *dgates, const real *dy, const real *x, const struct loom_routes *routes) {
     const struct loom_kernels *k = p->k;
     const struct loom_route *shape = &routes->shape;
     size_t mark = p->stack->used, rows = shape->rows, picks = rows * shape->top_k, dim = experts->routed.dim;
-    real *dy_sorted = loom_stack_take(p->stack, picks * dim);
-    real *dx_sorted = loom_stack_take(p->stack, picks * dim);
+    real *sorted = loom_stack_take(p->stack, picks * dim), *dx_sorted = loom_stack_take(p->stack, picks * dim);
+    real *dy_sorted = s->y;
+    k->gather(k, shape, sorted, x, routes->source, dim);
     k->combine_backward(k, shape, dy_sorted, dgates, dy, s->y, routes->gates, routes->slot, dim);
-    loom_swiglu_backward(p, &experts->routed, &s->routed, dx_sorted, dy_sorted, picks, routes->offset, false);
+    loom_swiglu_backward(p, &experts->routed, &s->routed, dx_sorted, dy_sorted, sorted, picks, routes->offset, false);
     k->fill(k, dx, 0, rows * dim);
     k->gather_backward(k, shape, dx, dx_sorted, routes->slot, dim);
     for (size_t i = 0; i < experts->n_shared; i++)
-        loom_swiglu_backward(p, &experts->shared[i], &s->shared[i], dx, dy, rows, NULL, true);
+        loom_swiglu_backward(p, &experts->shared[i], &s->shared[i], dx, dy, x, rows, NULL, true);
     loom_stack_release(p->stack, mark);
 }

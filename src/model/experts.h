@@ -28,8 +28,8 @@ void loom_experts_free(struct loom_experts *experts);
 /* y (rows, C) is overwritten. */
 void loom_experts_forward(struct loom_pass *p, const struct loom_experts *experts, struct loom_experts_saved *s,
                           real *y, const real *x, const struct loom_routes *routes);
-/* dx is overwritten; dgates (rows, K) goes to the router. */
+/* dx is overwritten; dgates (rows, K) goes to the router; x is the forward's. What was saved is used up. */
 void loom_experts_backward(struct loom_pass *p, const struct loom_experts *experts, const struct loom_experts_saved *s,
-                           real *dx, real *dgates, const real *dy, const struct loom_routes *routes);
+                           real *dx, real *dgates, const real *dy, const real *x, const struct loom_routes *routes);
 
 #endif

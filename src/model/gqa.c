@@ -147,7 +147,7 @@ static void add_to_memory(struct loom_pass *p, const struct loom_attention_layer
 }
 
 void loom_gqa_backward(struct loom_pass *p, const struct loom_attention_layer *a, const struct loom_attention_saved *s,
-                       real *dx, struct loom_view dout) {
+                       real *dx, struct loom_view dout, const real *x) {
     const struct loom_gqa *g = &a->gqa;
     struct loom_view d[3];
     size_t rows = loom_pass_rows(p), heads[3] = {a->heads, a->kv_heads, a->kv_heads};
@@ -163,12 +163,12 @@ void loom_gqa_backward(struct loom_pass *p, const struct loom_attention_layer *a
     else
         d[1] = prepare_backward(p, a, d[1], &s->kv_norm, a->kv_heads);
     if (g->fused) {
-        loom_affine_backward(p, &g->qkv, dx, dqkv, s->x, rows, false);
+        loom_affine_backward(p, &g->qkv, dx, dqkv, x, rows, false);
         return;
     }
-    loom_affine_backward(p, &g->q, dx, d[0].data, s->x, rows, false);
+    loom_affine_backward(p, &g->q, dx, d[0].data, x, rows, false);
     if (s->memory)
         return;
-    loom_affine_backward(p, &g->k, dx, d[1].data, s->x, rows, true);
-    loom_affine_backward(p, &g->v, dx, d[2].data, s->x, rows, true);
+    loom_affine_backward(p, &g->k, dx, d[1].data, x, rows, true);
+    loom_affine_backward(p, &g->v, dx, d[2].data, x, rows, true);
 }

@@ -37,19 +37,18 @@ static void query(struct loom_pass *p, const struct loom_attention_layer *a, str
                   const real *x) {
     const struct loom_kernels *k = p->k;
     const struct loom_mla *m = &a->mla;
-    size_t rows = loom_pass_rows(p), D = a->head_dim;
+    size_t passing = p->stack->passing, rows = loom_pass_rows(p), D = a->head_dim;
     real *q = loom_stack_take(p->stack, rows * a->heads * D);
     real *down = loom_stack_take(p->stack, rows * m->q_down.n_out);
     loom_affine_forward(p, &m->q_down, down, x, rows);
-    const real *latent = loom_norm_forward(p, &m->q_norm, &s->q_norm, down, rows);
-    size_t mark = p->stack->used;
-    real *nope = loom_stack_take(p->stack, rows * m->q_up_nope.n_out);
-    real *rope = loom_stack_take(p->stack, rows * m->q_up_rope.n_out);
+    const real *latent = loom_norm_pass(p, &m->q_norm, &s->q_norm, down, rows);
+    real *nope = loom_stack_take_passing(p->stack, rows * m->q_up_nope.n_out);
+    real *rope = loom_stack_take_passing(p->stack, rows * m->q_up_rope.n_out);
     loom_affine_forward(p, &m->q_up_nope, nope, latent, rows);
     loom_affine_forward(p, &m->q_up_rope, rope, latent, rows);
     k->copy_columns(k, q, D, nope, m->nope, rows * a->heads, m->nope, false);
     k->copy_columns(k, q + m->nope, D, rope, m->rope, rows * a->heads, m->rope, false);
-    loom_stack_release(p->stack, mark);
+    loom_stack_release_passing(p->stack, passing);
     s->q = loom_view_of(q, p->seq, a->heads, D);
     loom_attention_rotate(p, rotated(a, s->q), a->heads, m->rope, false);
 }
@@ -64,13 +63,13 @@ static struct latents compress(struct loom_pass *p, const struct loom_attention_
     const struct loom_kernels *k = p->k;
     const struct loom_mla *m = &a->mla;
     size_t rows = loom_pass_rows(p), wide = m->rank + m->rope;
-    real *raw = loom_stack_take(p->stack, rows * wide);
+    real *raw = loom_stack_take_passing(p->stack, rows * wide);
     real *down = loom_stack_take(p->stack, rows * m->rank);
     real *rope = loom_stack_take(p->stack, rows * m->rope);
     loom_affine_forward(p, &m->kv_down, raw, x, rows);
     k->copy_columns(k, down, m->rank, raw, wide, rows, m->rank, false);
     k->copy_columns(k, rope, m->rope, raw + m->rank, wide, rows, m->rope, false);
-    real *latent = loom_norm_forward(p, &m->kv_norm, &s->kv_norm, down, rows);
+    real *latent = loom_norm_pass(p, &m->kv_norm, &s->kv_norm, down, rows);
     loom_attention_rotate(p, loom_view_of(rope, p->seq, 1, m->rope), 1, m->rope, false);
     return (struct latents){latent, rope};
 }
@@ -179,7 +178,7 @@ void loom_mla_forward(struct loom_pass *p, const struct loom_attention_layer *a,
 
 /* dx = the query path's half of the input's gradient. dq's rotation has been undone. */
 static void query_backward(struct loom_pass *p, const struct loom_attention_layer *a,
-                           const struct loom_attention_saved *s, real *dx, const real *dq) {
+                           const struct loom_attention_saved *s, real *dx, const real *dq, const real *x) {
     const struct loom_kernels *k = p->k;
     const struct loom_mla *m = &a->mla;
     size_t rows = loom_pass_rows(p), D = a->head_dim, rank = m->q_down.n_out;
@@ -189,16 +188,18 @@ static void query_backward(struct loom_pass *p, const struct loom_attention_laye
     real *ddown = loom_stack_take(p->stack, rows * rank);
     k->copy_columns(k, dnope, m->nope, dq, D, rows * a->heads, m->nope, false);
     k->copy_columns(k, drope, m->rope, dq + m->nope, D, rows * a->heads, m->rope, false);
-    loom_affine_backward(p, &m->q_up_nope, dlatent, dnope, s->q_norm.y, rows, false);
-    loom_affine_backward(p, &m->q_up_rope, dlatent, drope, s->q_norm.y, rows, true);
+    const real *latent = loom_norm_again(p, &m->q_norm, &s->q_norm, rows);
+    loom_affine_backward(p, &m->q_up_nope, dlatent, dnope, latent, rows, false);
+    loom_affine_backward(p, &m->q_up_rope, dlatent, drope, latent, rows, true);
     k->fill(k, ddown, 0, rows * rank);
     loom_norm_backward(p, &m->q_norm, &s->q_norm, ddown, dlatent, rows);
-    loom_affine_backward(p, &m->q_down, dx, ddown, s->x, rows, false);
+    loom_affine_backward(p, &m->q_down, dx, ddown, x, rows, false);
 }
 
 /* dx += the key/value path's half. dkv (B,T,H,nope+Dv) holds the values' gradient; its nope part is filled here. */
 static void compress_backward(struct loom_pass *p, const struct loom_attention_layer *a,
-                              const struct loom_attention_saved *s, real *dx, struct loom_view dk, real *dkv) {
+                              const struct loom_attention_saved *s, real *dx, struct loom_view dk, real *dkv,
+                              const real *x) {
     const struct loom_kernels *k = p->k;
     const struct loom_mla *m = &a->mla;
     size_t rows = loom_pass_rows(p), D = a->head_dim, H = a->heads, pair = m->nope + a->value_dim;
@@ -211,16 +212,16 @@ static void compress_backward(struct loom_pass *p, const struct loom_attention_l
     for (size_t h = 0; h < H; h++)
         k->copy_columns(k, drope, m->rope, dk.data + h * D + m->nope, H * D, rows, m->rope, h > 0);
     loom_attention_rotate(p, loom_view_of(drope, p->seq, 1, m->rope), 1, m->rope, true);
-    loom_affine_backward(p, &m->kv_up, dlatent, dkv, s->kv_norm.y, rows, false);
+    loom_affine_backward(p, &m->kv_up, dlatent, dkv, loom_norm_again(p, &m->kv_norm, &s->kv_norm, rows), rows, false);
     k->fill(k, ddown, 0, rows * m->rank);
     loom_norm_backward(p, &m->kv_norm, &s->kv_norm, ddown, dlatent, rows);
     k->copy_columns(k, draw, wide, ddown, m->rank, rows, m->rank, false);
     k->copy_columns(k, draw + m->rank, wide, drope, m->rope, rows, m->rope, false);
-    loom_affine_backward(p, &m->kv_down, dx, draw, s->x, rows, true);
+    loom_affine_backward(p, &m->kv_down, dx, draw, x, rows, true);
 }
 
 void loom_mla_backward(struct loom_pass *p, const struct loom_attention_layer *a, const struct loom_attention_saved *s,
-                       real *dx, struct loom_view dout) {
+                       real *dx, struct loom_view dout, const real *x) {
     const struct loom_mla *m = &a->mla;
     size_t rows = loom_pass_rows(p), D = a->head_dim, H = a->heads, pair = m->nope + a->value_dim;
     real *dkv = loom_stack_take(p->stack, rows * H * pair);
@@ -229,6 +230,6 @@ void loom_mla_backward(struct loom_pass *p, const struct loom_attention_layer *a
     struct loom_view dv = {dkv + m->nope, p->seq * H * pair, H * pair, pair};
     p->k->attention_backward(p->k, &s->shape, dq, dk, dv, dout, s->out, s->lse, s->q, s->k, s->v);
     loom_attention_rotate(p, rotated(a, dq), H, m->rope, true);
-    query_backward(p, a, s, dx, dq.data);
-    compress_backward(p, a, s, dx, dk, dkv);
+    query_backward(p, a, s, dx, dq.data, x);
+    compress_backward(p, a, s, dx, dk, dkv, x);
 }

@@ -9,15 +9,14 @@ struct loom_mlp {
 };
 
 struct loom_mlp_saved {
-    const real *x;   /* (rows, C) */
-    real *pre, *act; /* (rows, 4C) before and after gelu */
+    real *pre; /* (rows, 4C) before gelu */
 };
 
 struct loom_mlp loom_mlp_declare(struct loom_tensors *table, const struct loom_config *c, const char *prefix);
 /* y is overwritten. */
 void loom_mlp_forward(struct loom_pass *p, const struct loom_mlp *f, struct loom_mlp_saved *s, real *y, const real *x);
-/* dx is overwritten. */
+/* dx is overwritten; x is the forward's. What was saved is used up. */
 void loom_mlp_backward(struct loom_pass *p, const struct loom_mlp *f, const struct loom_mlp_saved *s, real *dx,
-                       const real *dy);
+                       const real *dy, const real *x);
 
 #endif

@@ -29,19 +29,38 @@ struct loom_norm loom_norm_declare_layer(struct loom_tensors *table, size_t cols
     return norm;
 }
 
-real *loom_norm_forward(struct loom_pass *p, const struct loom_norm *norm, struct loom_norm_saved *s, const real *x,
-                        size_t rows) {
+static real *run(struct loom_pass *p, const struct loom_norm *norm, const struct loom_norm_saved *s, real *y,
+                 size_t rows) {
     const struct loom_kernels *k = p->k;
-    s->x = x;
-    s->y = loom_stack_take(p->stack, rows * norm->cols);
-    s->rstd = loom_stack_take(p->stack, rows);
-    s->mean = norm->layer ? loom_stack_take(p->stack, rows) : NULL;
     const real *weight = loom_at(p->w, norm->weight);
     if (norm->layer)
-        k->layernorm(k, s->y, s->mean, s->rstd, x, weight, loom_at(p->w, norm->bias), rows, norm->cols, layer_epsilon);
+        k->layernorm(k, y, s->mean, s->rstd, s->x, weight, loom_at(p->w, norm->bias), rows, norm->cols, layer_epsilon);
     else
-        k->rmsnorm(k, s->y, s->rstd, x, weight, rows, norm->cols, rms_epsilon);
-    return s->y;
+        k->rmsnorm(k, y, s->rstd, s->x, weight, rows, norm->cols, rms_epsilon);
+    return y;
+}
+
+static void take(struct loom_pass *p, const struct loom_norm *norm, struct loom_norm_saved *s, const real *x,
+                 size_t rows) {
+    s->x = x;
+    s->rstd = loom_stack_take(p->stack, rows);
+    s->mean = norm->layer ? loom_stack_take(p->stack, rows) : NULL;
+}
+
+real *loom_norm_forward(struct loom_pass *p, const struct loom_norm *norm, struct loom_norm_saved *s, const real *x,
+                        size_t rows) {
+    take(p, norm, s, x, rows);
+    return run(p, norm, s, loom_stack_take(p->stack, rows * norm->cols), rows);
+}
+
+real *loom_norm_pass(struct loom_pass *p, const struct loom_norm *norm, struct loom_norm_saved *s, const real *x,
+                     size_t rows) {
+    take(p, norm, s, x, rows);
+    return run(p, norm, s, loom_stack_take_passing(p->stack, rows * norm->cols), rows);
+}
+
+real *loom_norm_again(struct loom_pass *p, const struct loom_norm *norm, const struct loom_norm_saved *s, size_t rows) {
+    return run(p, norm, s, loom_stack_take(p->stack, rows * norm->cols), rows);
 }
 
 void loom_norm_backward(struct loom_pass *p, const struct loom_norm *norm, const struct loom_norm_saved *s, real *dx,

@@ -12,7 +12,6 @@ struct loom_norm {
 
 struct loom_norm_saved {
     const real *x;     /* (rows, C) the input */
-    real *y;           /* (rows, C) the output */
     real *rstd, *mean; /* (rows) */
 };
 
@@ -30,6 +29,10 @@ struct loom_norm loom_norm_declare_layer(struct loom_tensors *table, size_t cols
 /* Takes the output on the stack and returns it. */
 real *loom_norm_forward(struct loom_pass *p, const struct loom_norm *norm, struct loom_norm_saved *s, const real *x,
                         size_t rows);
+/* The same with y at the stack's top, for the layer behind alone; its backward has y made again. */
+real *loom_norm_pass(struct loom_pass *p, const struct loom_norm *norm, struct loom_norm_saved *s, const real *x,
+                     size_t rows);
+real *loom_norm_again(struct loom_pass *p, const struct loom_norm *norm, const struct loom_norm_saved *s, size_t rows);
 /* dx += the gradient of the input. */
 void loom_norm_backward(struct loom_pass *p, const struct loom_norm *norm, const struct loom_norm_saved *s, real *dx,
                         const real *dy, size_t rows);

@@ -63,7 +63,6 @@ void loom_router_forward(struct loom_pass *p, const struct loom_router *router, 
     struct loom_linear product = logits_shape(router, rows);
     s->shape =
         (struct loom_route){.rows = rows, .experts = router->experts, .top_k = router->top_k, .kind = router->kind};
-    s->x = x;
     s->scores = loom_stack_take(p->stack, rows * router->experts);
     s->gates = loom_stack_take(p->stack, picks);
     s->ids = loom_stack_take_ints(p->stack, picks);
@@ -79,7 +78,7 @@ void loom_router_forward(struct loom_pass *p, const struct loom_router *router, 
 }
 
 void loom_router_backward(struct loom_pass *p, const struct loom_router *router, const struct loom_routes *s, real *dx,
-                          const real *dgates) {
+                          const real *dgates, const real *x) {
     const struct loom_kernels *k = p->k;
     struct loom_linear product = logits_shape(router, s->shape.rows);
     size_t mark = p->stack->used;
@@ -89,6 +88,6 @@ void loom_router_backward(struct loom_pass *p, const struct loom_router *router,
     if (p->balance.sequence > 0 || p->balance.z > 0)
         (void)k->balance(k, &s->shape, &p->balance, dlogits, load, s->logits, s->scores, s->ids);
     k->linear_input(k, &product, dx, dlogits, p->w + router->weight, true);
-    k->linear_weight(k, &product, p->dw + router->weight, dlogits, s->x);
+    k->linear_weight(k, &product, p->dw + router->weight, dlogits, x);
     loom_stack_release(p->stack, mark);
 }

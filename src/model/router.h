@@ -15,7 +15,6 @@ struct loom_router {
 
 struct loom_routes {
     struct loom_route shape;
-    const real *x;               /* (rows, C) */
     real *logits, *scores;       /* (rows, E) */
     real *gates;                 /* (rows, K) */
     int *ids;                    /* (rows, K) */
@@ -26,8 +25,8 @@ struct loom_router loom_router_declare(struct loom_tensors *table, const struct 
 /* Adds the number of choices of each expert to the pass's loads, at (loop, layer). */
 void loom_router_forward(struct loom_pass *p, const struct loom_router *router, struct loom_routes *s, const real *x,
                          int loop, int layer);
-/* dx += the gradient through the logits, that of the pass's balance included; dgates is (rows, K). */
+/* dx += the gradient through the logits, that of the pass's balance included; dgates is (rows, K), x the forward's. */
 void loom_router_backward(struct loom_pass *p, const struct loom_router *router, const struct loom_routes *s, real *dx,
-                          const real *dgates);
+                          const real *dgates, const real *x);
 
 #endif

@@ -51,46 +51,44 @@ void loom_swiglu_forward(struct loom_pass *p, const struct loom_swiglu *f, struc
     const struct loom_kernels *k = p->k;
     struct loom_linear in = shape(f, rows, offset, true), out = shape(f, rows, offset, false);
     bool gated = f->gate != LOOM_NO_TENSOR;
-    size_t n = rows * f->width;
-    s->x = x;
+    size_t passing = p->stack->passing, n = rows * f->width;
+    real *act = loom_stack_take_passing(p->stack, n);
     s->gate = gated ? loom_stack_take(p->stack, n) : NULL;
     s->up = loom_stack_take(p->stack, n);
-    s->act = loom_stack_take(p->stack, n);
     if (gated)
         k->linear(k, &in, s->gate, x, p->w + f->gate, false);
     k->linear(k, &in, s->up, x, p->w + f->up, false);
     if (gated)
-        k->swiglu(k, s->act, s->gate, s->up, n);
+        k->swiglu(k, act, s->gate, s->up, n);
     else
-        k->relu2(k, s->act, s->up, n);
-    k->linear(k, &out, y, s->act, p->w + f->down, accumulate);
+        k->relu2(k, act, s->up, n);
+    k->linear(k, &out, y, act, p->w + f->down, accumulate);
+    loom_stack_release_passing(p->stack, passing);
 }
 
-/* dgate and dup from d(act), which dgate holds; without a gate dup is all. */
-static void activation_backward(struct loom_pass *p, const struct loom_swiglu *f, const struct loom_swiglu_saved *s,
-                                real *dgate, real *dup, size_t n) {
-    const struct loom_kernels *k = p->k;
-    if (f->gate != LOOM_NO_TENSOR)
-        k->swiglu_backward(k, dgate, dup, dgate, s->gate, s->up, n);
-    else
-        k->relu2_backward(k, dup, dgate, s->up, n);
+/* The products that lead from dup, or dgate, to dx and to the weight. */
+static void backward_in(struct loom_pass *p, const struct loom_linear *in, size_t weight, real *dx, const real *d,
+                        const real *x, bool accumulate) {
+    p->k->linear_input(p->k, in, dx, d, p->w + weight, accumulate);
+    p->k->linear_weight(p->k, in, p->dw + weight, d, x);
 }
 
+/* The activation's output is made again in the place of up, and dup takes that of gate. */
 void loom_swiglu_backward(struct loom_pass *p, const struct loom_swiglu *f, const struct loom_swiglu_saved *s, real *dx,
-                          const real *dy, size_t rows, const int *offset, bool accumulate) {
+                          const real *dy, const real *x, size_t rows, const int *offset, bool accumulate) {
     const struct loom_kernels *k = p->k;
     struct loom_linear in = shape(f, rows, offset, true), out = shape(f, rows, offset, false);
-    size_t mark = p->stack->used;
-    real *dgate = loom_stack_take(p->stack, rows * f->width);
-    real *dup = loom_stack_take(p->stack, rows * f->width);
-    k->linear_input(k, &out, dgate, dy, p->w + f->down, false);
-    k->linear_weight(k, &out, p->dw + f->down, dy, s->act);
-    activation_backward(p, f, s, dgate, dup, rows * f->width);
-    k->linear_input(k, &in, dx, dup, p->w + f->up, accumulate);
-    k->linear_weight(k, &in, p->dw + f->up, dup, s->x);
-    if (f->gate != LOOM_NO_TENSOR) {
-        k->linear_input(k, &in, dx, dgate, p->w + f->gate, true);
-        k->linear_weight(k, &in, p->dw + f->gate, dgate, s->x);
-    }
+    bool gated = f->gate != LOOM_NO_TENSOR;
+    size_t mark = p->stack->used, n = rows * f->width;
+    real *d = loom_stack_take(p->stack, n), *act = s->up, *dup = gated ? s->gate : d;
+    k->linear_input(k, &out, d, dy, p->w + f->down, false);
+    if (gated)
+        k->swiglu_backward(k, d, dup, act, d, s->gate, s->up, n);
+    else
+        k->relu2_backward(k, dup, act, d, s->up, n);
+    k->linear_weight(k, &out, p->dw + f->down, dy, act);
+    backward_in(p, &in, f->up, dx, dup, x, accumulate);
+    if (gated)
+        backward_in(p, &in, f->gate, dx, d, x, true);
     loom_stack_release(p->stack, mark);
 }

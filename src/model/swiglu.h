@@ -14,8 +14,7 @@ struct loom_swiglu {
 };
 
 struct loom_swiglu_saved {
-    const real *x;         /* (rows, C) */
-    real *gate, *up, *act; /* (rows, F) */
+    real *gate, *up; /* (rows, F); gate is NULL without one */
 };
 
 /* The tensors are called PREFIX gate.weight, up.weight, down.weight; an expert's PREFIX E.gate.weight and so on. */
@@ -28,6 +27,6 @@ struct loom_swiglu loom_swiglu_declare_experts(struct loom_tensors *table, const
 void loom_swiglu_forward(struct loom_pass *p, const struct loom_swiglu *f, struct loom_swiglu_saved *s, real *y,
                          const real *x, size_t rows, const int *offset, bool accumulate);
 void loom_swiglu_backward(struct loom_pass *p, const struct loom_swiglu *f, const struct loom_swiglu_saved *s, real *dx,
-                          const real *dy, size_t rows, const int *offset, bool accumulate);
+                          const real *dy, const real *x, size_t rows, const int *offset, bool accumulate);
 
 #endif

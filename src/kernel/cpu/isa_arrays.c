@@ -9,7 +9,7 @@
 
 /* The arguments of one call; each kernel uses some. */
 struct arrays {
-    float *y, *z;
+    float *y, *z, *again; /* again: a forward's output, in its backward */
     const float *a, *b, *c;
     float s, t;
     uint64_t seed;
@@ -166,20 +166,22 @@ static void swiglu(const struct loom_kernels *k, real *y, const real *gate, cons
 
 static void swiglu_backward_part(const void *job, struct loom_cpu_part part) {
     const struct arrays *s = job;
-    float *dgate = s->y, *dup = s->z;
+    float *dgate = s->y, *dup = s->z, *y = s->again;
     const float *dy = s->a, *gate = s->b, *up = s->c;
 #pragma omp simd
     for (size_t i = part.first; i < part.end; i++) {
-        const float d = dy[i], z = gate[i], sigmoid = vector_sigmoid(z);
-        const float dz = d * up[i] * sigmoid * (1.0f + z * (1.0f - sigmoid));
-        dup[i] = d * z * sigmoid;
+        const float d = dy[i], z = gate[i], u = up[i], sigmoid = vector_sigmoid(z);
+        const float dz = d * u * sigmoid * (1.0f + z * (1.0f - sigmoid)), silu = z * sigmoid;
+        dup[i] = d * silu;
         dgate[i] = dz;
+        y[i] = silu * u;
     }
 }
 
-static void swiglu_backward(const struct loom_kernels *k, real *dgate, real *dup, const real *dy, const real *gate,
-                            const real *up, size_t n) {
-    loom_cpu_share(k, n, 1, swiglu_backward_part, &(struct arrays){.y = dgate, .z = dup, .a = dy, .b = gate, .c = up});
+static void swiglu_backward(const struct loom_kernels *k, real *dgate, real *dup, real *y, const real *dy,
+                            const real *gate, const real *up, size_t n) {
+    loom_cpu_share(k, n, 1, swiglu_backward_part,
+                   &(struct arrays){.y = dgate, .z = dup, .again = y, .a = dy, .b = gate, .c = up});
 }
 
 static void relu2_part(const void *job, struct loom_cpu_part part) {
@@ -197,15 +199,18 @@ static void relu2(const struct loom_kernels *k, real *y, const real *x, size_t n
 
 static void relu2_backward_part(const void *job, struct loom_cpu_part part) {
     const struct arrays *s = job;
-    float *dx = s->y;
+    float *dx = s->y, *y = s->again;
     const float *dy = s->a, *x = s->b;
 #pragma omp simd
-    for (size_t i = part.first; i < part.end; i++)
-        dx[i] = x[i] > 0 ? 2.0f * x[i] * dy[i] : 0.0f;
+    for (size_t i = part.first; i < part.end; i++) {
+        const float z = x[i] > 0 ? x[i] : 0.0f;
+        dx[i] = 2.0f * z * dy[i];
+        y[i] = z * z;
+    }
 }
 
-static void relu2_backward(const struct loom_kernels *k, real *dx, const real *dy, const real *x, size_t n) {
-    loom_cpu_share(k, n, 1, relu2_backward_part, &(struct arrays){.y = dx, .a = dy, .b = x});
+static void relu2_backward(const struct loom_kernels *k, real *dx, real *y, const real *dy, const real *x, size_t n) {
+    loom_cpu_share(k, n, 1, relu2_backward_part, &(struct arrays){.y = dx, .again = y, .a = dy, .b = x});
 }
 
 /* tanh(z) = 1 - 2/(exp(2z) + 1). */
@@ -253,18 +258,19 @@ static void gelu(const struct loom_kernels *k, real *y, const real *x, size_t n)
 
 static void gelu_backward_part(const void *job, struct loom_cpu_part part) {
     const struct arrays *s = job;
-    float *dx = s->y;
+    float *dx = s->y, *y = s->again;
     const float *dy = s->a, *x = s->b, density = 0.3989422804f; /* 1/sqrt(2 pi) */
 #pragma omp simd
     for (size_t i = part.first; i < part.end; i++) {
         float bell;
-        const float below = vector_normal(x[i], &bell);
-        dx[i] = dy[i] * (below + x[i] * density * bell);
+        const float z = x[i], below = vector_normal(z, &bell);
+        dx[i] = dy[i] * (below + z * density * bell);
+        y[i] = z * below;
     }
 }
 
-static void gelu_backward(const struct loom_kernels *k, real *dx, const real *dy, const real *x, size_t n) {
-    loom_cpu_share(k, n, 1, gelu_backward_part, &(struct arrays){.y = dx, .a = dy, .b = x});
+static void gelu_backward(const struct loom_kernels *k, real *dx, real *y, const real *dy, const real *x, size_t n) {
+    loom_cpu_share(k, n, 1, gelu_backward_part, &(struct arrays){.y = dx, .again = y, .a = dy, .b = x});
 }
 
 /* ---- optimizer --------------------------------------------------------------------------------------------------- */

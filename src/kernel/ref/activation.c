@@ -10,13 +10,14 @@ void loom_ref_swiglu(const struct loom_kernels *k, real *y, const real *gate, co
     }
 }
 
-void loom_ref_swiglu_backward(const struct loom_kernels *k, real *dgate, real *dup, const real *dy, const real *gate,
-                              const real *up, size_t n) {
+void loom_ref_swiglu_backward(const struct loom_kernels *k, real *dgate, real *dup, real *y, const real *dy,
+                              const real *gate, const real *up, size_t n) {
     (void)k;
     for (size_t i = 0; i < n; i++) {
-        double d = (double)dy[i], z = (double)gate[i], s = loom_ref_sigmoid(z);
+        double d = (double)dy[i], z = (double)gate[i], u = (double)up[i], s = loom_ref_sigmoid(z);
         dup[i] = (real)(d * z * s);
-        dgate[i] = (real)(d * (double)up[i] * s * (1 + z * (1 - s)));
+        dgate[i] = (real)(d * u * s * (1 + z * (1 - s)));
+        y[i] = (real)(z * s * u);
     }
 }
 
@@ -26,10 +27,13 @@ void loom_ref_relu2(const struct loom_kernels *k, real *y, const real *x, size_t
         y[i] = x[i] > 0 ? x[i] * x[i] : 0;
 }
 
-void loom_ref_relu2_backward(const struct loom_kernels *k, real *dx, const real *dy, const real *x, size_t n) {
+void loom_ref_relu2_backward(const struct loom_kernels *k, real *dx, real *y, const real *dy, const real *x, size_t n) {
     (void)k;
-    for (size_t i = 0; i < n; i++)
-        dx[i] = x[i] > 0 ? 2 * x[i] * dy[i] : 0;
+    for (size_t i = 0; i < n; i++) {
+        real z = x[i] > 0 ? x[i] : 0;
+        dx[i] = 2 * z * dy[i];
+        y[i] = z * z;
+    }
 }
 
 void loom_ref_softcap(const struct loom_kernels *k, real *y, const real *x, real cap, size_t n) {
@@ -62,10 +66,11 @@ void loom_ref_gelu(const struct loom_kernels *k, real *y, const real *x, size_t 
         y[i] = (real)((double)x[i] * normal_below((double)x[i]));
 }
 
-void loom_ref_gelu_backward(const struct loom_kernels *k, real *dx, const real *dy, const real *x, size_t n) {
+void loom_ref_gelu_backward(const struct loom_kernels *k, real *dx, real *y, const real *dy, const real *x, size_t n) {
     (void)k;
     for (size_t i = 0; i < n; i++) {
-        double z = (double)x[i];
-        dx[i] = (real)((double)dy[i] * (normal_below(z) + z * normal_density(z)));
+        double z = (double)x[i], below = normal_below(z);
+        dx[i] = (real)((double)dy[i] * (below + z * normal_density(z)));
+        y[i] = (real)(z * below);
     }
 }

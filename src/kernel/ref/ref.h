@@ -83,15 +83,15 @@ void loom_ref_layernorm_backward(const struct loom_kernels *k, real *dx, real *d
 
 /* activation.c */
 void loom_ref_swiglu(const struct loom_kernels *k, real *y, const real *gate, const real *up, size_t n);
-void loom_ref_swiglu_backward(const struct loom_kernels *k, real *dgate, real *dup, const real *dy, const real *gate,
-                              const real *up, size_t n);
+void loom_ref_swiglu_backward(const struct loom_kernels *k, real *dgate, real *dup, real *y, const real *dy,
+                              const real *gate, const real *up, size_t n);
 void loom_ref_relu2(const struct loom_kernels *k, real *y, const real *x, size_t n);
-void loom_ref_relu2_backward(const struct loom_kernels *k, real *dx, const real *dy, const real *x, size_t n);
+void loom_ref_relu2_backward(const struct loom_kernels *k, real *dx, real *y, const real *dy, const real *x, size_t n);
 void loom_ref_softcap(const struct loom_kernels *k, real *y, const real *x, real cap, size_t n);
 void loom_ref_softcap_backward(const struct loom_kernels *k, real *dx, const real *dy, const real *y, real cap,
                                size_t n);
 void loom_ref_gelu(const struct loom_kernels *k, real *y, const real *x, size_t n);
-void loom_ref_gelu_backward(const struct loom_kernels *k, real *dx, const real *dy, const real *x, size_t n);
+void loom_ref_gelu_backward(const struct loom_kernels *k, real *dx, real *y, const real *dy, const real *x, size_t n);
 
 /* embed.c */
 void loom_ref_embed(const struct loom_kernels *k, real *y, const real *table, const int *ids, size_t rows, size_t cols);
