@@ -73,6 +73,8 @@ bool parse_loop_list(char *list, int loops[LOOP_COUNTS_MAX], int *count) {
         }
         if (strcmp(item, "given") == 0)
             loops[(*count)++] = LOOM_LOOPS_GIVEN;
+        else if (strcmp(item, "chosen") == 0)
+            loops[(*count)++] = LOOM_LOOPS_CHOSEN;
         else if (!parse_int("--loops", item, 1, LOOPS_MAX, &loops[(*count)++]))
             return false;
     }
@@ -172,4 +174,11 @@ void print_json_number(FILE *stream, double value) {
         fprintf(stream, "%.17g", value);
     else
         fputs("null", stream);
+}
+
+void print_json_loops(FILE *stream, int loops) {
+    if (loops == LOOM_LOOPS_CHOSEN)
+        fputs("\"chosen\"", stream);
+    else
+        fprintf(stream, "%d", loops);
 }

@@ -20,8 +20,8 @@ char *next_item(char **list);
 
 enum { LOOP_COUNTS_MAX = 64 };
 
-/* "1,2,given": appends to the numbers of loops, LOOM_LOOPS_GIVEN for the word; cuts the list at its commas. False after
- * a printed sentence. */
+/* "1,2,given,chosen": appends to the numbers of loops, LOOM_LOOPS_GIVEN and LOOM_LOOPS_CHOSEN for the words; cuts the
+ * list at its commas. False after a printed sentence. */
 bool parse_loop_list(char *list, int loops[LOOP_COUNTS_MAX], int *count);
 
 /* The --set key=value options so far. */
@@ -45,6 +45,9 @@ void print_json_string(FILE *stream, const char *text, size_t size);
 
 /* Prints a number that reads back the same, or null where it is not finite, which JSON cannot hold. */
 void print_json_number(FILE *stream, double value);
+
+/* Prints a number of loops, or "chosen" for LOOM_LOOPS_CHOSEN. */
+void print_json_loops(FILE *stream, int loops);
 
 /* Flushes standard output: the last act of a command that printed a result. EXIT_FAILED, with a sentence, when not all
  * of it could be written. */

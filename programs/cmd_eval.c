@@ -22,7 +22,8 @@ static const char help[] =
     "  --data DIR          a token folder with the model's vocabulary; for a task its rows, a file or a folder\n"
     "  --chat              a task's prompts are users' messages to a model that has learned to chat\n"
     "  --loops LIST        numbers of loops, one line for each: 1,2,4,8 (default: as trained); for a\n"
-    "                      generated task also given: one loop for each step of a problem\n"
+    "                      generated task also given: one loop for each step of a problem; chosen: as many as the\n"
+    "                      model's halting gives each token, which then takes no more\n"
     "  --exit              a token takes no more loops once it has halted, as generate --exit does: what that costs\n"
     "  --experts           which experts were chosen, by loop and by kind of token\n"
     "  --document-mask     no attention across documents, for a model that was trained so\n"
@@ -103,22 +104,28 @@ static void print_json_row(const struct request *request, const struct loom_eval
 
 /* ---- generated tasks --------------------------------------------------------------------------------------------- */
 
+static void print_json_drill_row(const struct loom_drill_row *r, double accuracy) {
+    printf("{\"steps\":%d,\"loops\":", r->steps);
+    print_json_loops(stdout, r->loops);
+    printf(",\"mean_loops\":%.4f,\"problems\":%" PRIu64 ",\"right\":%" PRIu64 ",\"accuracy\":%.6f,\"loss\":%.6f}\n",
+           r->mean_loops, r->problems, r->right, accuracy, r->loss);
+}
+
 static void print_drill_row(void *user, const struct loom_drill_row *r) {
     const struct request *request = user;
     double accuracy = r->problems ? (double)r->right / (double)r->problems : 0;
     if (request->json)
-        printf("{\"steps\":%d,\"loops\":%d,\"problems\":%" PRIu64 ",\"right\":%" PRIu64
-               ",\"accuracy\":%.6f,\"loss\":%.6f}\n",
-               r->steps, r->loops, r->problems, r->right, accuracy, r->loss);
+        print_json_drill_row(r, accuracy);
     else
-        printf("%5d %5d %9" PRIu64 " %8.1f%% %8.4f\n", r->steps, r->loops, r->problems, 100 * accuracy, r->loss);
+        printf("%5d %10s %10.2f %9" PRIu64 " %8.1f%% %8.4f\n", r->steps, show_loops(r->loops).text, r->mean_loops,
+               r->problems, 100 * accuracy, r->loss);
     fflush(stdout);
 }
 
 static int evaluate_drill(struct request *request, const struct loom_model *model) {
     int rounds = request->n_loops ? request->n_loops : 1;
     if (!request->json)
-        printf("%5s %5s %9s %9s %8s\n", "steps", "loops", "problems", "right", "loss");
+        printf("%5s %10s %10s %9s %9s %8s\n", "steps", "loops", "mean loops", "problems", "right", "loss");
     for (int i = 0; i < rounds; i++) {
         bool given = request->loops[i] == LOOM_LOOPS_GIVEN;
         struct loom_drill_evaluate_options options = {

@@ -21,7 +21,8 @@ static const char help[] =
     "  --prompt TEXT     the text to go on from; - reads standard input (default: none)\n"
     "  --chat            the prompt is a user's message; the text is the answer of a model that has learned to chat\n"
     "  --max-tokens N    how many tokens to write (default 256)\n"
-    "  --loops N|auto    how many times each token goes through the loop; auto: as trained (default)\n"
+    "  --loops N|auto|chosen  how many times each token goes through the loop; auto: as trained (default); chosen: as\n"
+    "                    many as the model's halting gives it\n"
     "  --exit            a token takes no more loops once it has halted: quicker, and not quite the same\n"
     "  --temperature X   below 1 the likely becomes likelier; 0 always takes the likeliest (default 1)\n"
     "  --top-k N         draw among the N likeliest tokens only\n"
@@ -177,6 +178,11 @@ static int read_prompt_and_generate(struct request *request) {
 
 static bool take_loops(void *user, char *text) {
     struct loom_generate_options *options = user;
+    if (strcmp(text, "chosen") == 0) {
+        options->loops = LOOM_LOOPS_CHOSEN;
+        options->exit = true;
+        return true;
+    }
     return strcmp(text, "auto") == 0 || parse_int("--loops", text, 1, 4096, &options->loops);
 }
 

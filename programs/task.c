@@ -8,6 +8,7 @@
 
 #include "args.h"
 #include "stop.h"
+#include "units.h"
 
 struct printing {
     const struct task_request *request;
@@ -43,11 +44,9 @@ static void print_head(void) {
 }
 
 static void print_markdown(const struct loom_task_figure *f) {
-    char loops[16] = "-";
-    if (f->loops)
-        snprintf(loops, sizeof loops, "%d", f->loops);
-    printf("| %5s | %-32s | %-20s | %6.2f %% | %6.2f to %6.2f %% | %8zu |\n", loops, f->group[0] ? f->group : "all",
-           f->metric, 100 * f->value, 100 * f->low, 100 * f->high, f->problems);
+    printf("| %5s | %-32s | %-20s | %6.2f %% | %6.2f to %6.2f %% | %8zu |\n",
+           f->loops ? show_loops(f->loops).text : "-", f->group[0] ? f->group : "all", f->metric, 100 * f->value,
+           100 * f->low, 100 * f->high, f->problems);
 }
 
 static void print_json_field(const char *name, double value) {
@@ -56,7 +55,9 @@ static void print_json_field(const char *name, double value) {
 }
 
 static void print_json(const struct loom_task_figure *f, const char *task) {
-    printf("{\"task\":\"%s\",\"loops\":%d,\"group\":", task, f->loops);
+    printf("{\"task\":\"%s\",\"loops\":", task);
+    print_json_loops(stdout, f->loops);
+    fputs(",\"group\":", stdout);
     print_json_string(stdout, f->group[0] ? f->group : "all", strlen(f->group[0] ? f->group : "all"));
     printf(",\"metric\":\"%s\"", f->metric);
     print_json_field("value", f->value);

@@ -36,14 +36,9 @@ static void print_side(int i, const struct loom_twins_side *s) {
 }
 
 static void print_row(const struct loom_twins_row *r) {
-    char loops[16] = "as trained";
-    if (r->loops == LOOM_LOOPS_GIVEN)
-        strcpy(loops, "given");
-    else if (r->loops > 0)
-        snprintf(loops, sizeof loops, "%d", r->loops);
     printf("| %-16s | %10s | %-20s | %-20s | %6.1f %% | %5.1f to %5.1f %% | %5.1f to %5.1f %% | %8" PRIu64 " |\n",
-           loom_twins_side_name(r->side), loops, r->group, r->metric, 100 * r->value, 100 * r->low, 100 * r->high,
-           100 * r->least, 100 * r->most, r->problems);
+           loom_twins_side_name(r->side), show_loops(r->loops).text, r->group, r->metric, 100 * r->value, 100 * r->low,
+           100 * r->high, 100 * r->least, 100 * r->most, r->problems);
 }
 
 static void print_tables(const struct loom_twins_result *result, const struct rows *rows) {

@@ -3,6 +3,9 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
+
+#include <loom/loom.h>
 
 /* Four digits that count, with the prefix that keeps the number below `base`. */
 static struct shown scale(double value, double base, const char *const *prefixes, const char *unit) {
@@ -48,5 +51,16 @@ struct shown show_loss(double loss) {
     struct shown shown = {"-"};
     if (isfinite(loss))
         snprintf(shown.text, sizeof shown.text, "%.4f", loss);
+    return shown;
+}
+
+struct shown show_loops(int loops) {
+    struct shown shown = {"as trained"};
+    if (loops == LOOM_LOOPS_GIVEN)
+        strcpy(shown.text, "given");
+    else if (loops == LOOM_LOOPS_CHOSEN)
+        strcpy(shown.text, "chosen");
+    else if (loops)
+        snprintf(shown.text, sizeof shown.text, "%d", loops);
     return shown;
 }

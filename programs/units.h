@@ -17,5 +17,7 @@ struct shown show_bytes(double bytes);
 struct shown show_time(double seconds);
 /* "1.8765", or "-" when it is not finite. */
 struct shown show_loss(double loss);
+/* "8", "given", "chosen": a number of loops or what stands for one; "as trained" for 0. */
+struct shown show_loops(int loops);
 
 #endif

@@ -77,7 +77,7 @@ static void test_refused(void **state) {
         {mythos_json, "rope_theta", "\"1e4\"", {"rope_theta", "must be a number"}},
         {mythos_json, "attn_type", "1", {"attn_type", "must be a string"}},
         {mythos_json, "attn_type", "\"mha\"", {"attn_type", "gqa, mla"}},
-        {loom_json, "halting", "\"gate\"", {"halting", "none, act"}},
+        {loom_json, "halting", "\"often\"", {"halting", "none, act, gate, converge"}},
         {gpt_json, "bias", "1", {"bias", "true or false"}},
         /* ranges */
         {mythos_json, "vocab_size", "0", {"vocab_size", "0"}},

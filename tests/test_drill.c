@@ -58,52 +58,67 @@ static void check_pointer(struct problem *p, int steps) {
     }
 }
 
+/* Behind the text come three questions " x=y"; the last letter is not asked for. */
 static void check_phop(struct problem *p, int steps) {
-    size_t at = strlen(p->question) - 1;
-    for (int i = 0; i < steps; i++) {
-        char wanted = p->question[at];
-        do
-            at--;
-        while (p->question[at] != wanted);
-        at++;
+    char *text = p->question, *end = strchr(text, ' '), *query = end + 1;
+    p->answer[-1] = '=';
+    for (int asked = 0; asked < 3; asked++, query += 4) {
+        const char *at = end;
+        char wanted = query[0];
+        assert_true(query[1] == '=' && wanted != end[-1] && (asked == 2 ? query[3] == '\0' : query[3] == ' '));
+        for (int i = 0; i < steps; i++, wanted = *at) {
+            do
+                at--;
+            while (*at != wanted);
+            at++;
+        }
+        assert_int_equal(query[2], *at);
     }
-    assert_int_equal(p->answer[0], p->question[at]);
 }
 
-/* From the end of the word to its beginning: where each thing of the answer came from. */
+/* Step i's question, " ITEM=ANSWER" behind three characters that say what is before the first. */
+static const char *step_of(struct problem *p, int i, int width, int steps) {
+    p->answer[-1] = '=';
+    assert_int_equal(strlen(p->question), 2 + steps * (width + 3));
+    const char *item = p->question + 2 + i * (width + 3) + 1;
+    assert_true(item[-1] == ' ' && item[width] == '=');
+    return item;
+}
+
+/* From the end of the word back to its beginning: what stands at the answer's place came from the thing's. */
 static void check_s5(struct problem *p, int steps) {
     static const char *const letters[] = {"21345", "13245", "12435", "12354", "23145", "12453", "23451", "51234"};
-    assert_int_equal(strlen(p->question), steps);
-    for (int place = 0; place < 5; place++) {
-        int from = place;
-        for (int i = steps - 1; i >= 0; i--)
-            from = letters[p->question[i] - 'a'][from] - '1';
-        assert_int_equal(p->answer[place], '1' + from);
+    for (int last = 0; last < steps; last++) {
+        int place = step_of(p, last, 1, steps)[2] - '1';
+        for (int i = last; i >= 0; i--)
+            place = letters[step_of(p, i, 1, steps)[0] - 'a'][place] - '1';
+        assert_int_equal(p->question[0], '1' + place);
     }
 }
 
 static void check_modular(struct problem *p, int steps) {
     long value = p->question[0] - '0';
     for (int i = 0; i < steps; i++) {
-        char sign = p->question[1 + 2 * i];
-        long operand = p->question[2 + 2 * i] - '0';
-        value = sign == '+' ? value + operand : sign == '-' ? value - operand : value * operand;
+        const char *item = step_of(p, i, 2, steps);
+        long operand = item[1] - '0';
+        value = item[0] == '+' ? value + operand : item[0] == '-' ? value - operand : value * operand;
         value = (value % 10 + 10) % 10;
+        assert_int_equal(item[3], '0' + value);
     }
-    assert_int_equal(p->answer[0], '0' + value);
 }
 
-static long number(const char *digits, int count) {
-    long value = 0;
-    for (int i = count - 1; i >= 0; i--)
-        value = 10 * value + (digits[i] - '0');
-    return value;
-}
-
+/* One column more holds the carry. */
 static void check_addition(struct problem *p, int steps) {
-    long a = number(p->question, steps), b = number(p->question + steps + 1, steps);
-    assert_int_equal(p->question[steps], '+');
-    assert_int_equal(number(p->answer, steps + 1), a + b);
+    long a = 0, b = 0, sum = 0, ten = 1;
+    p->question--; /* one space begins it, where others have a value and a space */
+    for (int i = 0; i <= steps; i++, ten *= 10) {
+        const char *item = step_of(p, i, 2, steps + 1);
+        a += ten * (item[0] - '0');
+        b += ten * (item[1] - '0');
+        sum += ten * (item[3] - '0');
+    }
+    assert_true(a < ten / 10 && b < ten / 10);
+    assert_int_equal(sum, a + b);
 }
 
 /* What an event's words make of a number; "change" is the digit among them. */
@@ -210,10 +225,11 @@ static void test_batches(void **state) {
     assert_int_equal(loom_batch_open(&b, ROWS, seq, false, &error), LOOM_OK);
     for (uint64_t micro = 0; micro < 20; micro++) {
         int steps, other;
-        expect(loom_drills_draw(&drills, 5, micro, 2, micro % 2 > 0, ROWS, seq, &a, &steps, &targets, &error), LOOM_OK,
-               &error, "");
-        expect(loom_drills_draw(&drills, 5, micro, 2, micro % 2 > 0, ROWS, seq, &b, &other, &again, &error), LOOM_OK,
-               &error, "");
+        struct loom_drill_draw draw = {
+            .seed = 5, .micro = micro, .most = 2, .half = micro % 2 > 0, .rows = ROWS, .seq = seq, .batch = &a};
+        expect(loom_drills_draw(&drills, &draw, &steps, &targets, &error), LOOM_OK, &error, "");
+        draw.batch = &b;
+        expect(loom_drills_draw(&drills, &draw, &other, &again, &error), LOOM_OK, &error, "");
         assert_true(steps >= 1 && steps <= 2 && steps == other && targets == again);
         assert_int_equal(targets, ROWS * 8);
         assert_memory_equal(a.inputs, b.inputs, ROWS * seq * sizeof *a.inputs);
@@ -229,19 +245,59 @@ static void test_batches(void **state) {
     loom_tokens_free(tokens);
 }
 
-/* An answer of several tokens reads what it has said. */
-static void test_long_answers(void **state) {
+/* A sum is right when all of its digits are. */
+static void test_sum(void **state) {
     struct loom_drills drills;
     struct loom_error error;
     struct loom_tokens *tokens = open_folder(*state, "addition", &drills);
     size_t seq = drills.length - 1, targets, row = 0;
     struct loom_batch batch;
+    assert_int_equal(drills.counts, LOOM_DRILL_ALL);
     assert_int_equal(loom_batch_open(&batch, 1, seq, false, &error), LOOM_OK);
     expect(loom_drills_get(&drills, LOOM_SPLIT_VAL, 3, &row, 1, seq, &batch, &targets, &error), LOOM_OK, &error, "");
     assert_int_equal(targets, 4); /* three digits and a carry */
-    for (size_t i = 0; i + 1 < seq; i++)
-        if (batch.targets[i] >= 0 && batch.targets[i + 1] >= 0)
-            assert_int_equal(batch.inputs[i + 1], batch.targets[i]);
+    loom_batch_close(&batch);
+    loom_drills_close(&drills);
+    loom_tokens_free(tokens);
+}
+
+/* A gate learns how many steps a problem takes where it is answered, and of some others that they take one loop, or
+ * with `whole` the same number. The last rows are for the gate alone. */
+static void test_depths(void **state) {
+    enum { ROWS = 8, ALONE = 2 };
+    struct loom_drills drills;
+    struct loom_error error;
+    struct loom_tokens *tokens = open_folder(*state, "pointer", &drills);
+    size_t seq = drills.length - 1, targets;
+    struct loom_batch batch;
+    int *depths = test_calloc(ROWS * seq, sizeof *depths), steps, seen = 0;
+    assert_int_equal(loom_batch_open(&batch, ROWS, seq, false, &error), LOOM_OK);
+    for (uint64_t micro = 0; micro < 20; micro++) {
+        const struct loom_drill_draw draw = {.seed = 5,
+                                             .micro = micro,
+                                             .most = 2,
+                                             .rows = ROWS,
+                                             .seq = seq,
+                                             .batch = &batch,
+                                             .depths = depths,
+                                             .whole = micro % 2 > 0};
+        expect(loom_drills_draw(&drills, &draw, &steps, &targets, &error), LOOM_OK, &error, "");
+        assert_int_equal(targets, (ROWS - ALONE) * 8);
+        for (size_t i = 0; i < ROWS * seq; i++) {
+            bool alone = i / seq >= ROWS - ALONE, asked = batch.inputs[i] == drills.equals;
+            assert_true((batch.targets[i] >= 0) == (asked && !alone));
+            if (asked && alone)
+                seen |= 1 << depths[i];
+            else if (asked && !alone)
+                assert_int_equal(depths[i], steps - 1);
+            else if ((i % seq + micro) % 16 > 0 || (draw.whole && i % seq < 2))
+                assert_int_equal(depths[i], -1);
+            else if (!draw.whole)
+                assert_int_equal(depths[i], 0);
+        }
+    }
+    assert_int_equal(seen, 0xF); /* one to four steps */
+    test_free(depths);
     loom_batch_close(&batch);
     loom_drills_close(&drills);
     loom_tokens_free(tokens);
@@ -254,7 +310,7 @@ static void test_stepwise(void **state) {
     struct loom_tokens *tokens = open_folder(*state, "story", &drills);
     size_t seq = drills.length - 1, targets, row = 0;
     struct loom_batch batch;
-    assert_true(drills.stepwise);
+    assert_true(drills.hides && drills.counts == LOOM_DRILL_LAST);
     assert_int_equal(loom_batch_open(&batch, 1, seq, false, &error), LOOM_OK);
     expect(loom_drills_get(&drills, LOOM_SPLIT_VAL, 3, &row, 1, seq, &batch, &targets, &error), LOOM_OK, &error, "");
     assert_int_equal(targets, 3);
@@ -285,7 +341,8 @@ int main(void) {
         cmocka_unit_test(test_answers),
         cmocka_unit_test_setup_teardown(test_index, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_batches, scratch_create, scratch_remove),
-        cmocka_unit_test_setup_teardown(test_long_answers, scratch_create, scratch_remove),
+        cmocka_unit_test_setup_teardown(test_sum, scratch_create, scratch_remove),
+        cmocka_unit_test_setup_teardown(test_depths, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_stepwise, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_refused, scratch_create, scratch_remove),
     };

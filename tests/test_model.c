@@ -43,9 +43,34 @@ static struct loom_config gpt_plain(void) {
     return tiny_gpt(false);
 }
 
-static struct loom_config (*const configs[])(void) = {mythos_grouped, mythos_latent, loom_layers,
-                                                      loom_unhalted,  gpt_bias,      gpt_plain};
-enum { CONFIGS = sizeof configs / sizeof configs[0] };
+/* Which loop is a token's last its embedding tells. */
+static struct loom_config loom_gated(void) {
+    struct loom_config c = tiny_looped(LOOM_ARCHITECTURE_LOOM);
+    c.halting = LOOM_HALTING_GATE;
+    c.gate_loops = 7;
+    c.core_layers = 2;
+    return c;
+}
+
+/* States that come to rest, some sooner than others. */
+static struct loom_config loom_converging(void) {
+    struct loom_config c = tiny_looped(LOOM_ARCHITECTURE_LOOM);
+    c.halting = LOOM_HALTING_CONVERGE;
+    c.converge_threshold = 0.3;
+    return c;
+}
+
+static struct loom_config loom_window(void) {
+    struct loom_config c = loom_unhalted();
+    c.sliding_window = 3;
+    return c;
+}
+
+/* The first of them have an oracle. */
+static struct loom_config (*const configs[])(void) = {mythos_grouped, mythos_latent,   loom_layers,
+                                                      loom_unhalted,  gpt_bias,        gpt_plain,
+                                                      loom_gated,     loom_converging, loom_window};
+enum { ALL_CONFIGS = sizeof configs / sizeof configs[0], CONFIGS = 6 };
 
 static void open_config(struct tiny *m, size_t i, const struct loom_kernels *k) {
     struct loom_config config = configs[i]();
@@ -193,7 +218,7 @@ static void test_cache(void **state) {
     struct loom_kernels *cpu = loom_kernels_cpu_open(2);
     assert_non_null(cpu);
     real want[LOGITS], got[LOGITS];
-    for (size_t i = 0; i < CONFIGS; i++)
+    for (size_t i = 0; i < ALL_CONFIGS; i++)
         for (int loops = 2; loops <= 6; loops += 2) {
             struct tiny m;
             open_config(&m, i, loops == 4 ? cpu : loom_kernels_ref());
@@ -229,6 +254,16 @@ static void test_early_stop(void **state) {
     }
 }
 
+/* Makes every token run every loop. */
+static void never_halt(struct tiny *m) {
+    m->net.config.act_threshold = 1e6;
+    m->net.config.converge_threshold = 0;
+    if (m->net.config.halting != LOOM_HALTING_GATE)
+        return;
+    tiny_set(m, "recurrent.gate.weight", 0);
+    tiny_tensor(m, m->weights, "recurrent.gate.bias")[m->net.config.gate_loops - 1] = 9;
+}
+
 /* With exits a halted token's last keys and values stand for it in later loops, whether its pass goes on for others or
  * ends with it: all tokens at once, and one by one, give the same logits. Without a token that halts early nothing
  * changes, and with some a little does. */
@@ -236,7 +271,7 @@ static void test_exit(void **state) {
     (void)state;
     static const size_t pieces[][SEQ] = {{9}, {4, 5}, {1, 7, 1}, {1, 1, 1, 1, 1, 1, 1, 1, 1}};
     real all[LOGITS], want[LOGITS], got[LOGITS];
-    for (size_t i = 0; i < CONFIGS; i++) {
+    for (size_t i = 0; i < ALL_CONFIGS; i++) {
         struct tiny m;
         open_config(&m, i, loom_kernels_ref());
         if (!loom_config_halts(&m.net.config)) {
@@ -253,7 +288,7 @@ static void test_exit(void **state) {
             assert_near(got, want, LOGITS, 2e-6, "logits with exits", i);
             assert_true(fabs(again - mean) < 1e-9);
         }
-        m.net.config.act_threshold = 1e6;
+        never_halt(&m);
         cached_logits(&m, 5, false, pieces[0], all);
         assert_true(cached_logits(&m, 5, true, pieces[3], got) >= 5);
         assert_near(got, all, LOGITS, 2e-6, "logits without an exit", i);
@@ -275,6 +310,24 @@ static void test_exit_of_remembered(void **state) {
         double mean = cached_logits(&m, 5, true, pieces[j], got);
         assert_true(mean > 1 && mean < 5);
         assert_near(got, all, LOGITS, 2e-6, "logits with exits", 0);
+    }
+    tiny_close(&m);
+}
+
+/* A window hides what lies before it: a token at its far end changes nothing beyond, layer by layer. */
+static void test_window(void **state) {
+    (void)state;
+    enum { WINDOW = 3, LAYERS = 2 + 2 /* prelude, coda, two loops */, REACH = LAYERS * (WINDOW - 1) };
+    struct loom_config config = loom_window();
+    struct tiny m;
+    real want[LOGITS], got[LOGITS];
+    tiny_open(&m, &config, loom_kernels_ref(), 3, BATCH, SEQ);
+    full_logits(&m, 2, want);
+    m.ids[0] = (m.ids[0] + 1) % VOCAB;
+    full_logits(&m, 2, got);
+    for (size_t i = 0; i < SEQ; i++) {
+        double change = tiny_distance(got + i * VOCAB, want + i * VOCAB, VOCAB);
+        assert_true(i > REACH ? !(change > 0) : change > 0);
     }
     tiny_close(&m);
 }
@@ -579,12 +632,16 @@ static void check_measure(size_t i, const struct loom_workspace_shape *shape) {
     struct loom_config config = configs[i]();
     config.act_threshold = 1e6;
     tiny_open(&m, &config, &counter.kernels, 1, shape->batch, shape->seq);
+    int depths[BATCH * SEQ + SEQ] = {0};
     assert_int_equal(loom_workspace_measure(&m.net, shape, &bytes, &flops, NULL), LOOM_OK);
     assert_int_equal(loom_workspace_open(&ws, &m.net, m.k, shape, NULL), LOOM_OK);
     assert_int_equal(loom_cache_open(&cache, m.k, &config, shape->loops, shape->batch, shape->capacity, NULL), LOOM_OK);
     struct loom_forward f = forward_of(&m, shape->loops);
     f.keep = shape->keep;
     f.cache = shape->capacity ? &cache : NULL;
+    f.exit = shape->capacity && loom_config_halts(&config);
+    f.depths = shape->keep ? depths : NULL;
+    never_halt(&m);
     size_t rows = shape->batch * shape->seq, full = shape->capacity ? shape->capacity - shape->seq : 0;
     real *logits = NULL;
     /* Behind nothing, behind one token, and at the full context, which is what FLOPs are told of. */
@@ -614,7 +671,7 @@ static void test_measure(void **state) {
         {.batch = 1, .seq = 4, .loops = 2, .capacity = 11},
         {.batch = 2, .seq = 1, .loops = 1, .capacity = 2},
     };
-    for (size_t i = 0; i < CONFIGS; i++)
+    for (size_t i = 0; i < ALL_CONFIGS; i++)
         for (size_t j = 0; j < sizeof shapes / sizeof shapes[0]; j++)
             check_measure(i, &shapes[j]);
 }
@@ -685,6 +742,7 @@ int main(void) {
         cmocka_unit_test(test_latent_past),
         cmocka_unit_test(test_exit),
         cmocka_unit_test(test_exit_of_remembered),
+        cmocka_unit_test(test_window),
         cmocka_unit_test(test_early_stop),
         cmocka_unit_test(test_unpicked_expert),
         cmocka_unit_test(test_routing_ties),

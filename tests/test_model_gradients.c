@@ -32,11 +32,15 @@ struct network_case {
 /* (B,T) */
 static const int first_keys[] = {0, 0, 2, 2, 2, 0, 1, 1, 1, 1};
 
+/* (B,T): what a gate learns; of two tokens nothing. */
+static const int depths[] = {0, 4, 2, -1, 1, 3, 3, 0, -1, 2};
+
 struct scene {
     struct tiny m;
     struct loom_workspace ws;
     struct loom_objective_buffers buffers;
     const struct network_case *c;
+    bool gate; /* its loss is part of the loss */
 };
 
 /* The mean loss; gradients are added when `gradients` is not NULL. One target is not to be predicted. */
@@ -48,13 +52,15 @@ static double loss(struct scene *s, real *gradients) {
                                            .batch = s->m.batch,
                                            .seq = s->m.seq,
                                            .loops = s->m.loops,
+                                           .depths = depths,
+                                           .gate_scale = (real)0.3,
                                            .keep = true,
                                            .dropout_seed = 77,
                                            .count_loads = gradients != NULL},
                                .targets = s->m.targets,
                                .scale = 1 / (real)(rows - 1),
                                .gradients = gradients};
-    return loom_objective_run(&s->ws, &s->buffers, &o) / (double)(rows - 1);
+    return loom_objective_run(&s->ws, &s->buffers, &o) / (double)(rows - 1) + (s->gate ? s->ws.core.halting.loss : 0);
 }
 
 static double difference(struct scene *s, real *w, const real *direction, size_t n) {
@@ -158,6 +164,7 @@ static void test_network(void **state) {
             check_untouched(&s, t);
             continue;
         }
+        s.gate = strncmp(t->name, "recurrent.gate.", 15) == 0; /* no other tensor feels it */
         check_elements(&s, t, stream);
         check_direction(&s, t, stream);
     }
@@ -293,6 +300,34 @@ static struct loom_config remembering_openmythos(void) {
     return c;
 }
 
+/* The same with every loop's state in the output. */
+static struct loom_config remembering_act(void) {
+    struct loom_config c = remembering();
+    c.halting = LOOM_HALTING_ACT;
+    return c;
+}
+
+/* A gate that learns numbers of loops beside the loss, more than the pass runs. */
+static struct loom_config gated(void) {
+    struct loom_config c = remembering();
+    c.halting = LOOM_HALTING_GATE;
+    c.gate_loops = 5;
+    return c;
+}
+
+static struct loom_config gated_openmythos(void) {
+    struct loom_config c = tiny_looped(LOOM_ARCHITECTURE_LOOM);
+    c.halting = LOOM_HALTING_GATE;
+    c.gate_loops = 5;
+    return c;
+}
+
+static struct loom_config window(void) {
+    struct loom_config c = modern();
+    c.sliding_window = 3;
+    return c;
+}
+
 static struct network_case cases[] = {
     {"gpt", gpt, 0, 0, ALL_RUN, false},
     {"gpt without biases, with dropout", gpt_dropout, 0, 0, ALL_RUN, false},
@@ -314,6 +349,11 @@ static struct network_case cases[] = {
     {"the prelude's output attended to", remembering, 5, 0, ALL_RUN, false},
     {"the prelude's output attended to, documents apart", remembering, 0, 0, ALL_RUN, true},
     {"the prelude's output attended to by experts", remembering_openmythos, 0, 0, ALL_RUN, false},
+    {"the prelude's output attended to, tokens leave at every loop", remembering_act, 3, 0, SOME_LEAVE, false},
+    {"a gate", gated, 0, 0, ALL_RUN, false},
+    {"a gate before experts", gated_openmythos, 0, 0, ALL_RUN, false},
+    {"a window", window, 0, 0, ALL_RUN, false},
+    {"a window, documents apart", window, 0, 0, ALL_RUN, true},
     {"the prelude's output mixed in", injected_parcae, 0, 0, SOME_LEAVE, false},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };

@@ -42,7 +42,24 @@ static struct loom_config remembering(void) {
     return c;
 }
 
-static struct loom_config (*const configs[])(void) = {grouped, latent, gpt, modern, remembering};
+/* Tokens take the loops that a gate gives them, and see three tokens at most. */
+static struct loom_config gated(void) {
+    struct loom_config c = modern();
+    c.halting = LOOM_HALTING_GATE;
+    c.gate_loops = 2;
+    c.sliding_window = 3;
+    return c;
+}
+
+static struct loom_config converging(void) {
+    struct loom_config c = grouped();
+    c.architecture = LOOM_ARCHITECTURE_LOOM;
+    c.halting = LOOM_HALTING_CONVERGE;
+    c.converge_threshold = 1.0;
+    return c;
+}
+
+static struct loom_config (*const configs[])(void) = {grouped, latent, gpt, modern, remembering, gated, converging};
 enum { CONFIGS = sizeof configs / sizeof configs[0] };
 
 static struct loom_session *open_session(const struct loom_model *model, int loops) {
@@ -176,6 +193,28 @@ static void test_session_exit(void **state) {
         loom_session_free(fresh);
         loom_model_close(&model);
     }
+}
+
+/* A model that chooses its loops may choose more than it was trained with; one that cannot choose refuses. */
+static void test_chosen(void **state) {
+    static const int tokens[] = {1, 5, 0, 10, 3, 3, 7, 2, 9, 4, 6, 8};
+    struct loom_config config = gated(), fixed = modern();
+    config.gate_loops = 6;
+    struct loom_model model;
+    struct loom_error error;
+    float want[VOCAB];
+    (void)state;
+    tiny_model_open(&model, &config, 5);
+    struct loom_session *six = open_session(&model, 6), *chosen = open_session(&model, LOOM_LOOPS_CHOSEN);
+    expect(loom_session_exit(six, true, &error), LOOM_OK, &error, "");
+    memcpy(want, sync_tokens(six, tokens, 12), sizeof want);
+    assert_true(tiny_distance(sync_tokens(chosen, tokens, 12), want, VOCAB) <= 1e-9);
+    loom_session_free(six);
+    loom_session_free(chosen);
+    loom_model_close(&model);
+    tiny_model_open(&model, &fixed, 5);
+    expect(loom_session_open(&model, LOOM_LOOPS_CHOSEN, &chosen, &error), LOOM_INVALID, &error, "no halting");
+    loom_model_close(&model);
 }
 
 /* A refused sequence leaves the session as it was. */
@@ -466,13 +505,21 @@ static void test_broken_weights(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reuse),        cmocka_unit_test(test_long_prompt),
-        cmocka_unit_test(test_growth),       cmocka_unit_test(test_session_exit),
-        cmocka_unit_test(test_refused),      cmocka_unit_test(test_frequencies),
-        cmocka_unit_test(test_narrowing),    cmocka_unit_test(test_seeds),
-        cmocka_unit_test(test_odd_logits),   cmocka_unit_test(test_sampler_refused),
-        cmocka_unit_test(test_greedy_text),  cmocka_unit_test(test_text),
-        cmocka_unit_test(test_text_refused), cmocka_unit_test(test_broken_weights),
+        cmocka_unit_test(test_reuse),
+        cmocka_unit_test(test_long_prompt),
+        cmocka_unit_test(test_growth),
+        cmocka_unit_test(test_session_exit),
+        cmocka_unit_test(test_chosen),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_frequencies),
+        cmocka_unit_test(test_narrowing),
+        cmocka_unit_test(test_seeds),
+        cmocka_unit_test(test_odd_logits),
+        cmocka_unit_test(test_sampler_refused),
+        cmocka_unit_test(test_greedy_text),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_text_refused),
+        cmocka_unit_test(test_broken_weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

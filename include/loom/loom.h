@@ -41,6 +41,10 @@ struct loom_error {
     char text[1024]; /* one sentence, no newline */
 };
 
+/* In the place of a number of loops: one for each step of a generated task's problem; and as many as the model itself
+ * chooses for each token, which then takes no more (LOOM_INVALID for a model without halting). */
+enum { LOOM_LOOPS_GIVEN = -1, LOOM_LOOPS_CHOSEN = -2 };
+
 LOOM_API const char *loom_version(void);
 
 /* ---- text to tokens ---------------------------------------------------------------------------------------------- */
@@ -361,8 +365,6 @@ LOOM_API loom_status loom_race(const struct loom_race_options *options, struct l
 /* A looped model; a dense one of the same block with as many parameters; and one that does as much work in a step. */
 enum { LOOM_TWIN_LOOPED, LOOM_TWIN_PARAMETERS, LOOM_TWIN_FLOPS, LOOM_TWINS };
 
-enum { LOOM_LOOPS_GIVEN = -1 }; /* one loop for each step of a generated task's problem */
-
 struct loom_twins_options {
     /* A generated task: its name (then `out` gets problems of 1 to 5 steps to train on and of 2 to 8 to test on), or
      * the token folder of one to train on. Or the name of a task of loom_task_name's list, trained on `data`'s text. */
@@ -462,7 +464,7 @@ LOOM_API void loom_choices_free(struct loom_choices *choices);
 struct loom_evaluate_options {
     struct loom_choices *choices; /* to be filled, and freed by the caller; or NULL. Not with `exit` */
     const char *data;             /* token folder: its validation split, whole */
-    int loops;                    /* 0: as trained */
+    int loops;                    /* 0: as trained; or LOOM_LOOPS_CHOSEN: with `exit` */
     bool document_mask;           /* no attention across documents, for a model that was trained so */
     bool exit;                    /* halted tokens take no further loop, as in a session: what that costs in loss */
 };
@@ -486,11 +488,12 @@ struct loom_drill_row {
     int steps, loops;
     uint64_t problems, right; /* right: the whole answer, greedily */
     double loss;              /* nats per character of the answers */
+    double mean_loops;        /* of the answers' characters */
 };
 
 struct loom_drill_evaluate_options {
     const char *data; /* a token folder of loom_prepare_drill */
-    int loops;        /* 0: as trained */
+    int loops;        /* 0: as trained; or LOOM_LOOPS_CHOSEN */
     bool given;       /* once for each step of the problem, instead */
     uint64_t limit;   /* problems of each number of steps at most; 0: all */
 };
@@ -573,9 +576,9 @@ LOOM_API loom_status loom_session_open(const struct loom_model *model, int loops
                                        struct loom_error *error);
 LOOM_API void loom_session_free(struct loom_session *session);
 
-/* Whether a token that has halted takes no further loop from now on. What it wrote to the cache in its last loop then
- * stands for the later ones, so that logits differ a little from those of all loops. What the session holds is
- * forgotten when this changes. LOOM_INVALID for a model without halting. */
+/* Whether a token that has halted (a session of LOOM_LOOPS_CHOSEN begins so) takes no further loop from now on. What it
+ * wrote to the cache in its last loop then stands for the later ones, so that logits differ a little from those of all
+ * loops. What the session holds is forgotten when this changes. LOOM_INVALID for a model without halting. */
 LOOM_API loom_status loom_session_exit(struct loom_session *session, bool exit, struct loom_error *error);
 
 /* Makes the session hold exactly tokens[0..count). *logits (vocab_size), valid until the next call, are for the token
@@ -588,7 +591,7 @@ struct loom_generate_options {
     size_t prompt_size; /* 0: strlen(prompt) */
     bool chat;          /* the prompt is a user's message; the text is the answer, without its end mark */
     int max_tokens;     /* 0: 256 */
-    int loops;          /* 0: as trained */
+    int loops;          /* 0: as trained; or LOOM_LOOPS_CHOSEN: with `exit` */
     bool exit;          /* see loom_session_exit */
     double temperature; /* 0 with has_temperature: greedy; default 1 */
     bool has_temperature;

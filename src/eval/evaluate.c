@@ -17,6 +17,7 @@ struct evaluation {
     struct loom_tokens *tokens; /* that folder */
     struct loom_workspace_shape shape;
     struct loom_workspace ws;
+    bool exit;
     struct loom_cache cache; /* where tokens exit */
     struct loom_objective_buffers buffers;
     struct loom_batch batch;   /* (B,T) */
@@ -63,12 +64,12 @@ static loom_status open_evaluation(struct evaluation *e, const struct loom_evalu
         return status;
     choose_shape(e);
     size_t rows = e->shape.batch * e->shape.seq;
-    e->shape.capacity = options->exit ? e->shape.seq : 0;
-    if (options->exit && options->choices)
+    e->shape.capacity = e->exit ? e->shape.seq : 0;
+    if (e->exit && options->choices)
         return loom_fail(error, LOOM_INVALID, "experts are told for whole loops: not where tokens leave early");
-    if (options->exit && !loom_config_halts(&model->net.config))
+    if (e->exit && !loom_config_halts(&model->net.config))
         return loom_fail(error, LOOM_INVALID, "no token can leave early: the model has no halting");
-    if (options->exit)
+    if (e->exit)
         status = loom_cache_open(&e->cache, model->k, &model->net.config, e->shape.loops, e->shape.batch, e->shape.seq,
                                  error);
     if (status == LOOM_OK)
@@ -105,7 +106,7 @@ static void report(const struct evaluation *e, struct loom_evaluate_result *resu
 
 loom_status loom_evaluate(const struct loom_model *model, const struct loom_evaluate_options *options,
                           struct loom_evaluate_result *result, struct loom_error *error) {
-    struct evaluation e = {.model = model};
+    struct evaluation e = {.model = model, .exit = options->exit || options->loops == LOOM_LOOPS_CHOSEN};
     struct loom_heldout heldout;
     *result = (struct loom_evaluate_result){0};
     if (!options->data)
@@ -121,7 +122,7 @@ loom_status loom_evaluate(const struct loom_model *model, const struct loom_eval
                                                        .seq = e.shape.seq,
                                                        .loops = e.shape.loops,
                                                        .scratch = &e.batch,
-                                                       .cache = options->exit ? &e.cache : NULL,
+                                                       .cache = e.exit ? &e.cache : NULL,
                                                        .census = options->choices ? &e.census : NULL};
         status = loom_heldout_run(&e.ws, &e.buffers, &heldout_options, &heldout, error);
     }

@@ -9,9 +9,11 @@ enum { BATCH = 32 };
 
 struct evaluation {
     const struct loom_model *model;
+    bool chosen;
     struct loom_tokens *tokens;
     struct loom_drills drills;
     struct loom_workspace ws;
+    struct loom_cache cache; /* where tokens leave when they choose */
     struct loom_batch batch;
 };
 
@@ -42,12 +44,17 @@ static loom_status open_all(struct evaluation *e, const struct loom_drill_evalua
     if (status)
         return status;
     struct loom_workspace_shape shape = {.batch = BATCH, .seq = e->drills.length - 1, .loops = loops};
-    status = loom_workspace_open(&e->ws, &e->model->net, e->model->k, &shape, error);
+    shape.capacity = e->chosen ? shape.seq : 0;
+    if (e->chosen)
+        status = loom_cache_open(&e->cache, e->model->k, &e->model->net.config, loops, BATCH, shape.seq, error);
+    if (status == LOOM_OK)
+        status = loom_workspace_open(&e->ws, &e->model->net, e->model->k, &shape, error);
     return status ? status : loom_batch_open(&e->batch, BATCH, shape.seq, false, error);
 }
 
 static void close_all(struct evaluation *e) {
     loom_workspace_close(&e->ws);
+    loom_cache_close(&e->cache);
     loom_batch_close(&e->batch);
     loom_drills_close(&e->drills);
     loom_tokens_free(e->tokens);
@@ -70,7 +77,7 @@ loom_status loom_drill_folder(const char *path, bool *drill, struct loom_error *
 loom_status loom_evaluate_drill(const struct loom_model *model, const struct loom_drill_evaluate_options *options,
                                 void (*on_row)(void *user, const struct loom_drill_row *row), void *user,
                                 struct loom_error *error) {
-    struct evaluation e = {.model = model};
+    struct evaluation e = {.model = model, .chosen = !options->given && options->loops == LOOM_LOOPS_CHOSEN};
     loom_status status = open_all(&e, options, error);
     for (int steps = e.drills.low; status == LOOM_OK && steps <= e.drills.high; steps++) {
         struct loom_drill_score score;
@@ -80,15 +87,20 @@ loom_status loom_evaluate_drill(const struct loom_model *model, const struct loo
                                        .steps = steps,
                                        .loops = options->given ? steps : e.ws.shape.loops,
                                        .limit = (size_t)options->limit,
-                                       .scratch = &e.batch};
+                                       .scratch = &e.batch,
+                                       .cache = e.chosen ? &e.cache : NULL};
         if (loom_drills_count(&e.drills, LOOM_SPLIT_VAL, steps) == 0)
             continue;
         status = loom_drills_score(&e.drills, &e.ws, &test, &score, error);
+        double targets = (double)score.targets;
         struct loom_drill_row row = {.steps = steps,
-                                     .loops = test.loops,
+                                     .loops = e.chosen ? LOOM_LOOPS_CHOSEN : test.loops,
                                      .problems = score.problems,
                                      .right = score.right,
-                                     .loss = score.targets ? score.loss / (double)score.targets : 0};
+                                     .loss = score.targets ? score.loss / targets : 0,
+                                     .mean_loops = !e.chosen       ? test.loops
+                                                   : score.targets ? (double)score.loops / targets
+                                                                   : 0};
         if (status == LOOM_OK)
             on_row(user, &row);
     }

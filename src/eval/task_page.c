@@ -9,7 +9,10 @@ static void put_figure(struct loom_text *html, const struct loom_task_figure *f)
     loom_html_text(html, f->group[0] ? f->group : "all");
     loom_text_append(html, "</td><td>");
     loom_html_text(html, f->metric);
-    loom_text_append(html, f->loops ? "</td><td>%d</td>" : "</td><td>recorded</td>", f->loops);
+    if (f->loops > 0)
+        loom_text_append(html, "</td><td>%d</td>", f->loops);
+    else
+        loom_text_append(html, "</td><td>%s</td>", f->loops == LOOM_LOOPS_CHOSEN ? "chosen" : "recorded");
     loom_text_append(html, "<td>%.2f %%</td><td>%.2f to %.2f %%</td><td>%zu</td></tr>\n", 100 * f->value, 100 * f->low,
                      100 * f->high, f->problems);
 }

@@ -69,9 +69,10 @@ void loom_twins_table_finish(struct loom_twins_table *table) {
 }
 
 static json_t *row_json(const struct loom_twins_row *row) {
-    json_t *loops = row->loops == LOOM_LOOPS_GIVEN ? json_string("given")
-                    : row->loops == 0              ? json_string("as trained")
-                                                   : json_integer(row->loops);
+    json_t *loops = row->loops == LOOM_LOOPS_GIVEN    ? json_string("given")
+                    : row->loops == LOOM_LOOPS_CHOSEN ? json_string("chosen")
+                    : row->loops == 0                 ? json_string("as trained")
+                                                      : json_integer(row->loops);
     return json_pack("{s:s,s:o,s:s,s:s,s:f,s:f,s:f,s:f,s:f,s:I}", "side", loom_twins_side_name(row->side), "loops",
                      loops, "group", row->group, "metric", row->metric, "value", row->value, "low", row->low, "high",
                      row->high, "least", row->least, "most", row->most, "problems", (json_int_t)row->problems);

@@ -31,6 +31,7 @@ static loom_status open_all(struct loom_session *s, int loops, struct loom_error
 loom_status loom_session_open(const struct loom_model *model, int loops, struct loom_session **session,
                               struct loom_error *error) {
     const struct loom_config *c = &model->net.config;
+    bool chosen = loops == LOOM_LOOPS_CHOSEN;
     *session = NULL;
     loom_status status = loom_net_loops(&model->net, loops, &loops, error);
     if (status)
@@ -40,6 +41,7 @@ loom_status loom_session_open(const struct loom_model *model, int loops, struct 
         return loom_fail_memory(error, "session", sizeof *s);
     s->model = model;
     s->capacity = (size_t)c->max_seq_len;
+    s->exit = chosen;
     status = open_all(s, loops, error);
     if (status) {
         loom_session_free(s);

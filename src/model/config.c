@@ -13,7 +13,7 @@ enum { LOOPED = OPENMYTHOS | LOOM };
 
 static const char *const architecture_names[] = {"gpt", "openmythos", "loom", NULL};
 static const char *const attention_names[] = {"gqa", "mla", NULL};
-static const char *const halting_names[] = {"none", "act", NULL};
+static const char *const halting_names[] = {"none", "act", "gate", "converge", NULL};
 static const char *const activation_names[] = {"swiglu", "relu2", NULL};
 static const char *const router_names[] = {"softmax", "sigmoid", "switch", "mixtral", NULL};
 static const char *const injection_names[] = {"openmythos", "parcae", "add", "none", NULL};
@@ -57,7 +57,10 @@ static const struct loom_key keys[] = {
     {"router", LOOM_KEY_CHOICE, PLACE(router), 0, 0, router_names, LOOM},
     {"halting", LOOM_KEY_CHOICE, PLACE(halting), 0, 0, halting_names, LOOM},
     {"act_threshold", LOOM_KEY_REAL, PLACE(act_threshold), 0, 1e9, NULL, LOOPED},
+    {"converge_threshold", LOOM_KEY_REAL, PLACE(converge_threshold), 0, 1e9, NULL, LOOM},
+    {"gate_loops", LOOM_KEY_INT, PLACE(gate_loops), 0, layers_big, NULL, LOOM},
     {"rope_theta", LOOM_KEY_REAL, PLACE(rope_theta), 1e-9, 1e18, NULL, LOOPED},
+    {"sliding_window", LOOM_KEY_INT, PLACE(sliding_window), 0, big, NULL, LOOM},
     {"lora_rank", LOOM_KEY_INT, PLACE(lora_rank), 1, big, NULL, OPENMYTHOS},
     {"lora_rank", LOOM_KEY_INT, PLACE(lora_rank), 0, big, NULL, LOOM},
     {"max_output_tokens", LOOM_KEY_INT, PLACE(max_output_tokens), 1, big, NULL, LOOPED},
@@ -135,6 +138,7 @@ struct loom_config loom_config_default(enum loom_architecture architecture) {
                                 .expert_dim = 512,
                                 .halting = LOOM_HALTING_ACT,
                                 .act_threshold = 0.99,
+                                .converge_threshold = 0.1,
                                 .rope_theta = 500000.0,
                                 .lora_rank = 16,
                                 .max_output_tokens = 4096,
@@ -171,7 +175,11 @@ bool loom_config_routed(const struct loom_config *config) {
 }
 
 bool loom_config_halts(const struct loom_config *config) {
-    return loom_config_looped(config) && config->halting == LOOM_HALTING_ACT;
+    return loom_config_looped(config) && config->halting != LOOM_HALTING_NONE;
+}
+
+int loom_config_gate_loops(const struct loom_config *config) {
+    return config->gate_loops ? config->gate_loops : config->max_loop_iters;
 }
 
 size_t loom_config_ffn_dim(const struct loom_config *config) {
@@ -204,7 +212,8 @@ size_t loom_config_core_slots(const struct loom_config *config, int loops) {
 }
 
 size_t loom_config_cache_slots(const struct loom_config *config, int loops) {
-    return (size_t)config->prelude_layers + loom_config_core_slots(config, loops) + (size_t)config->coda_layers;
+    size_t gate = loom_config_looped(config) && config->halting == LOOM_HALTING_GATE; /* its block, the last */
+    return (size_t)config->prelude_layers + loom_config_core_slots(config, loops) + (size_t)config->coda_layers + gate;
 }
 
 /* Weights of one attention layer, about. In double, like those below: there nothing overflows. */

@@ -19,8 +19,10 @@ enum loom_attention_kind {
 };
 
 enum loom_halting {
-    LOOM_HALTING_NONE, /* every token runs every loop */
-    LOOM_HALTING_ACT   /* adaptive computation time */
+    LOOM_HALTING_NONE,    /* every token runs every loop */
+    LOOM_HALTING_ACT,     /* adaptive computation time */
+    LOOM_HALTING_GATE,    /* as often as a gate reads off the prelude's output */
+    LOOM_HALTING_CONVERGE /* until the state no longer changes */
 };
 
 /* The longest n-gram that may have an embedding. */
@@ -62,8 +64,11 @@ struct loom_config {
     int expert_dim;                                                                /* F */
     int halting;                                                                   /* enum loom_halting */
     double act_threshold;
+    double converge_threshold; /* a state that changes by less than this share of its length has converged */
+    int gate_loops;            /* the most loops that the gate may choose; 0: max_loop_iters */
     double rope_theta;
-    int lora_rank; /* of the depth LoRA */
+    int sliding_window; /* a token attends to itself and those before it, so many in all; 0: to all */
+    int lora_rank;      /* of the depth LoRA */
     int max_output_tokens;
     double dropout;
     bool bias; /* gpt: biases in linear layers and norms */
@@ -120,6 +125,7 @@ bool loom_config_looped(const struct loom_config *config);      /* has a core */
 bool loom_config_rotary(const struct loom_config *config);      /* positions are rotations */
 bool loom_config_routed(const struct loom_config *config);      /* has routed experts */
 bool loom_config_halts(const struct loom_config *config);       /* its tokens may halt before the last loop */
+int loom_config_gate_loops(const struct loom_config *config);   /* the most loops that the gate may choose */
 size_t loom_config_ffn_dim(const struct loom_config *config);   /* of a dense feed-forward */
 size_t loom_config_head_dim(const struct loom_config *config);  /* of queries and keys */
 size_t loom_config_value_dim(const struct loom_config *config); /* of values */

@@ -19,26 +19,15 @@ static void declare_injection(struct loom_core *core, struct loom_tensors *table
         core->b = loom_tensors_add(table, tenths, prefix, "injection.B");
 }
 
-static void declare_halting(struct loom_core *core, struct loom_tensors *table, const struct loom_config *c) {
-    const char *prefix = "recurrent.";
-    /* The bias starts with the variance that PyTorch's uniform default has. */
-    struct loom_tensor_spec weight = {.rows = 1, .cols = (size_t)c->dim, .std = LOOM_INIT_STD};
-    struct loom_tensor_spec bias = {.cols = 1, .std = 1 / sqrt(3.0 * c->dim)};
-    core->halt_weight = core->halt_bias = LOOM_NO_TENSOR;
-    if (c->halting != LOOM_HALTING_ACT)
-        return;
-    core->halt_weight = loom_tensors_add(table, weight, prefix, "act.halt.weight");
-    core->halt_bias = loom_tensors_add(table, bias, prefix, "act.halt.bias");
-}
-
-static void declare_loop(struct loom_core *core, struct loom_tensors *table, const struct loom_config *c) {
+static bool declare_loop(struct loom_core *core, struct loom_tensors *table, const struct loom_config *c) {
     const char *prefix = "recurrent.";
     size_t dim = (size_t)c->dim;
     struct loom_tensor_spec low = {.rows = core->rank, .cols = dim, .std = LOOM_INIT_STD};
     struct loom_tensor_spec scales = {
         .rows = (size_t)c->max_loop_iters, .cols = core->rank, .std = LOOM_INIT_STD, .kind = LOOM_TENSOR_EMBEDDING};
     declare_injection(core, table, c);
-    declare_halting(core, table, c);
+    if (!loom_halting_declare(&core->halting, table, c))
+        return false;
     if (core->rank > 0) {
         core->lora_b = loom_tensors_add(table, low, prefix, "lora.B");
         core->lora_down = loom_tensors_add(table, low, prefix, "lora.down.weight");
@@ -48,6 +37,7 @@ static void declare_loop(struct loom_core *core, struct loom_tensors *table, con
         core->norm = loom_norm_declare(table, c, prefix, "norm");
     if (core->normed)
         core->state_norm = loom_norm_declare(table, c, prefix, "state_norm");
+    return true;
 }
 
 bool loom_core_declare(struct loom_core *core, struct loom_tensors *table, const struct loom_config *c) {
@@ -67,13 +57,13 @@ bool loom_core_declare(struct loom_core *core, struct loom_tensors *table, const
         if (!loom_block_declare(&core->blocks[i], table, c, feed, prefix))
             return false;
     }
-    declare_loop(core, table, c);
-    return true;
+    return declare_loop(core, table, c);
 }
 
 void loom_core_free(struct loom_core *core) {
     for (size_t i = 0; core->blocks && i < core->layers; i++)
         loom_block_free(&core->blocks[i]);
+    loom_halting_free(&core->halting);
     free(core->blocks);
     core->blocks = NULL;
 }
@@ -88,7 +78,7 @@ bool loom_core_saved_open(struct loom_core_saved *s, const struct loom_core *cor
             if (!s->loops[t].blocks || !loom_block_saved_open(&s->loops[t].blocks[i], &core->blocks[i]))
                 return false;
     }
-    return s->loops && s->memory;
+    return s->loops && s->memory && loom_halting_saved_open(&s->halting, &core->halting);
 }
 
 void loom_core_saved_close(struct loom_core_saved *s, size_t layers) {
@@ -98,6 +88,7 @@ void loom_core_saved_close(struct loom_core_saved *s, size_t layers) {
         free(s->loops[t].blocks);
     }
     free(s->loops);
+    loom_halting_saved_close(&s->halting);
     free(s->memory);
     s->loops = NULL;
     s->memory = NULL;
@@ -137,40 +128,6 @@ static void adapt(struct loom_pass *p, const struct loom_core *core, struct loom
     k->linear(k, &shape, s->low, s->y, p->w + core->lora_down, false);
     k->scale_columns(k, s->scaled, s->low, p->w + scale_row(p, core, t), rows, core->rank);
     k->linear_input(k, &shape, y, s->scaled, p->w + core->lora_b, true);
-}
-
-/* A token runs while its cumulative probability, 0 at first, is below this. A threshold of 0 must still let every token
- * run the first loop, as the reference does. */
-static real threshold(const struct loom_pass *p) {
-    return p->c->act_threshold > 0 ? (real)p->c->act_threshold : (real)1e-30;
-}
-
-static struct loom_halt halt_shape(const struct loom_pass *p, int t) {
-    /* The reference loses the weight of a token that no loop halted; loom gives it to the last loop. */
-    bool mend = p->c->architecture == LOOM_ARCHITECTURE_LOOM;
-    return (struct loom_halt){.rows = loom_pass_rows(p), .threshold = threshold(p), .last = mend && t == p->loops - 1};
-}
-
-static struct loom_linear halt_product(const struct loom_pass *p) {
-    return (struct loom_linear){
-        .rows = loom_pass_rows(p), .n_in = (size_t)p->c->dim, .n_out = 1, .groups = 1, .exact = true};
-}
-
-/* out += w h, and the halting state moves on. */
-static void halt(struct loom_pass *p, const struct loom_core *core, struct loom_loop_saved *s, int t, real *out) {
-    const struct loom_kernels *k = p->k;
-    size_t rows = loom_pass_rows(p), dim = (size_t)p->c->dim;
-    struct loom_halt shape = halt_shape(p, t);
-    struct loom_linear product = halt_product(p);
-    s->p = loom_stack_take(p->stack, rows);
-    s->w = loom_stack_take(p->stack, rows);
-    size_t mark = p->stack->used;
-    real *logit = loom_stack_take(p->stack, rows);
-    k->linear(k, &product, logit, s->next, p->w + core->halt_weight, false);
-    k->add_row(k, logit, p->w + core->halt_bias, rows, 1);
-    k->halt(k, &shape, s->p, s->w, s->cum_next, s->cum, logit);
-    loom_stack_release(p->stack, mark);
-    k->add_scaled_rows(k, out, s->w, s->next, rows, dim);
 }
 
 /* What the blocks read: the state with the prelude's output joined to it, and the loop's number. */
@@ -232,11 +189,6 @@ static void loop(struct loom_pass *p, const struct loom_core *core, struct loom_
         k->copy(k, s->next, loom_norm_forward(p, &core->state_norm, &s->state_norm, next, rows), rows * dim);
 }
 
-/* Tokens that run on after this loop: their cumulative probability is below the threshold. */
-static size_t still_running(struct loom_pass *p, const struct loom_loop_saved *s) {
-    return p->k->count_below(p->k, s->cum_next, threshold(p), loom_pass_rows(p));
-}
-
 /* What a pass without backward keeps between loops: two states and two halting counts, used in turn. */
 struct turns {
     real *state[2], *cum[2];
@@ -255,18 +207,6 @@ static bool goes_on(const struct loom_pass *p, int run, size_t running) {
     return run < p->loops && (running > 0 || (p->cache && !p->exits));
 }
 
-/* Marks the tokens that have halted, when there are some among others that run on. */
-static void mark_halted(struct loom_pass *p, const struct loom_loop_saved *s, size_t running) {
-    struct loom_exits *exits = p->exits;
-    size_t rows = loom_pass_rows(p);
-    exits->any = running < rows;
-    if (running == 0 || running == rows)
-        return;
-    p->k->download(p->k, exits->cum, s->cum_next, rows * sizeof *exits->cum);
-    for (size_t i = 0; i < rows; i++)
-        exits->halted[i] = !(exits->cum[i] < threshold(p));
-}
-
 /* Behind the last loop that ran: its slots stand for those of the loops that did not. */
 static void fill_exits(struct loom_pass *p, const struct loom_core *core, size_t slot, int run) {
     size_t last = slot + (size_t)(run - 1) * core->layers;
@@ -278,39 +218,38 @@ static void fill_exits(struct loom_pass *p, const struct loom_core *core, size_t
 void loom_core_forward(struct loom_pass *p, const struct loom_core *core, struct loom_core_saved *s, size_t slot,
                        real *out, const real *e) {
     const struct loom_kernels *k = p->k;
-    size_t rows = loom_pass_rows(p), n = rows * (size_t)p->c->dim, running = rows;
-    bool act = core->halt_weight != LOOM_NO_TENSOR;
+    size_t rows = loom_pass_rows(p), n = rows * (size_t)p->c->dim;
+    bool act = core->halting.kind == LOOM_HALTING_ACT, exits = p->exits && !act;
     struct turns turns;
     take_turns(p, &turns);
     for (size_t i = 0; core->remembers && i < core->layers; i++)
         loom_block_remember(p, &core->blocks[i], &s->memory[i], slot + i, e);
+    loom_halting_begin(p, &core->halting, &s->halting, e);
     const real *h = e;
     real *cum = turns.cum[1];
     k->fill(k, cum, 0, rows);
     k->fill(k, out, 0, n);
     s->run = 0;
-    while (goes_on(p, s->run, running)) {
+    while (goes_on(p, s->run, s->halting.running)) {
         int t = s->run++;
         struct loom_loop_saved *l = &s->loops[p->keep ? t : 0];
         if (p->loads)
-            p->loads->running[t] += running;
+            p->loads->running[t] += s->halting.running;
         l->h = h;
         l->next = p->keep ? loom_stack_take(p->stack, n) : turns.state[t % 2];
-        l->cum = cum;
-        l->cum_next = p->keep ? loom_stack_take(p->stack, rows) : turns.cum[t % 2];
+        l->act.cum = cum;
+        l->act.cum_next = p->keep ? loom_stack_take(p->stack, rows) : turns.cum[t % 2];
         size_t mark = p->stack->used;
         l->dropout_sites = p->dropout_sites;
         loop(p, core, s, l, slot, t, e);
         if (p->recompute)
             loom_stack_release(p->stack, mark);
-        if (act) {
-            halt(p, core, l, t, out);
-            running = still_running(p, l);
-            if (p->exits)
-                mark_halted(p, l, running);
-        }
+        if (act)
+            loom_halting_act(p, &core->halting, &s->halting, &l->act, t, out, l->next);
+        else if (exits)
+            loom_halting_exit(p, &core->halting, &s->halting, t, out, l->next, h);
         h = l->next;
-        cum = l->cum_next;
+        cum = l->act.cum_next;
         if (!p->keep)
             loom_stack_release(p->stack, mark);
     }
@@ -318,29 +257,11 @@ void loom_core_forward(struct loom_pass *p, const struct loom_core *core, struct
         fill_exits(p, core, slot, s->run);
     if (p->exits)
         p->exits->any = false; /* what follows is for every token */
-    if (!act)
+    if (!act && !exits)
         k->copy(k, out, h, n);
 }
 
 /* ---- backward ---------------------------------------------------------------------------------------------------- */
-
-/* Adds to dh what reaches the state through halting; dcum moves one loop back. */
-static void halt_backward(struct loom_pass *p, const struct loom_core *core, const struct loom_loop_saved *s, int t,
-                          real *dh, real *dcum, const real *dout) {
-    const struct loom_kernels *k = p->k;
-    size_t mark = p->stack->used, rows = loom_pass_rows(p), dim = (size_t)p->c->dim;
-    struct loom_halt shape = halt_shape(p, t);
-    struct loom_linear product = halt_product(p);
-    real *dw = loom_stack_take(p->stack, rows);
-    real *dlogit = loom_stack_take(p->stack, rows);
-    k->dot_rows(k, dw, dout, s->next, rows, dim);
-    k->add_scaled_rows(k, dh, s->w, dout, rows, dim);
-    k->halt_backward(k, &shape, dlogit, dcum, dw, dcum, s->p, s->cum);
-    k->linear_input(k, &product, dh, dlogit, p->w + core->halt_weight, true);
-    k->linear_weight(k, &product, p->dw + core->halt_weight, dlogit, s->next);
-    k->sum_rows(k, p->dw + core->halt_bias, dlogit, rows, 1);
-    loom_stack_release(p->stack, mark);
-}
 
 /* d holds the gradient of the adapted output and becomes that of the blocks' output. */
 static void adapt_backward(struct loom_pass *p, const struct loom_core *core, const struct loom_loop_saved *s, int t,
@@ -434,7 +355,7 @@ static void run_again(struct loom_pass *p, const struct loom_core *core, struct 
 void loom_core_backward(struct loom_pass *p, const struct loom_core *core, struct loom_core_saved *s, real *d) {
     const struct loom_kernels *k = p->k;
     size_t mark = p->stack->used, rows = loom_pass_rows(p), n = rows * (size_t)p->c->dim;
-    bool act = core->halt_weight != LOOM_NO_TENSOR;
+    bool act = core->halting.kind == LOOM_HALTING_ACT;
     real *dh = loom_stack_take(p->stack, n), *before = loom_stack_take(p->stack, n);
     real *de = loom_stack_take(p->stack, n), *dcum = loom_stack_take(p->stack, rows);
     const real *e = s->loops[0].h;
@@ -449,7 +370,7 @@ void loom_core_backward(struct loom_pass *p, const struct loom_core *core, struc
     int last = p->bptt > 0 && p->bptt < s->run ? s->run - p->bptt : 0;
     for (int t = s->run - 1; t >= last; t--) {
         if (act)
-            halt_backward(p, core, &s->loops[t], t, dh, dcum, d);
+            loom_halting_act_backward(p, &core->halting, &s->loops[t].act, t, dh, dcum, d, s->loops[t].next);
         size_t loop_mark = p->stack->used;
         if (p->recompute)
             run_again(p, core, s, t, e);
@@ -459,6 +380,7 @@ void loom_core_backward(struct loom_pass *p, const struct loom_core *core, struc
         dh = before;
         before = swap;
     }
+    loom_halting_gate_backward(p, &core->halting, &s->halting);
     for (size_t i = 0; core->remembers && i < core->layers; i++)
         loom_block_remember_end(p, &core->blocks[i], &s->memory[i], de);
     if (last > 0)

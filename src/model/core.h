@@ -3,19 +3,20 @@
  *   u = norm(h + e + loop_index(t))              the prelude's output e enters every loop
  *   y = blocks(u);  y += ((y down^T) * scale[t]) B    the same weights each loop, told apart by a depth LoRA
  *   h = A h + b e + y                            a stable linear update, A in (0,1)
- *   out += w_t h                                 halting decides how much each loop's state counts
+ *   out += w_t h                                 halting (halting.h) decides how much each loop's state counts
  *
  * This is OpenMythos's injection. The others (config.h) join e to h before the blocks, whose output is the next state.
  * With loop_norm the state that leaves a loop is normalised, so that its size is the same after any number of loops.
  * With loop_keys=prelude every loop's attention reads keys and values of e, made once: a token's state is its own, and
  * what it looks things up in does not change under it. (MoR, arXiv 2507.10524, shares the first loop's.)
  *
- * The core calls block functions and never sees an expert. Parcae (arXiv 2604.12946) for the update, Graves (arXiv
- * 1603.08983) for halting, Bae et al. (arXiv 2410.20672) for the depth LoRA; the composition is OpenMythos's. */
+ * The core calls block functions and never sees an expert. Parcae (arXiv 2604.12946) for the update, Bae et al. (arXiv
+ * 2410.20672) for the depth LoRA; the composition is OpenMythos's. */
 #ifndef LOOM_MODEL_CORE_H
 #define LOOM_MODEL_CORE_H
 
 #include "model/block.h"
+#include "model/halting.h"
 
 struct loom_core {
     struct loom_block *blocks; /* (layers) */
@@ -25,8 +26,8 @@ struct loom_core {
     bool remembers; /* loop_keys=prelude */
     bool normed;    /* loop_norm */
     struct loom_norm state_norm;
+    struct loom_halting_layer halting;
     size_t log_a, log_dt, b;              /* (C), (1), (C): the injection; those it lacks are LOOM_NO_TENSOR */
-    size_t halt_weight, halt_bias;        /* (1,C), (1); LOOM_NO_TENSOR without halting */
     size_t lora_down, lora_scale, lora_b; /* (r,C), (max_loop_iters, r), (r,C) */
     size_t rank;                          /* r; 0: no depth LoRA */
 };
@@ -40,16 +41,17 @@ struct loom_loop_saved {
     struct loom_block_saved *blocks; /* (layers) */
     real *y;                         /* (rows, C) the blocks' output */
     real *low, *scaled;              /* (rows, r) before and after scale[t] */
-    real *p, *w, *cum, *cum_next;    /* (rows) halting */
-    uint64_t dropout_sites;          /* how many dropouts the pass had drawn when the loop began */
+    struct loom_act_saved act;
+    uint64_t dropout_sites; /* how many dropouts the pass had drawn when the loop began */
 };
 
 struct loom_core_saved {
     struct loom_loop_saved *loops; /* (capacity), or one that is used again and again in a pass without backward */
     size_t capacity;
     struct loom_block_memory *memory; /* (layers) */
-    real *index;                      /* (R, C) loop-index rows, on the machine */
-    int run;                          /* loops that ran: fewer than asked when every token had halted */
+    struct loom_halting_saved halting;
+    real *index; /* (R, C) loop-index rows, on the machine */
+    int run;     /* loops that ran: fewer than asked when every token had halted */
 };
 
 bool loom_core_declare(struct loom_core *core, struct loom_tensors *table, const struct loom_config *c);

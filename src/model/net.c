@@ -86,6 +86,12 @@ enum { LOOPS_LIMIT = 4096 };
 
 loom_status loom_net_loops(const struct loom_net *net, int asked, int *loops, struct loom_error *error) {
     const struct loom_config *c = &net->config;
+    if (asked == LOOM_LOOPS_CHOSEN && !loom_config_halts(c))
+        return loom_fail(error, LOOM_INVALID, "no token can leave early: the model has no halting");
+    if (asked == LOOM_LOOPS_CHOSEN) {
+        *loops = c->halting == LOOM_HALTING_GATE ? loom_config_gate_loops(c) : c->max_loop_iters;
+        return LOOM_OK;
+    }
     if (asked < 0 || asked > LOOPS_LIMIT)
         return loom_fail(error, LOOM_INVALID, "loops %d is outside 1 to %d", asked, LOOPS_LIMIT);
     bool looped = loom_config_looped(c);
@@ -116,7 +122,7 @@ static struct loom_pass start(struct loom_workspace *ws, const struct loom_forwa
                               .w = f->weights,
                               .dw = gradients,
                               .rope = ws->rope,
-                              .first = f->first ? ws->first : NULL,
+                              .first = f->first || ws->net->config.sliding_window ? ws->first : NULL,
                               .input = {f->ids, f->first, f->history, f->history_stride},
                               .stack = &ws->stack,
                               .batch = f->batch,
@@ -124,6 +130,8 @@ static struct loom_pass start(struct loom_workspace *ws, const struct loom_forwa
                               .past = f->cache ? f->cache->length : 0,
                               .cache = f->cache,
                               .exits = f->cache && f->exit ? &ws->exits : NULL,
+                              .depths = f->depths ? ws->depths : NULL,
+                              .gate_scale = f->gate_scale,
                               .loops = f->loops,
                               .bptt = f->bptt,
                               .keep = f->keep,
@@ -164,13 +172,27 @@ static void run_blocks_backward(struct loom_pass *p, const struct loom_block *bl
     }
 }
 
+/* The first key of each new token: of its document, and within its window. */
+static void upload_first(struct loom_workspace *ws, const struct loom_forward *f, const struct loom_pass *p) {
+    const size_t rows = loom_pass_rows(p), window = (size_t)p->c->sliding_window;
+    if (!p->first || loom_kernels_dry(ws->k))
+        return;
+    for (size_t i = 0; i < rows; i++) {
+        size_t place = p->past + i % p->seq, least = window && place >= window ? place - window + 1 : 0;
+        int first = f->first ? f->first[i] : 0;
+        ws->first_host[i] = first > (int)least ? first : (int)least;
+    }
+    ws->k->upload(ws->k, ws->first, ws->first_host, rows * sizeof *ws->first_host);
+}
+
 void loom_net_forward(struct loom_workspace *ws, const struct loom_forward *f) {
     const struct loom_net *net = ws->net;
     const struct loom_config *c = &net->config;
     struct loom_pass p = start(ws, f, NULL);
     ws->stack.used = 0;
-    if (f->first)
-        ws->k->upload(ws->k, ws->first, f->first, loom_pass_rows(&p) * sizeof *f->first);
+    upload_first(ws, f, &p);
+    if (f->depths)
+        ws->k->upload(ws->k, ws->depths, f->depths, loom_pass_rows(&p) * sizeof *f->depths);
     const real *x = loom_embedding_forward(&p, &net->embedding, &ws->embedding);
     ws->x0 = p.x0 = x;
     size_t slot = (size_t)c->prelude_layers;

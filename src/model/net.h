@@ -25,7 +25,8 @@ void loom_net_close(struct loom_net *net);
 /* Parameters that one token meets: an expert counts if it is among the K. */
 uint64_t loom_net_active_parameters(const struct loom_net *net);
 
-/* The number of loops of a pass when `asked` of them are wanted: 0 means as trained. LOOM_INVALID for a number that is
+/* The number of loops of a pass when `asked` of them are wanted: 0 means as trained; LOOM_LOOPS_CHOSEN the most that a
+ * token may choose. LOOM_INVALID for a number that is
  * out of reason, and for more than one where there is no loop. */
 loom_status loom_net_loops(const struct loom_net *net, int asked, int *loops, struct loom_error *error);
 
@@ -42,7 +43,10 @@ struct loom_forward {
         *first; /* (batch, seq) on the host, see struct loom_attention: keeps documents apart; NULL: one document */
     size_t batch, seq;
     int loops;
-    int bptt;                 /* the last loops that a backward goes through; 0: all */
+    const int *depths; /* (batch, seq) on the host, with keep: loops that a gate is to learn, less one; -1: none. NULL:
+                          nothing is */
+    real gate_scale;   /* weight of each of these */
+    int bptt;          /* the last loops that a backward goes through; 0: all */
     struct loom_cache *cache; /* NULL: none; its length grows by seq */
     bool exit; /* with a cache: a token that has halted takes no further loop, and what it wrote to the cache in its
                   last stands for the later ones */

@@ -24,11 +24,12 @@ struct loom_census {
     int *ids, *before; /* (rows, K) of this loop; (layers, rows, K) of the loop before */
 };
 
-/* Early exit: which tokens have halted, on the host, both (B,T). */
+/* Early exit: which tokens have left the loop, on the host. */
 struct loom_exits {
-    real *cum;
-    bool *halted;
-    bool any; /* some have; while none has, `halted` says nothing */
+    real *host;   /* (B,T) of the gate's scores or of two numbers: scratch */
+    int *depth;   /* (B,T): loops that each token takes; before it has left, what the gate gave it */
+    bool *halted; /* (B,T) */
+    bool any;     /* some have; while none has, `halted` says nothing */
 };
 
 /* The tokens of a pass, on the host. */
@@ -56,6 +57,8 @@ struct loom_pass {
     struct loom_exits *exits;
     const real *x0;              /* (rows, C) the embedding's output */
     real *dx0;                   /* its gradient so far, beside what comes down the residual stream; NULL: not wanted */
+    const int *depths;           /* (rows) the loops that a gate is to learn for each token, less one; NULL, -1: none */
+    real gate_scale;             /* weight of each such token's loss */
     int loops;                   /* R of this pass */
     int bptt;                    /* the last loops that the gradient goes back through; 0: all */
     bool keep;                   /* a backward follows */

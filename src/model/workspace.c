@@ -58,14 +58,23 @@ static real *rope_table(const struct loom_config *c, size_t pairs) {
     return table;
 }
 
+static bool open_exits(struct loom_exits *exits, const struct loom_config *c, size_t rows) {
+    size_t scores = c->halting == LOOM_HALTING_GATE ? (size_t)loom_config_gate_loops(c) : 1;
+    exits->host = calloc(rows * (scores > 2 ? scores : 2), sizeof *exits->host);
+    exits->depth = calloc(rows, sizeof *exits->depth);
+    exits->halted = calloc(rows, sizeof *exits->halted);
+    return exits->host && exits->depth && exits->halted;
+}
+
 static bool open_tables(struct loom_workspace *ws) {
     const struct loom_config *c = &ws->net->config;
     size_t pairs = loom_config_rope_dim(c) / 2, dim = (size_t)c->dim, loops = (size_t)ws->shape.loops;
     size_t rows = ws->shape.batch * ws->shape.seq;
     ws->first = ws->k->alloc(ws->k, rows * sizeof *ws->first);
-    ws->exits.cum = calloc(rows, sizeof *ws->exits.cum);
-    ws->exits.halted = calloc(rows, sizeof *ws->exits.halted);
-    if (!loom_embedding_saved_open(&ws->embedding, ws->k, rows) || !ws->exits.cum || !ws->exits.halted || !ws->first)
+    ws->first_host = calloc(rows, sizeof *ws->first_host);
+    ws->depths = ws->k->alloc(ws->k, rows * sizeof *ws->depths);
+    if (!loom_embedding_saved_open(&ws->embedding, ws->k, rows) || !open_exits(&ws->exits, c, rows) || !ws->first ||
+        !ws->first_host || !ws->depths)
         return false;
     if (!loom_config_rotary(c))
         return true;
@@ -96,6 +105,8 @@ static void run_dry(struct loom_workspace *ws, size_t past) {
                              .seq = shape->seq,
                              .loops = shape->loops,
                              .cache = shape->capacity ? &cache : NULL,
+                             .exit = shape->capacity > 0 && loom_config_halts(&ws->net->config),
+                             .depths = shape->keep ? ws->depths : NULL,
                              .keep = shape->keep};
     loom_net_forward(ws, &f);
     real *logits = loom_workspace_logits(ws, rows);
@@ -112,6 +123,7 @@ loom_status loom_workspace_measure(const struct loom_net *net, const struct loom
     struct loom_counter counter;
     loom_counter_init(&counter, NULL);
     struct loom_workspace ws = {.k = &counter.kernels, .net = net, .shape = *shape, .rope = nowhere()};
+    ws.depths = (int *)(void *)nowhere();
     loom_status status = LOOM_OK;
     if (!open_host(&ws))
         status =
@@ -156,7 +168,10 @@ void loom_workspace_close(struct loom_workspace *ws) {
     ws->k->release(ws->k, ws->stack.base);
     loom_embedding_saved_close(&ws->embedding, ws->k);
     ws->k->release(ws->k, ws->first);
-    free(ws->exits.cum);
+    ws->k->release(ws->k, ws->depths);
+    free(ws->first_host);
+    free(ws->exits.host);
+    free(ws->exits.depth);
     free(ws->exits.halted);
     ws->k->release(ws->k, ws->rope);
     ws->k->release(ws->k, ws->index);

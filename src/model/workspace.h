@@ -23,9 +23,11 @@ struct loom_workspace {
     struct loom_core_saved core;
     struct loom_norm_saved norm;
     struct loom_loads loads;
-    real *rope;  /* (max_seq_len, rope/2, 2) */
-    real *index; /* (R, C) */
-    int *first;  /* (B*T) on the machine: a pass's first keys */
+    real *rope;      /* (max_seq_len, rope/2, 2) */
+    real *index;     /* (R, C) */
+    int *first;      /* (B*T) on the machine: a pass's first keys */
+    int *first_host; /* the same on the host */
+    int *depths;     /* (B*T) on the machine: the loops that a gate is to learn, less one */
     struct loom_exits exits;
     const real *x0; /* (B*T, C) the embedding's output, of the last pass */
     real *hidden;   /* (B*T, C) after the final norm, of the last pass */

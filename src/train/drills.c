@@ -12,7 +12,22 @@
 
 enum { STEPS_WRITTEN = 2 }; /* digits in front of a record */
 
-/* The length of a record, or 0 when the manifest names no drill, and whether it asks after every step. */
+/* Folders of old say nothing of what counts. */
+static loom_status read_counts(const json_t *drill, const char *path, struct loom_drills *drills,
+                               struct loom_error *error) {
+    const char *name = json_string_value(json_object_get(drill, "counts"));
+    drills->hides = json_is_true(json_object_get(drill, "stepwise"));
+    drills->counts = drills->hides ? LOOM_DRILL_LAST : LOOM_DRILL_EACH;
+    for (enum loom_drill_counts i = LOOM_DRILL_EACH; name && i <= LOOM_DRILL_ALL; i++)
+        if (strcmp(name, loom_drill_counts_name(i)) == 0) {
+            drills->counts = i;
+            return LOOM_OK;
+        }
+    return name ? loom_fail(error, LOOM_FAILED, "%s: \"counts\" is none of each, last and all: \"%.32s\"", path, name)
+                : LOOM_OK;
+}
+
+/* The length of a record, or 0 when the manifest names no drill, and what counts. */
 static loom_status read_manifest(const char *folder, struct loom_drills *drills, struct loom_error *error) {
     char *path = loom_path_join(folder, LOOM_MANIFEST_FILE);
     json_t *json = NULL;
@@ -24,7 +39,8 @@ static loom_status read_manifest(const char *folder, struct loom_drills *drills,
     if (drill)
         status = loom_json_integer(drill, "length", path, 2, 1 << 24, &value, error);
     drills->length = (size_t)value;
-    drills->stepwise = json_is_true(json_object_get(drill, "stepwise"));
+    if (drill && status == LOOM_OK)
+        status = read_counts(drill, path, drills, error);
     json_decref(json);
     free(path);
     return status;
@@ -130,7 +146,7 @@ static size_t fill_row(const struct loom_drills *d, size_t seq, int *inputs, int
         bool inside = i + 1 < d->length, asked = inside && d->record[i] == d->equals;
         int next = inside ? d->record[i + 1] : d->newline;
         bool wanted = (answering || asked) && next != d->newline && next != d->space;
-        bool hidden = (answering && next == d->space) || (d->stepwise && i < STEPS_WRITTEN);
+        bool hidden = (answering && next == d->space) || (d->hides && i < STEPS_WRITTEN);
         inputs[i] = !inside ? 0 : hidden ? d->mask : d->record[i];
         targets[i] = wanted ? next : -1;
         count += wanted;
@@ -166,31 +182,56 @@ static int choose_steps(const struct loom_drills *d, struct loom_random stream, 
     return found[drawn < all ? drawn : all - 1];
 }
 
-loom_status loom_drills_draw(const struct loom_drills *drills, uint64_t seed, uint64_t micro, int most, bool half,
-                             size_t rows, size_t seq, const struct loom_batch *batch, int *steps, size_t *targets,
-                             struct loom_error *error) {
-    const struct loom_random stream = {seed, LOOM_RANDOM_BATCH}, choice = {seed, LOOM_RANDOM_DRILL};
-    loom_status status = LOOM_OK;
-    *steps = choose_steps(drills, choice, micro, most, half);
-    *targets = 0;
-    for (size_t i = 0; status == LOOM_OK && i < rows; i++) {
-        size_t row = loom_random_below(stream, micro * rows + i, loom_drills_count(drills, LOOM_SPLIT_TRAIN, *steps));
-        size_t at = i * seq, some = 0;
-        struct loom_batch place = {batch->inputs + at, batch->targets + at, NULL};
-        status = loom_drills_get(drills, LOOM_SPLIT_TRAIN, *steps, &row, 1, seq, &place, &some, error);
-        *targets += some;
+/* Of tokens that are no answers a gate learns one in so many, or answers would be lost among them. */
+enum { OTHERS_TAUGHT = 16 };
+
+/* What a gate is to learn in one row, whose answers are no targets from then on when it is for the gate alone. */
+static void fill_depths(const struct loom_drill_draw *d, int steps, bool alone, int *targets, int *depths) {
+    for (size_t i = 0; i < d->seq; i++) {
+        bool asked = targets[i] >= 0, taught = asked || (i + d->micro) % OTHERS_TAUGHT == 0;
+        bool hidden = d->whole && i < STEPS_WRITTEN; /* the number of steps has not been read */
+        depths[i] = !taught || hidden ? -1 : asked || d->whole ? steps - 1 : 0;
+        if (alone)
+            targets[i] = -1;
     }
+}
+
+/* Row i of the batch: a random problem of so many steps, or for the gate alone of any. */
+static loom_status draw_row(const struct loom_drills *drills, const struct loom_drill_draw *d, size_t i, int steps,
+                            size_t *targets, struct loom_error *error) {
+    const struct loom_random stream = {d->seed, LOOM_RANDOM_BATCH}, choice = {d->seed, LOOM_RANDOM_DRILL};
+    const uint64_t number = d->micro * d->rows + i;
+    bool alone = d->depths && i >= d->rows - d->rows / 4;
+    if (alone)
+        steps = choose_steps(drills, choice, ~number, drills->high, false);
+    size_t row = loom_random_below(stream, number, loom_drills_count(drills, LOOM_SPLIT_TRAIN, steps));
+    size_t at = i * d->seq, some = 0;
+    struct loom_batch place = {d->batch->inputs + at, d->batch->targets + at, NULL};
+    loom_status status = loom_drills_get(drills, LOOM_SPLIT_TRAIN, steps, &row, 1, d->seq, &place, &some, error);
+    if (status == LOOM_OK && d->depths)
+        fill_depths(d, steps, alone, place.targets, d->depths + at);
+    *targets += alone ? 0 : some;
+    return status;
+}
+
+loom_status loom_drills_draw(const struct loom_drills *drills, const struct loom_drill_draw *draw, int *steps,
+                             size_t *targets, struct loom_error *error) {
+    const struct loom_random choice = {draw->seed, LOOM_RANDOM_DRILL};
+    loom_status status = LOOM_OK;
+    *steps = choose_steps(drills, choice, draw->micro, draw->most, draw->half);
+    *targets = 0;
+    for (size_t i = 0; status == LOOM_OK && i < draw->rows; i++)
+        status = draw_row(drills, draw, i, *steps, targets, error);
     return status;
 }
 
 /* ---- scoring ----------------------------------------------------------------------------------------------------- */
 
-/* One row's answers under the logits (seq, V). Of several questions each counts as a problem, or with `last` the last
- * alone. */
-static void score_row(const real *logits, const int *targets, size_t seq, size_t vocab, bool last,
+/* One row's answers under the logits (seq, V), all of which count to the loss. */
+static void score_row(const real *logits, const int *targets, size_t seq, size_t vocab, enum loom_drill_counts counts,
                       struct loom_drill_score *s) {
-    const uint64_t problems = s->problems, others = s->right;
-    bool right = true;
+    uint64_t asked = 0, answered = 0;
+    bool right = true, last = false;
     for (size_t i = 0; i < seq; i++) {
         if (targets[i] < 0)
             continue;
@@ -209,10 +250,14 @@ static void score_row(const real *logits, const int *targets, size_t seq, size_t
         right = right && best == (size_t)targets[i];
         if (i + 1 < seq && targets[i + 1] >= 0)
             continue; /* the answer goes on */
-        s->problems = last ? problems + 1 : s->problems + 1;
-        s->right = (last ? others : s->right) + right;
+        asked++;
+        answered += right;
+        last = right;
         right = true;
     }
+    bool each = counts == LOOM_DRILL_EACH;
+    s->problems += each ? asked : 1;
+    s->right += each ? answered : counts == LOOM_DRILL_LAST ? last : answered == asked;
 }
 
 static loom_status score_batch(const struct loom_drills *d, struct loom_workspace *ws, const struct loom_drill_test *t,
@@ -232,13 +277,19 @@ static loom_status score_batch(const struct loom_drills *d, struct loom_workspac
                              .batch = count,
                              .seq = t->seq,
                              .loops = t->loops,
+                             .cache = t->cache,
+                             .exit = t->cache != NULL,
                              .count_loads = true};
+    if (t->cache)
+        t->cache->length = 0;
     loom_net_forward(ws, &f);
     real *logits = loom_workspace_logits(ws, rows);
     loom_net_logits(ws, t->weights, logits, ws->hidden, rows);
     ws->k->download(ws->k, host, logits, rows * vocab * sizeof *host);
+    for (size_t i = 0; t->cache && i < rows; i++)
+        score->loops += t->scratch->targets[i] >= 0 ? (uint64_t)ws->exits.depth[i] : 0;
     for (size_t i = 0; i < count; i++)
-        score_row(host + i * t->seq * vocab, t->scratch->targets + i * t->seq, t->seq, vocab, d->stepwise, score);
+        score_row(host + i * t->seq * vocab, t->scratch->targets + i * t->seq, t->seq, vocab, d->counts, score);
     return LOOM_OK;
 }
 

@@ -78,7 +78,7 @@ static const struct preset presets[] = {
      NANOGPT_SMALL " n_layer=6 n_head=6 n_embd=288 eval_interval=250"},
     {"loom-drill", "a block and a looped one, run once for each step of a generated task", LOOM_ARCHITECTURE_LOOM,
      LOOM_BLOCK
-     "dim=64 n_heads=2 n_kv_heads=2 max_seq_len=128 prelude_layers=1 coda_layers=0 core_layers=1 "
+     "dim=64 n_heads=2 n_kv_heads=2 max_seq_len=192 prelude_layers=1 coda_layers=0 core_layers=1 "
      "n_experts=0 ffn_dim=256 max_loop_iters=8 injection=none loop_index=false lora_rank=0 "
      "loop_keys=prelude loop_norm=true rope_theta=1000000 qk_norm=0 embed_shift=true "
      "init_match=true " LOOM_TRAINING

@@ -51,6 +51,7 @@ static const struct loom_key keys[] = {
     {"recompute", LOOM_KEY_BOOL, PLACE(recompute), 0, 0, NULL, 0},
     {"precision", LOOM_KEY_CHOICE, PLACE(precision), 0, 0, precision_names, 0},
     {"task_loops", LOOM_KEY_CHOICE, PLACE(task_loops), 0, 0, task_loops_names, 0},
+    {"answer_steps", LOOM_KEY_INT, PLACE(answer_steps), 0, 99, NULL, 0},
     {"curriculum", LOOM_KEY_REAL, PLACE(curriculum), 0, 1e3, NULL, 0},
     {"loop_start", LOOM_KEY_UINT64, PLACE(loop_start), 0, steps_big, NULL, 0},
     {"loop_sampling", LOOM_KEY_CHOICE, PLACE(loop_sampling), 0, 0, loop_sampling_names, 0},

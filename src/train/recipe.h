@@ -78,6 +78,7 @@ struct loom_recipe {
     bool recompute;              /* a backward runs loops and blocks again instead of keeping their activations */
     int precision;               /* enum loom_training_precision */
     int task_loops;              /* enum loom_task_loops */
+    int answer_steps;            /* a generated task's longer problems teach a gate alone; 0: all are answered */
     double curriculum;           /* a generated task's problems get a step longer at this loss; 0: all at once */
     uint64_t loop_start;         /* steps of one loop each, before all of them are run */
     int loop_sampling;           /* enum loom_loop_sampling */

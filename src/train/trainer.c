@@ -166,6 +166,12 @@ static loom_status open_parts(struct loom_trainer *t, int threads, struct loom_e
     return status == LOOM_OK && t->data.task ? loom_policy_open(&t->policy, t, error) : status;
 }
 
+/* The most steps of a problem whose answer is learned. */
+static int most_answered(const struct loom_trainer *t) {
+    int most = t->setup.recipe.answer_steps;
+    return most > 0 && most < t->drills.high ? most : t->drills.high;
+}
+
 /* A generated task must fit the sequence, and the core's runs the workspace. */
 static loom_status open_drills(struct loom_trainer *t, struct loom_error *error) {
     const struct loom_recipe *recipe = &t->setup.recipe;
@@ -176,10 +182,21 @@ static loom_status open_drills(struct loom_trainer *t, struct loom_error *error)
     if (t->drills.length > (size_t)recipe->seq_len + 1)
         return loom_fail(error, LOOM_INVALID, "%s: its problems have %zu tokens, more than seq_len %d and one",
                          folder->path, t->drills.length, recipe->seq_len);
-    if (recipe->task_loops == LOOM_TASK_LOOPS_GIVEN && t->drills.high > t->setup.config.max_loop_iters)
+    int most = most_answered(t), gate = loom_config_gate_loops(&t->setup.config);
+    if (recipe->task_loops == LOOM_TASK_LOOPS_GIVEN && most > t->setup.config.max_loop_iters)
         return loom_fail(error, LOOM_INVALID, "%s: problems of %d steps need max_loop_iters %d, not %d", folder->path,
-                         t->drills.high, t->drills.high, t->setup.config.max_loop_iters);
-    return LOOM_OK;
+                         most, most, t->setup.config.max_loop_iters);
+    if (most < t->drills.low)
+        return loom_fail(error, LOOM_INVALID, "%s: problems of %d steps and more, and answer_steps %d", folder->path,
+                         t->drills.low, most);
+    if (t->setup.config.halting != LOOM_HALTING_GATE || !loom_config_looped(&t->setup.config))
+        return LOOM_OK;
+    if (t->drills.high > gate)
+        return loom_fail(error, LOOM_INVALID, "%s: problems of %d steps need gate_loops %d, not %d", folder->path,
+                         t->drills.high, t->drills.high, gate);
+    size_t rows = (size_t)recipe->batch_size * (size_t)recipe->seq_len;
+    t->depths = calloc(rows, sizeof *t->depths);
+    return t->depths ? LOOM_OK : loom_fail_memory(error, "the gate's targets", rows * sizeof *t->depths);
 }
 
 loom_status loom_trainer_open(struct loom_trainer *trainer, const struct loom_setup *setup,
@@ -220,6 +237,7 @@ void loom_trainer_close(struct loom_trainer *trainer) {
     loom_drills_close(&t->drills);
     free(t->val_losses);
     free(t->bias);
+    free(t->depths);
     *t = (struct loom_trainer){0};
 }
 
@@ -245,8 +263,9 @@ static int choose_loops(const struct loom_trainer *t, uint64_t micro) {
 
 /* The most steps of a problem at this point of the curriculum. */
 static int most_steps(const struct loom_trainer *t) {
-    bool rising = t->setup.recipe.curriculum > 0 && t->progress.longest < (uint64_t)t->drills.high;
-    return !rising ? t->drills.high : t->progress.longest == 0 ? t->drills.low : (int)t->progress.longest;
+    int most = most_answered(t);
+    bool rising = t->setup.recipe.curriculum > 0 && t->progress.longest < (uint64_t)most;
+    return !rising ? most : t->progress.longest == 0 ? t->drills.low : (int)t->progress.longest;
 }
 
 /* What a micro-batch is: its rows lie in t->batch. */
@@ -260,7 +279,7 @@ struct micro_batch {
  * before two can be. */
 static void go_on(struct loom_trainer *t, const struct micro_batch *m, double loss) {
     int most = most_steps(t);
-    if (m->steps == most && most < t->drills.high && loss < t->setup.recipe.curriculum)
+    if (m->steps == most && most < most_answered(t) && loss < t->setup.recipe.curriculum)
         t->progress.longest = (uint64_t)most + 1;
 }
 
@@ -286,8 +305,16 @@ static loom_status draw(struct loom_trainer *t, uint64_t micro, struct micro_bat
         return status;
     }
     m->seq = t->drills.length - 1;
-    loom_status status = loom_drills_draw(&t->drills, recipe->seed, micro, most_steps(t), recipe->curriculum > 0, batch,
-                                          m->seq, &t->batch, &m->steps, &targets, error);
+    const struct loom_drill_draw draw = {.seed = recipe->seed,
+                                         .micro = micro,
+                                         .most = most_steps(t),
+                                         .half = recipe->curriculum > 0,
+                                         .rows = batch,
+                                         .seq = m->seq,
+                                         .batch = &t->batch,
+                                         .depths = t->depths,
+                                         .whole = t->setup.config.loop_keys == LOOM_LOOP_KEYS_STATE};
+    loom_status status = loom_drills_draw(&t->drills, &draw, &m->steps, &targets, error);
     m->targets = (double)targets;
     if (recipe->task_loops == LOOM_TASK_LOOPS_GIVEN)
         m->loops = m->steps;
@@ -298,6 +325,9 @@ static loom_status draw(struct loom_trainer *t, uint64_t micro, struct micro_bat
 static real balance_weight(double weight, uint64_t parts, size_t count) {
     return (real)(weight / ((double)parts * (double)count));
 }
+
+/* A gate's loss beside an answer's. More would take the clipped gradient over while the first step is learned. */
+static const double GATE_WEIGHT = 0.1;
 
 /* Adds the gradients of all micro-batches; *loss is the mean. */
 static loom_status accumulate(struct loom_trainer *t, double *loss, struct loom_error *error) {
@@ -323,6 +353,8 @@ static loom_status accumulate(struct loom_trainer *t, double *loss, struct loom_
                         .batch = (size_t)recipe->batch_size,
                         .seq = m.seq,
                         .loops = m.loops,
+                        .depths = t->depths,
+                        .gate_scale = (real)(GATE_WEIGHT / tokens),
                         .bptt = recipe->bptt_loops,
                         .keep = true,
                         .dropout_seed = loom_random_bits(dropout, micro),
@@ -441,7 +473,7 @@ static loom_status evaluate_drills(struct loom_trainer *t, const volatile sig_at
     loom_status status = LOOM_OK;
     *heldout = (struct loom_heldout){0};
     loom_loads_clear(&t->ws.loads);
-    for (int steps = t->drills.low; status == LOOM_OK && steps <= t->drills.high; steps++) {
+    for (int steps = t->drills.low; status == LOOM_OK && steps <= most_answered(t); steps++) {
         bool given = recipe->task_loops == LOOM_TASK_LOOPS_GIVEN;
         struct loom_drill_score score;
         struct loom_drill_test test = {.weights = t->model.weights,

@@ -53,6 +53,7 @@ struct loom_trainer {
     struct loom_policy_state *policy; /* NULL without a task */
     double last_loss;                 /* of the last step that saw an example */
     struct loom_batch batch;          /* (B,T) */
+    int *depths;                      /* (B,T): what a gate is to learn; NULL without a gate or a generated task */
     double *val_losses;               /* (folders): of the last evaluation */
     real *bias;                       /* (E) on the host: a router's selection bias while it is moved */
     struct loom_progress progress;

@@ -8,15 +8,21 @@
 #include "data/tokens/tokens.h"
 
 static const struct loom_drill drills[] = {
-    {"pointer", "follow a permutation of 16 letters", 99, loom_drill_pointer, false},
-    {"phop", "back to a letter's last occurrence and one on", 24, loom_drill_phop, false},
-    {"s5", "words of permutations of five things", 99, loom_drill_s5, false},
-    {"modular", "chains of +, - and * modulo 10", 99, loom_drill_modular, false},
-    {"addition", "sums of two numbers", 99, loom_drill_addition, false},
-    {"maze", "the first move of the shortest way through a maze", 24, loom_drill_maze, false},
-    {"story", "word problems: things come and go, asked after every step", 99, loom_drill_story, true},
+    {"pointer", "follow a permutation of 16 letters", 99, loom_drill_pointer, LOOM_DRILL_EACH, false},
+    {"phop", "back to a letter's last occurrence and one on", 99, loom_drill_phop, LOOM_DRILL_EACH, false},
+    {"s5", "words of permutations of five things", 99, loom_drill_s5, LOOM_DRILL_LAST, false},
+    {"modular", "chains of +, - and * modulo 10", 99, loom_drill_modular, LOOM_DRILL_LAST, false},
+    {"addition", "sums of two numbers, column by column", 99, loom_drill_addition, LOOM_DRILL_ALL, false},
+    {"maze", "the first move of the shortest way through a maze", 24, loom_drill_maze, LOOM_DRILL_EACH, false},
+    {"story", "word problems: things come and go, asked after every step", 99, loom_drill_story, LOOM_DRILL_LAST, true},
 };
 enum { DRILLS = sizeof drills / sizeof drills[0] };
+
+static const char *const counts_names[] = {"each", "last", "all"};
+
+const char *loom_drill_counts_name(enum loom_drill_counts counts) {
+    return counts_names[counts];
+}
 
 uint64_t loom_dice_below(struct loom_dice *dice, uint64_t bound) {
     return loom_random_below(dice->stream, dice->drawn++, bound);
@@ -145,9 +151,9 @@ static loom_status put_all(struct preparation *p, struct loom_error *error) {
         status = put_problem(p, i < o->train_samples ? LOOM_SPLIT_TRAIN : LOOM_SPLIT_VAL, i, error);
     if (status)
         return status;
-    json_t *about = json_pack("{s:{s:s,s:I,s:[i,i],s:I,s:b}}", LOOM_DRILL_KEY, "name", p->drill->name, "length",
+    json_t *about = json_pack("{s:{s:s,s:I,s:[i,i],s:I,s:b,s:s}}", LOOM_DRILL_KEY, "name", p->drill->name, "length",
                               (json_int_t)p->length, "steps", p->low, p->high, "seed", (json_int_t)o->seed, "stepwise",
-                              p->drill->stepwise);
+                              p->drill->hides, "counts", loom_drill_counts_name(p->drill->counts));
     status = about ? loom_tokens_finish(p->writer, about, error) : loom_fail_memory(error, o->out, sizeof *p);
     json_decref(about);
     return status;

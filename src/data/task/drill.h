@@ -5,11 +5,12 @@
  * another. Problem i is a function of (seed, i, steps).
  *
  *   pointer    f(f(...f(x))) where f is a random permutation of 16 letters, given as pairs
- *   phop       from the last letter of a random text back to its last occurrence, one letter on, and so again (Sanford
- *              et al., arXiv 2402.09268)
- *   s5         where the word of a permutation group S5 sends 12345, letter by letter (Barrington 1989)
- *   modular    a chain of +, - and * of digits, modulo 10
- *   addition   two numbers of so many digits, lowest digit first
+ *   phop       from a letter behind a random text back to its last occurrence, one letter on, and so again (Sanford et
+ *              al., arXiv 2402.09268)
+ *   s5         where a word of the permutation group S5 sends one of five things (Barrington 1989), asked after every
+ *              letter
+ *   modular    a chain of +, - and * of digits, modulo 10, asked after every operation
+ *   addition   two numbers of so many digits, written column by column, lowest digit first
  *   story      a word problem: things come and go, and after every step it is asked how many are left
  *   maze       the first move of the shortest way through a 7 x 7 maze of so many moves */
 #ifndef LOOM_DATA_DRILL_H
@@ -24,7 +25,7 @@ enum { LOOM_DRILL_STEPS_MAX = 99 };
 /* Every character that a drill writes. */
 #define LOOM_DRILL_ALPHABET "\n *+,-.0123456789:=#abcdefghijklmnopqrstuvwxyz"
 
-/* A key of the manifest's: {"name", "length", "stepwise"}. */
+/* A key of the manifest's: {"name", "length", "stepwise", "counts"}. */
 #define LOOM_DRILL_KEY "drill"
 
 /* A stream of random numbers for one problem. */
@@ -37,14 +38,18 @@ uint64_t loom_dice_below(struct loom_dice *dice, uint64_t bound);
 /* A random order of 0 .. n-1. */
 void loom_dice_permute(struct loom_dice *dice, int *order, int n);
 
+/* Which of a problem's questions make it right: each is a problem of its own; the last alone; or all of them. */
+enum loom_drill_counts { LOOM_DRILL_EACH, LOOM_DRILL_LAST, LOOM_DRILL_ALL };
+const char *loom_drill_counts_name(enum loom_drill_counts counts);
+
 struct loom_drill {
     const char *name, *summary;
     int steps_max;
     /* Appends question, "=" and answer. */
     void (*write)(struct loom_dice *dice, int steps, struct loom_text *text);
-    /* It asks after each of its steps: the number in front would tell what is still to come and is hidden, and only the
-     * last question's answer counts. */
-    bool stepwise;
+    enum loom_drill_counts counts;
+    /* The number of steps in front would tell what is still to come and is hidden. */
+    bool hides;
 };
 
 /* NULL beyond the last, or when there is none of this name. */

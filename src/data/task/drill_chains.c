@@ -4,7 +4,7 @@
 
 #include "data/task/drill.h"
 
-enum { NODES = 16, QUERIES = 8, HOP_LETTERS = 4, HOP_LENGTH = 96, THINGS = 5, WORD_LETTERS = 8 };
+enum { NODES = 16, QUERIES = 8, HOP_LETTERS = 4, HOP_LENGTH = 24, HOP_EACH = 4, THINGS = 5, WORD_LETTERS = 8 };
 
 static char letter(int node) {
     return (char)('a' + node);
@@ -24,74 +24,88 @@ void loom_drill_pointer(struct loom_dice *dice, int steps, struct loom_text *tex
     }
 }
 
-/* One hop from place `at`: behind the last place before it with the same letter; -1 when there is none. */
-static int hop(const int *letters, int at) {
-    for (int i = at - 1; i >= 0; i--)
-        if (letters[i] == letters[at])
-            return i + 1;
-    return -1;
-}
-
-/* Texts in which the way ends too early are drawn again; after many the way is cut short where it ends. */
-void loom_drill_phop(struct loom_dice *dice, int steps, struct loom_text *text) {
-    enum { TRIES = 1000 };
-    int letters[HOP_LENGTH], at = -1;
-    for (int tries = 0; tries < TRIES && at < 0; tries++) {
-        letters[0] = (int)loom_dice_below(dice, HOP_LETTERS);
-        for (int i = 1; i < HOP_LENGTH; i++) /* never twice the same: a hop would stay where it is */
-            letters[i] = (letters[i - 1] + 1 + (int)loom_dice_below(dice, HOP_LETTERS - 1)) % HOP_LETTERS;
-        at = HOP_LENGTH - 1;
-        for (int i = 0; i < steps && at >= 0; i++)
-            at = hop(letters, at);
+/* The end of the way of so many hops that begins with a letter `wanted` behind the text: each goes behind the last
+ * place before it with the same letter. -1 when it leads out of the text. */
+static int hop(const int *letters, int length, int wanted, int steps) {
+    int at = length;
+    for (; steps > 0; steps--, wanted = letters[at]) {
+        do
+            at--;
+        while (at >= 0 && letters[at] != wanted);
+        if (at < 0)
+            return -1;
+        at++;
     }
-    for (int i = 0; i < HOP_LENGTH; i++)
-        loom_text_append(text, "%c", letter(letters[i]));
-    loom_text_append(text, "=%c", at >= 0 ? letter(letters[at]) : '-');
+    return at;
 }
 
-/* The eight letters of the words: transpositions, cycles of three, four and five; together they generate S5. */
+/* A text in which all ways are long enough; after many tries what there is, with ways that are cut short. */
+static void draw_hops(struct loom_dice *dice, int steps, int *letters, int length, int ends[HOP_LETTERS]) {
+    enum { TRIES = 1000 };
+    bool whole = false;
+    for (int tries = 0; tries < TRIES && !whole; tries++) {
+        letters[0] = (int)loom_dice_below(dice, HOP_LETTERS);
+        for (int i = 1; i < length; i++) /* never twice the same: a hop would stay where it is */
+            letters[i] = (letters[i - 1] + 1 + (int)loom_dice_below(dice, HOP_LETTERS - 1)) % HOP_LETTERS;
+        whole = true;
+        for (int i = 0; i < HOP_LETTERS; i++) {
+            ends[i] = i == letters[length - 1] ? length - 1 : hop(letters, length, i, steps);
+            whole = whole && ends[i] >= 0;
+        }
+    }
+}
+
+/* Asked from each letter but the last, as if it stood behind the text. A hop goes about three places back. */
+void loom_drill_phop(struct loom_dice *dice, int steps, struct loom_text *text) {
+    int letters[HOP_LENGTH + HOP_EACH * LOOM_DRILL_STEPS_MAX], length = HOP_LENGTH + HOP_EACH * steps;
+    int ends[HOP_LETTERS], order[HOP_LETTERS];
+    draw_hops(dice, steps, letters, length, ends);
+    loom_dice_permute(dice, order, HOP_LETTERS);
+    for (int i = 0; i < length; i++)
+        loom_text_append(text, "%c", letter(letters[i]));
+    for (int i = 0; i < HOP_LETTERS; i++) {
+        int from = order[i], end = ends[from];
+        if (from != letters[length - 1])
+            loom_text_append(text, " %c=%c", letter(from), end < 0 ? '-' : letter(letters[end]));
+    }
+}
+
+/* The eight letters of the words: transpositions, cycles of three, four and five; together they generate S5. Place j
+ * takes what stood at place generators[letter][j]. */
 static const char generators[WORD_LETTERS][THINGS + 1] = {"21345", "13245", "12435", "12354",
                                                           "23145", "12453", "23451", "51234"};
 
-/* Each letter permutes the row of things that the letters before it left. */
+/* Each letter permutes the row of things; asked is where one of them has come to. */
 void loom_drill_s5(struct loom_dice *dice, int steps, struct loom_text *text) {
-    char row[THINGS + 1] = "12345", before[THINGS + 1];
+    char place = (char)('1' + loom_dice_below(dice, THINGS));
+    loom_text_append(text, "%c ", place);
     for (int i = 0; i < steps; i++) {
         int choice = (int)loom_dice_below(dice, WORD_LETTERS);
-        loom_text_append(text, "%c", letter(choice));
-        memcpy(before, row, sizeof row);
-        for (int j = 0; j < THINGS; j++)
-            row[j] = before[generators[choice][j] - '1'];
+        place = (char)('1' + (strchr(generators[choice], place) - generators[choice]));
+        loom_text_append(text, " %c=%c", letter(choice), place);
     }
-    loom_text_append(text, "=%s", row);
 }
 
 void loom_drill_modular(struct loom_dice *dice, int steps, struct loom_text *text) {
     int value = (int)loom_dice_below(dice, 10);
-    loom_text_append(text, "%d", value);
+    loom_text_append(text, "%d ", value);
     for (int i = 0; i < steps; i++) {
         int operand = (int)loom_dice_below(dice, 10);
         char sign = "+-*"[loom_dice_below(dice, 3)];
-        loom_text_append(text, "%c%d", sign, operand);
         value = sign == '+' ? value + operand : sign == '-' ? value + 10 - operand : value * operand;
         value %= 10;
+        loom_text_append(text, " %c%d=%d", sign, operand, value);
     }
-    loom_text_append(text, "=%d", value);
 }
 
+/* Column by column, the lowest first. */
 void loom_drill_addition(struct loom_dice *dice, int steps, struct loom_text *text) {
-    int digits[2][LOOM_DRILL_STEPS_MAX], carry = 0;
-    for (int row = 0; row < 2; row++) {
-        for (int i = 0; i < steps; i++) {
-            digits[row][i] = (int)loom_dice_below(dice, 10);
-            loom_text_append(text, "%d", digits[row][i]);
-        }
-        loom_text_append(text, row == 0 ? "+" : "=");
-    }
+    int carry = 0;
+    loom_text_append(text, " ");
     for (int i = 0; i < steps; i++) {
-        int sum = digits[0][i] + digits[1][i] + carry;
-        loom_text_append(text, "%d", sum % 10);
+        int a = (int)loom_dice_below(dice, 10), b = (int)loom_dice_below(dice, 10), sum = a + b + carry;
+        loom_text_append(text, " %d%d=%d", a, b, sum % 10);
         carry = sum / 10;
     }
-    loom_text_append(text, "%d", carry);
+    loom_text_append(text, " 00=%d", carry);
 }
