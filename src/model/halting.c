@@ -17,6 +17,7 @@ static struct loom_affine declare_product(struct loom_tensors *table, size_t row
 static bool declare_gate(struct loom_halting_layer *layer, struct loom_tensors *table, const struct loom_config *c) {
     struct loom_config own = *c;
     own.embed_skip = false; /* nothing flows back */
+    own.init_match = false; /* a question looks for its number, not for its like */
     layer->gate = declare_product(table, (size_t)loom_config_gate_loops(c), (size_t)c->dim, 0, 0, "gate");
     return loom_block_declare(&layer->listener, table, &own, LOOM_FEED_SWIGLU, "recurrent.gate.");
 }
