@@ -149,7 +149,8 @@ static void ask_gate(struct loom_pass *p, const struct loom_halting_layer *layer
     real *heard = loom_stack_take(p->stack, rows * (size_t)p->c->dim);
     real *logits = loom_stack_take(p->stack, rows * classes), *losses = loom_stack_take(p->stack, rows);
     loom_block_forward(p, &layer->listener, &s->listener, place, heard, e);
-    score(p, &layer->gate, logits, loom_norm_forward(p, &norm, &s->norm, heard, rows));
+    s->normed = loom_norm_forward(p, &norm, &s->norm, heard, rows);
+    score(p, &layer->gate, logits, s->normed);
     if (p->depths) {
         k->cross_entropy(k, losses, logits, logits, p->depths, p->gate_scale, rows, classes);
         s->loss = k->sum(k, losses, rows) * (double)p->gate_scale;
@@ -169,7 +170,7 @@ void loom_halting_gate_backward(struct loom_pass *p, const struct loom_halting_l
         return;
     real *dnormed = loom_stack_take(p->stack, n), *dheard = loom_stack_take(p->stack, n);
     p->k->fill(p->k, dheard, 0, n);
-    score_backward(p, &layer->gate, dnormed, s->dlogits, s->norm.y, false);
+    score_backward(p, &layer->gate, dnormed, s->dlogits, s->normed, false);
     loom_norm_backward(p, &norm, &s->norm, dheard, dnormed, rows);
     loom_block_backward(p, &layer->listener, &s->listener, dheard);
     loom_stack_release(p->stack, mark);

@@ -27,11 +27,12 @@ struct loom_halting_layer {
 struct loom_halting_saved {
     struct loom_block_saved listener;
     struct loom_norm_saved norm;
-    real *dlogits;  /* (rows, classes) the gate's gradient; NULL in a pass that teaches it nothing */
-    real *share;    /* (rows) of each token's state that goes to the output */
-    real *change;   /* (rows, C) scratch */
-    double loss;    /* of the gate, in nats, times its weight */
-    size_t running; /* tokens that run on */
+    const real *normed; /* (rows, C) what the gate's product reads */
+    real *dlogits;      /* (rows, classes) the gate's gradient; NULL in a pass that teaches it nothing */
+    real *share;        /* (rows) of each token's state that goes to the output */
+    real *change;       /* (rows, C) scratch */
+    double loss;        /* of the gate, in nats, times its weight */
+    size_t running;     /* tokens that run on */
 };
 
 /* One loop's part of act, all (rows). */
