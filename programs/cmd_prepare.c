@@ -48,7 +48,8 @@ static const char help[] =
     "A plain text is one document; each line of a .jsonl and each row of a Parquet file is one. Work that was "
     "stopped,\n"
     "by Ctrl-C or otherwise, goes on with the same command, and the result is the same to the byte.\n"
-    "Parquet is read by DuckDB's program (pip install duckdb-cli), found in PATH or named by LOOM_DUCKDB.\n";
+    "Parquet is read by DuckDB's program (pip install duckdb-cli), found in PATH or named by LOOM_DUCKDB; it takes\n"
+    "256 MB of memory at most, or what LOOM_DUCKDB_MEMORY says.\n";
 
 /* The command line: the library's options, and where its lists lie. */
 struct command {

@@ -563,6 +563,9 @@ static void test_parquet_columns(void **state) {
     options.column = "id";
     expect(loom_prepare(&options, &result, &error), LOOM_FAILED, &error, "hold the text is of type BIGINT");
     options.column = NULL;
+    setenv("LOOM_DUCKDB_MEMORY", "100KB", 1);
+    expect(loom_prepare(&options, &result, &error), LOOM_FAILED, &error, "DuckDB's memory of 100KB; give it more");
+    setenv("LOOM_DUCKDB_MEMORY", "", 1);
     options.filters = (const char *const[]){"score > 1"};
     options.n_filters = 1;
     expect(loom_prepare(&options, &result, &error), LOOM_FAILED, &error, "rows.parquet has no column \"score\"");

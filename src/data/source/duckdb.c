@@ -12,11 +12,25 @@
 
 enum { NAMES_BYTES_MAX = 64 << 20 }; /* of a list of remote files */
 
-static const char settings[] = "SET threads=1;SET memory_limit='256MB';SET temp_directory='';"
-                               "SET autoinstall_known_extensions=false;SET autoload_known_extensions=false;";
+static const char *chosen(const char *variable, const char *otherwise) {
+    const char *value = getenv(variable);
+    return value && *value ? value : otherwise;
+}
+
+/* How much DuckDB may take. It unpacks a page as a whole: files of pages as long as many books need more. */
+static const char *memory(void) {
+    return chosen("LOOM_DUCKDB_MEMORY", "256MB");
+}
+
+static void put_settings(struct loom_text *sql) {
+    loom_text_append(sql, "SET threads=1;SET temp_directory='';SET autoinstall_known_extensions=false;"
+                          "SET autoload_known_extensions=false;SET memory_limit=");
+    loom_sql_put_quoted(sql, '\'', memory());
+    loom_text_append(sql, ";");
+}
 
 static loom_status start(struct loom_child *child, const struct loom_text *sql, struct loom_error *error) {
-    const char *chosen = getenv("LOOM_DUCKDB"), *program = chosen && *chosen ? chosen : "duckdb";
+    const char *program = chosen("LOOM_DUCKDB", "duckdb");
     if (sql->failed)
         return loom_fail_memory(error, "DuckDB query", sql->size);
     char *arguments[] = {(char *)(uintptr_t)program, "-batch", "-no-init", "-c", sql->data, NULL};
@@ -58,7 +72,7 @@ static void put_query(struct loom_text *sql, const struct loom_duckdb_query *que
 loom_status loom_duckdb_open(const struct loom_duckdb_query *query, struct loom_child *child,
                              struct loom_error *error) {
     struct loom_text sql = {.data = NULL};
-    loom_text_append(&sql, "%s", settings);
+    put_settings(&sql);
     put_access(&sql, query->path, query->remote);
     put_query(&sql, query);
     loom_status status = start(child, &sql, error);
@@ -77,7 +91,7 @@ static char *between(char *words, const char *before, const char *behind) {
 }
 
 /* What users meet most often, in plain words. */
-static loom_status explain(const char *path, char *words, struct loom_error *error) {
+static loom_status explain(const char *path, uint64_t row, char *words, struct loom_error *error) {
     const char *name;
     if (strstr(words, "httpfs"))
         return loom_fail(error, LOOM_IO,
@@ -87,6 +101,11 @@ static loom_status explain(const char *path, char *words, struct loom_error *err
         return loom_fail(error, LOOM_FAILED, "%s has no column \"%s\"", path, name);
     if ((name = between(words, "'strlen(", ")'")))
         return loom_fail(error, LOOM_FAILED, "%s: the column that is to hold the text is of type %s", path, name);
+    if (strstr(words, "Out of Memory"))
+        return loom_fail(error, LOOM_FAILED,
+                         "%s has a page from row %" PRIu64 " on that does not fit DuckDB's memory of %s; give it more "
+                         "by LOOM_DUCKDB_MEMORY=2GB or the like",
+                         path, row, memory());
     return LOOM_OK;
 }
 
@@ -96,7 +115,7 @@ loom_status loom_duckdb_finish(struct loom_child *child, const char *path, uint6
     loom_child_wait(child, &code, words, sizeof words);
     if (code == 0)
         return LOOM_OK;
-    loom_status status = explain(path, words, error);
+    loom_status status = explain(path, row, words, error);
     if (status != LOOM_OK)
         return status;
     return loom_fail(error, LOOM_FAILED, "%s cannot be read from row %" PRIu64 " on: DuckDB (exit code %d) says: %s",
@@ -126,7 +145,7 @@ loom_status loom_duckdb_glob(const char *pattern, char ***files, size_t *count, 
     struct loom_stream stream;
     *files = NULL;
     *count = 0;
-    loom_text_append(&sql, "%s", settings);
+    put_settings(&sql);
     put_access(&sql, pattern, true);
     loom_text_append(&sql, "COPY(SELECT file FROM glob(");
     loom_sql_put_quoted(&sql, '\'', pattern);

@@ -2,7 +2,8 @@
  *
  * The program is the one that LOOM_DUCKDB names, or `duckdb` in PATH (the PyPI package duckdb-cli has it). A process of
  * its own contains what a hostile file may do to its reader: it may open that one file, loads and installs no
- * extension, keeps within a bound of memory, and writes rows to a pipe in this form, where length counts bytes:
+ * extension, keeps within 256 MB of memory or what LOOM_DUCKDB_MEMORY says, and writes rows to a pipe in this form,
+ * where length counts bytes:
  *
  *   ROWS newline                                 how many the file has
  *   ROW 0x1F LENGTH 0x1F TEXT newline            for each that is taken; ROW counts from 0; LENGTH is 0x1E for a text
