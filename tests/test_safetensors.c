@@ -244,10 +244,10 @@ static void fill_random(real *x, size_t n) {
 static loom_status write_four(const char *path, const real *matrix, const real *scalar, const int64_t *ids,
                               struct loom_error *error) {
     struct loom_tensor_source tensors[] = {
-        {"z.matrix", LOOM_F32, 2, {ODD / 7, 7}, matrix},
-        {"scalar", LOOM_F32, 0, {0}, scalar},
-        {"none", LOOM_F32, 3, {3, 0, 5}, NULL},
-        {"a.ids", LOOM_I64, 2, {1, 3}, ids},
+        {"z.matrix", LOOM_F32, 2, {ODD / 7, 7}, matrix, NULL},
+        {"scalar", LOOM_F32, 0, {0}, scalar, NULL},
+        {"none", LOOM_F32, 3, {3, 0, 5}, NULL, NULL},
+        {"a.ids", LOOM_I64, 2, {1, 3}, ids, NULL},
     };
     struct loom_metadata metadata[] = {{"source", "a \"quoted\" name\n"}, {"step", "3"}};
     return loom_safetensors_write(path, tensors, 4, metadata, 2, error);
@@ -292,7 +292,7 @@ static void data_begin_aligned(void **state) {
     for (size_t length = 1; length <= 8; length++) {
         char name[9] = "nnnnnnnn";
         name[length] = '\0';
-        struct loom_tensor_source tensor = {name, LOOM_F32, 0, {0}, &value};
+        struct loom_tensor_source tensor = {name, LOOM_F32, 0, {0}, &value, NULL};
         assert_int_equal(loom_safetensors_write(sample_path(state), &tensor, 1, NULL, 0, NULL), LOOM_OK);
         open_good(sample_path(state), &file);
         assert_int_equal((file.tensors[0].data - file.map.data) % 8, 0);
@@ -304,7 +304,8 @@ static void data_begin_aligned(void **state) {
 static void every_truncation_is_refused(void **state) {
     const char *path = sample_path(state);
     const real values[5] = {1, 2, 3, 4, 5};
-    struct loom_tensor_source tensors[] = {{"a", LOOM_F32, 1, {2}, values}, {"b", LOOM_F32, 1, {3}, values}};
+    struct loom_tensor_source tensors[] = {{"a", LOOM_F32, 1, {2}, values, NULL},
+                                           {"b", LOOM_F32, 1, {3}, values, NULL}};
     struct loom_map map;
     struct loom_error error = {""};
     assert_int_equal(loom_safetensors_write(path, tensors, 2, NULL, 0, &error), LOOM_OK);
@@ -335,12 +336,12 @@ static void expect_write_refusal(const char *path, const struct loom_tensor_sour
 static void impossible_writes_are_refused(void **state) {
     const char *path = sample_path(state);
     const real one = 1;
-    struct loom_tensor_source twice[] = {{"a", LOOM_F32, 0, {0}, &one}, {"a", LOOM_F32, 0, {0}, &one}};
-    struct loom_tensor_source rank = {"deep", LOOM_F32, 9, {0}, &one};
-    struct loom_tensor_source huge = {"huge", LOOM_F32, 2, {UINT64_C(1) << 62, 4}, &one};
-    struct loom_tensor_source large = {"large", LOOM_U8, 1, {UINT64_C(1) << 63}, &one};
-    struct loom_tensor_source latin = {"na\xefve", LOOM_F32, 0, {0}, &one};
-    struct loom_tensor_source reserved = {"__metadata__", LOOM_F32, 0, {0}, &one};
+    struct loom_tensor_source twice[] = {{"a", LOOM_F32, 0, {0}, &one, NULL}, {"a", LOOM_F32, 0, {0}, &one, NULL}};
+    struct loom_tensor_source rank = {"deep", LOOM_F32, 9, {0}, &one, NULL};
+    struct loom_tensor_source huge = {"huge", LOOM_F32, 2, {UINT64_C(1) << 62, 4}, &one, NULL};
+    struct loom_tensor_source large = {"large", LOOM_U8, 1, {UINT64_C(1) << 63}, &one, NULL};
+    struct loom_tensor_source latin = {"na\xefve", LOOM_F32, 0, {0}, &one, NULL};
+    struct loom_tensor_source reserved = {"__metadata__", LOOM_F32, 0, {0}, &one, NULL};
     struct loom_metadata format = {"format", "np"}, pairs[] = {{"k", "1"}, {"k", "2"}};
     unlink(path);
     expect_write_refusal(path, twice, 2, NULL, 0, "cannot write a twice");

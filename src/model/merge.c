@@ -11,14 +11,8 @@
 static const char *const companions[] = {LOOM_CHAT_FILE, "generation_config.json", "README.md"};
 
 static loom_status save_weights(const struct loom_model *model, const char *path, struct loom_error *error) {
-    const struct loom_tensors *table = &model->net.tensors;
-    struct loom_weights_block block = {.prefix = "", .data = calloc(table->elements, sizeof(real))};
-    if (!block.data)
-        return loom_fail_memory(error, path, table->elements * sizeof(real));
-    loom_model_download(model, block.data);
-    loom_status status = loom_weights_write(path, table, &block, 1, error);
-    free(block.data);
-    return status;
+    const struct loom_weights_block block = {.prefix = "", .data = model->weights, .k = model->k};
+    return loom_weights_write(path, &model->net.tensors, &block, 1, error);
 }
 
 static loom_status copy_file(const char *from, const char *to, const char *name, struct loom_error *error) {

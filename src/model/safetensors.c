@@ -20,6 +20,9 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the format is little-
 /* The format's own limit on the header, which keeps a broken length from asking for the machine's memory. */
 enum { LENGTH_BYTES = 8, HEADER_LIMIT = 100000000 };
 
+/* Numbers that are converted, or brought from a machine, at a time. */
+enum { PIECE = 1024 };
+
 static const struct {
     const char *name;
     size_t bytes;
@@ -425,17 +428,26 @@ static loom_status put_text(struct loom_writer *writer, const char *text, size_t
     return status;
 }
 
-/* F32 from an array of real; in a build where real is double, through a small buffer. */
-static loom_status put_real(struct loom_writer *writer, const real *data, size_t n, struct loom_error *error) {
-    float buffer[1024];
-    loom_status status = LOOM_OK;
+/* n floats from numbers on the host; where real is double they are rounded first. */
+static loom_status put_floats(struct loom_writer *writer, const real *data, size_t n, struct loom_error *error) {
+    float buffer[PIECE];
     if (sizeof(real) == sizeof(float))
         return loom_writer_put(writer, data, n * sizeof(float), error);
-    for (size_t i = 0; status == LOOM_OK && i < n;) {
-        size_t chunk = 0;
-        for (; chunk < sizeof buffer / sizeof *buffer && i < n; chunk++, i++)
-            buffer[chunk] = (float)data[i];
-        status = loom_writer_put(writer, buffer, chunk * sizeof *buffer, error);
+    for (size_t i = 0; i < n; i++)
+        buffer[i] = (float)data[i];
+    return loom_writer_put(writer, buffer, n * sizeof(float), error);
+}
+
+/* F32 from an array of real, piece by piece, so that a machine's memory needs no copy on the host. */
+static loom_status put_real(struct loom_writer *writer, const struct loom_kernels *k, const real *data, size_t n,
+                            struct loom_error *error) {
+    real buffer[PIECE];
+    loom_status status = LOOM_OK;
+    for (size_t i = 0; status == LOOM_OK && i < n; i += PIECE) {
+        const size_t count = n - i < PIECE ? n - i : PIECE;
+        if (k)
+            k->download(k, buffer, data + i, count * sizeof *buffer);
+        status = put_floats(writer, k ? buffer : data + i, count, error);
     }
     return status;
 }
@@ -445,7 +457,7 @@ static loom_status put_tensor(struct loom_writer *writer, const struct loom_tens
     uint64_t bytes = 0; /* add_tensors has seen that it fits */
     shape_bytes(tensor->shape, tensor->rank, tensor->dtype, &bytes);
     if (tensor->dtype == LOOM_F32)
-        return put_real(writer, tensor->data, (size_t)bytes / sizeof(float), error);
+        return put_real(writer, tensor->k, tensor->data, (size_t)bytes / sizeof(float), error);
     return loom_writer_put(writer, tensor->data, (size_t)bytes, error);
 }
 

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/real.h"
 #include "base/status.h"
+#include "kernel/kernel.h"
 
 enum loom_dtype {
     LOOM_F64,
@@ -83,7 +84,8 @@ struct loom_tensor_source {
     enum loom_dtype dtype;
     int rank;
     uint64_t shape[LOOM_RANK_LIMIT];
-    const void *data; /* F32: an array of `real`, converted as it is written; others: the file's bytes */
+    const void *data;             /* F32: an array of `real`, converted as it is written; others: the file's bytes */
+    const struct loom_kernels *k; /* F32: in whose memory the array lies; NULL: the host's */
 };
 
 struct loom_metadata {

@@ -109,7 +109,8 @@ loom_status loom_weights_write(const char *path, const struct loom_tensors *tabl
                                                         .dtype = LOOM_F32,
                                                         .rank = t->rank,
                                                         .shape = {t->shape[0], t->shape[1], t->shape[2]},
-                                                        .data = blocks[b].data + t->offset};
+                                                        .data = blocks[b].data + t->offset,
+                                                        .k = blocks[b].k};
             used++;
         }
     if (status == LOOM_OK)

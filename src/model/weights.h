@@ -9,6 +9,8 @@
 struct loom_weights_block {
     const char *prefix; /* "" for the weights themselves */
     real *data;         /* (table->elements) on the host */
+    /* For writing alone: in whose memory `data` lies; NULL: the host's. */
+    const struct loom_kernels *k;
     /* For reading alone: takes each tensor when it has been read, and `data` has room for the largest only. NULL: none.
      */
     void (*put)(void *user, const struct loom_tensor *tensor, const real *data);

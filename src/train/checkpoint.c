@@ -27,30 +27,9 @@ static loom_status with_path(const char *folder, const char *name, char **path, 
 
 /* ---- saving ------------------------------------------------------------------------------------------------------ */
 
-static loom_status save_blocks(const struct loom_trainer *t, const char *path, const char *const *prefixes,
-                               const real *const *sources, size_t count, struct loom_error *error) {
-    const struct loom_tensors *table = loom_trainer_table(t);
-    const struct loom_kernels *k = t->model.k;
-    struct loom_weights_block blocks[2];
-    loom_status status = LOOM_OK;
-    for (size_t i = 0; i < count; i++) {
-        blocks[i] = (struct loom_weights_block){.prefix = prefixes[i], .data = calloc(table->elements, sizeof(real))};
-        if (blocks[i].data)
-            k->download(k, blocks[i].data, sources[i], table->elements * sizeof(real));
-        else
-            status = loom_fail_memory(error, path, table->elements * sizeof(real));
-    }
-    if (status == LOOM_OK)
-        status = loom_weights_write(path, table, blocks, count, error);
-    for (size_t i = 0; i < count; i++)
-        free(blocks[i].data);
-    return status;
-}
-
 static loom_status save_weights(const struct loom_trainer *t, const char *path, struct loom_error *error) {
-    const char *prefix = "";
-    const real *source = loom_trainer_trained(t);
-    return save_blocks(t, path, &prefix, &source, 1, error);
+    const struct loom_weights_block block = {.prefix = "", .data = loom_trainer_trained(t), .k = t->model.k};
+    return loom_weights_write(path, loom_trainer_table(t), &block, 1, error);
 }
 
 /* What the adapters are for. */
@@ -67,9 +46,9 @@ static loom_status save_adapter(const struct loom_trainer *t, const char *path, 
 }
 
 static loom_status save_moments(const struct loom_trainer *t, const char *path, struct loom_error *error) {
-    const char *prefixes[2] = {"adam_m.", "adam_v."};
-    const real *sources[2] = {t->optimizer.m, t->optimizer.v};
-    return save_blocks(t, path, prefixes, sources, 2, error);
+    const struct loom_weights_block blocks[2] = {{.prefix = "adam_m.", .data = t->optimizer.m, .k = t->model.k},
+                                                 {.prefix = "adam_v.", .data = t->optimizer.v, .k = t->model.k}};
+    return loom_weights_write(path, loom_trainer_table(t), blocks, 2, error);
 }
 
 static loom_status save_json(json_t *json, const char *path, struct loom_error *error) {
