@@ -130,12 +130,11 @@ static void adapt(struct loom_pass *p, const struct loom_core *core, struct loom
     k->linear_input(k, &shape, y, s->scaled, p->w + core->lora_b, true);
 }
 
-/* What the blocks read: the state with the prelude's output joined to it, and the loop's number. */
-static const real *inject(struct loom_pass *p, const struct loom_core *core, const struct loom_core_saved *all,
-                          struct loom_loop_saved *s, int t, const real *e) {
+/* sum = the state with the prelude's output joined to it, and the loop's number. */
+static void join(struct loom_pass *p, const struct loom_core *core, const struct loom_core_saved *all,
+                 const struct loom_loop_saved *s, int t, const real *e, real *sum) {
     const struct loom_kernels *k = p->k;
     size_t rows = loom_pass_rows(p), dim = (size_t)p->c->dim, n = rows * dim;
-    real *sum = loom_stack_take(p->stack, n);
     switch (core->injection) {
     case LOOM_INJECTION_OPENMYTHOS:
         k->add(k, sum, s->h, e, n);
@@ -153,9 +152,20 @@ static const real *inject(struct loom_pass *p, const struct loom_core *core, con
     }
     if (p->c->loop_index)
         k->add_row(k, sum, all->index + (size_t)t * dim, rows, dim);
-    if (core->injection != LOOM_INJECTION_OPENMYTHOS)
+}
+
+/* What the blocks read. OpenMythos's is normalised, and the sum below it is made again in the backward. */
+static const real *inject(struct loom_pass *p, const struct loom_core *core, const struct loom_core_saved *all,
+                          struct loom_loop_saved *s, int t, const real *e) {
+    size_t passing = p->stack->passing, rows = loom_pass_rows(p), n = rows * (size_t)p->c->dim;
+    bool openmythos = core->injection == LOOM_INJECTION_OPENMYTHOS;
+    real *sum = openmythos ? loom_stack_take_passing(p->stack, n) : loom_stack_take(p->stack, n);
+    join(p, core, all, s, t, e, sum);
+    if (!openmythos)
         return sum;
-    return loom_norm_forward(p, &core->norm, &s->norm, sum, rows);
+    const real *normed = loom_norm_forward(p, &core->norm, &s->norm, sum, rows);
+    loom_stack_release_passing(p->stack, passing);
+    return normed;
 }
 
 /* Returns the blocks' output. */
@@ -319,11 +329,27 @@ static void state_norm_backward(struct loom_pass *p, const struct loom_core *cor
     loom_stack_release(p->stack, mark);
 }
 
-/* One loop back: dh, the gradient of the state that left, becomes in `before` that of the state that entered; de +=. */
-static void loop_backward(struct loom_pass *p, const struct loom_core *core, const struct loom_loop_saved *s, int t,
-                          real *before, real *de, real *dh, const real *e) {
+/* Through OpenMythos's norm, whose input is the state that entered with e joined to it: before and de +=. */
+static void join_backward(struct loom_pass *p, const struct loom_core *core, const struct loom_core_saved *all, int t,
+                          real *before, real *de, const real *d, const real *e) {
     const struct loom_kernels *k = p->k;
-    size_t mark = p->stack->used, rows = loom_pass_rows(p), dim = (size_t)p->c->dim;
+    const struct loom_loop_saved *s = &all->loops[t];
+    size_t rows = loom_pass_rows(p), n = rows * (size_t)p->c->dim;
+    struct loom_norm_saved norm = s->norm;
+    real *sum = loom_stack_take(p->stack, n), *dsum = loom_stack_take(p->stack, n);
+    join(p, core, all, s, t, e, sum);
+    norm.x = sum;
+    k->fill(k, dsum, 0, n);
+    loom_norm_backward(p, &core->norm, &norm, dsum, d, rows);
+    k->add(k, before, before, dsum, n);
+    k->add(k, de, de, dsum, n);
+}
+
+/* One loop back: dh, the gradient of the state that left, becomes in `before` that of the state that entered; de +=. */
+static void loop_backward(struct loom_pass *p, const struct loom_core *core, const struct loom_core_saved *all, int t,
+                          real *before, real *de, real *dh, const real *e) {
+    const struct loom_loop_saved *s = &all->loops[t];
+    size_t mark = p->stack->used;
     bool openmythos = core->injection == LOOM_INJECTION_OPENMYTHOS;
     state_norm_backward(p, core, s, dh);
     if (openmythos)
@@ -331,13 +357,9 @@ static void loop_backward(struct loom_pass *p, const struct loom_core *core, con
     adapt_backward(p, core, s, t, dh);
     for (size_t i = core->layers; i-- > 0;)
         loom_block_backward(p, &core->blocks[i], &s->blocks[i], dh);
-    if (openmythos) {
-        real *dsum = loom_stack_take(p->stack, rows * dim);
-        k->fill(k, dsum, 0, rows * dim);
-        loom_norm_backward(p, &core->norm, &s->norm, dsum, dh, rows);
-        k->add(k, before, before, dsum, rows * dim);
-        k->add(k, de, de, dsum, rows * dim);
-    } else
+    if (openmythos)
+        join_backward(p, core, all, t, before, de, dh, e);
+    else
         inject_backward(p, core, s, before, de, dh, e);
     loom_stack_release(p->stack, mark);
 }
@@ -374,7 +396,7 @@ void loom_core_backward(struct loom_pass *p, const struct loom_core *core, struc
         size_t loop_mark = p->stack->used;
         if (p->recompute)
             run_again(p, core, s, t, e);
-        loop_backward(p, core, &s->loops[t], t, before, de, dh, e);
+        loop_backward(p, core, s, t, before, de, dh, e);
         loom_stack_release(p->stack, loop_mark);
         real *swap = dh;
         dh = before;

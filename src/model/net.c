@@ -236,16 +236,19 @@ void loom_net_backward(struct loom_workspace *ws, const struct loom_forward *f, 
     struct loom_pass p = start(ws, f, gradients);
     size_t mark = ws->stack.used, rows = loom_pass_rows(&p), n = rows * (size_t)c->dim;
     struct loom_linear shape = head(net, rows);
-    real *dhidden = loom_stack_take(&ws->stack, n), *d = loom_stack_take(&ws->stack, n);
-    k->linear_input(k, &shape, dhidden, dlogits, p.w + net->head, false);
-    k->linear_weight(k, &shape, p.dw + net->head, dlogits, ws->hidden);
+    real *d = loom_stack_take(&ws->stack, n);
     p.x0 = ws->x0;
     if (c->embed_skip) {
         p.dx0 = loom_stack_take(&ws->stack, n);
         k->fill(k, p.dx0, 0, n);
     }
+    size_t inner = ws->stack.used;
+    real *dhidden = loom_stack_take(&ws->stack, n);
+    k->linear_input(k, &shape, dhidden, dlogits, p.w + net->head, false);
+    k->linear_weight(k, &shape, p.dw + net->head, dlogits, ws->hidden);
     k->fill(k, d, 0, n);
     loom_norm_backward(&p, &net->norm, &ws->norm, d, dhidden, rows);
+    loom_stack_release(&ws->stack, inner);
     run_blocks_backward(&p, net->coda, ws->coda, c->coda_layers, d);
     if (loom_config_looped(c))
         loom_core_backward(&p, &net->core, &ws->core, d);
