@@ -1,6 +1,6 @@
 /* attention.h - causal self-attention of three kinds behind one interface.
  *
- *   gqa.c        grouped queries with RoPE (Ainslie et al. 2023), and GPT-2's, which is the same with one fused qkv
+ *   gqa.c        grouped queries with RoPE (Ainslie et al. 2023), and GPT-2's, which is the same with one qkv
  *                product, as many key as query heads, and no rotation
  *   mla.c        multi-head latent attention (DeepSeek-V2, 2024)
  *   attention.c  what they share: dispatch, the cache's rows, the kernel call
@@ -12,9 +12,10 @@
 #include "model/norm.h"
 
 struct loom_gqa {
-    bool fused;
-    struct loom_affine qkv;     /* fused */
-    struct loom_affine q, k, v; /* not fused */
+    bool rotates;               /* queries and keys, by their places */
+    bool joined;                /* one product gives q, k and v, which lie side by side in its rows */
+    struct loom_affine qkv;     /* joined */
+    struct loom_affine q, k, v; /* apart */
 };
 
 struct loom_mla {

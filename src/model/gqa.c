@@ -1,6 +1,7 @@
 /* gqa.c - grouped-query attention: H query heads read G key/value heads. Ainslie et al., arXiv 2305.13245; RoPE: Su et
- * al., arXiv 2104.09864. With fused == true it is GPT-2's multi-head attention: q, k and v lie side by side in the rows
- * of one product, G = H, and positions come from the embedding. */
+ * al., arXiv 2104.09864. GPT-2's multi-head attention is the same with G = H and positions from the embedding. Where
+ * nothing stands between the product and the rotation, q, k and v come from one product, whose matrix is theirs one
+ * after another: x is read once and not three times. */
 #include "model/attention.h"
 
 #include "model/init.h"
@@ -9,8 +10,9 @@ void loom_gqa_declare(struct loom_tensors *table, const struct loom_config *c, c
                       struct loom_attention_layer *a) {
     struct loom_gqa *g = &a->gqa;
     size_t dim = (size_t)c->dim;
-    g->fused = c->attn_type == LOOM_ATTENTION_FUSED;
-    if (g->fused) {
+    g->rotates = c->attn_type != LOOM_ATTENTION_FUSED;
+    g->joined = !g->rotates || (!a->normed && c->loop_keys != LOOM_LOOP_KEYS_PRELUDE);
+    if (!g->rotates) {
         g->qkv = loom_affine_declare(table, dim, 3 * dim, c->bias, LOOM_INIT_STD, prefix, "c_attn");
         return;
     }
@@ -20,13 +22,15 @@ void loom_gqa_declare(struct loom_tensors *table, const struct loom_config *c, c
     g->k = loom_affine_declare(table, dim, a->kv_heads * a->head_dim, false, std, prefix, "wk");
     table->items[table->count - 1].twin = c->init_match && !table->failed;
     g->v = loom_affine_declare(table, dim, a->kv_heads * a->head_dim, false, std, prefix, "wv");
+    g->qkv = g->q;
+    g->qkv.n_out = (a->heads + 2 * a->kv_heads) * a->head_dim;
 }
 
 /* Three views into rows that hold q, k and v side by side. */
 static void split(const struct loom_attention_layer *a, real *qkv, size_t seq, struct loom_view view[3]) {
-    size_t width = a->heads * a->head_dim;
+    size_t width = a->gqa.qkv.n_out, start[3] = {0, a->heads, a->heads + a->kv_heads};
     for (size_t i = 0; i < 3; i++)
-        view[i] = (struct loom_view){qkv + i * width, seq * 3 * width, 3 * width, a->head_dim};
+        view[i] = (struct loom_view){qkv + start[i] * a->head_dim, seq * width, width, a->head_dim};
 }
 
 /* One product of x (B,T,C) as heads. */
@@ -60,14 +64,14 @@ static struct loom_view prepare(struct loom_pass *p, const struct loom_attention
                                 struct loom_norm_saved *s, size_t heads) {
     if (a->normed)
         x = normalize(p, x, s, heads, a->head_dim);
-    if (!a->gqa.fused)
+    if (a->gqa.rotates)
         loom_attention_rotate(p, x, heads, a->head_dim, false);
     return x;
 }
 
 static struct loom_view prepare_backward(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_view d,
                                          const struct loom_norm_saved *s, size_t heads) {
-    if (!a->gqa.fused)
+    if (a->gqa.rotates)
         loom_attention_rotate(p, d, heads, a->head_dim, true);
     return a->normed ? normalize_backward(p, d, s, heads, a->head_dim) : d;
 }
@@ -97,7 +101,7 @@ void loom_gqa_forward(struct loom_pass *p, const struct loom_attention_layer *a,
                       size_t slot, const real *x) {
     const struct loom_gqa *g = &a->gqa;
     struct loom_view view[3];
-    if (g->fused) {
+    if (g->joined) {
         real *qkv = loom_stack_take(p->stack, loom_pass_rows(p) * g->qkv.n_out);
         loom_affine_forward(p, &g->qkv, qkv, x, loom_pass_rows(p));
         split(a, qkv, p->seq, view);
@@ -108,8 +112,8 @@ void loom_gqa_forward(struct loom_pass *p, const struct loom_attention_layer *a,
         s->k = s->memory->k;
         s->v = s->memory->v;
     } else {
-        s->k = prepare(p, a, g->fused ? view[1] : project(p, a, &g->k, x), &s->kv_norm, a->kv_heads);
-        s->v = g->fused ? view[2] : project(p, a, &g->v, x);
+        s->k = prepare(p, a, g->joined ? view[1] : project(p, a, &g->k, x), &s->kv_norm, a->kv_heads);
+        s->v = g->joined ? view[2] : project(p, a, &g->v, x);
         keep(p, a, slot, &s->k, &s->v);
     }
     loom_attention_attend(p, a, s);
@@ -151,10 +155,10 @@ void loom_gqa_backward(struct loom_pass *p, const struct loom_attention_layer *a
     const struct loom_gqa *g = &a->gqa;
     struct loom_view d[3];
     size_t rows = loom_pass_rows(p), heads[3] = {a->heads, a->kv_heads, a->kv_heads};
-    real *dqkv = g->fused ? loom_stack_take(p->stack, rows * g->qkv.n_out) : NULL;
-    if (g->fused)
+    real *dqkv = g->joined ? loom_stack_take(p->stack, rows * g->qkv.n_out) : NULL;
+    if (g->joined)
         split(a, dqkv, p->seq, d);
-    for (int i = 0; i < 3 && !g->fused; i++)
+    for (int i = 0; i < 3 && !g->joined; i++)
         d[i] = take(p, a, heads[i]);
     p->k->attention_backward(p->k, &s->shape, d[0], d[1], d[2], dout, s->out, s->lse, s->q, s->k, s->v);
     d[0] = prepare_backward(p, a, d[0], &s->q_norm, a->heads);
@@ -162,7 +166,7 @@ void loom_gqa_backward(struct loom_pass *p, const struct loom_attention_layer *a
         add_to_memory(p, a, s->memory, d);
     else
         d[1] = prepare_backward(p, a, d[1], &s->kv_norm, a->kv_heads);
-    if (g->fused) {
+    if (g->joined) {
         loom_affine_backward(p, &g->qkv, dx, dqkv, x, rows, false);
         return;
     }
