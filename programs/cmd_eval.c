@@ -1,6 +1,7 @@
 /* cmd_eval.c - loom eval: what a model's loss is on held-out text, or what share of a task's problems it answers right,
  * at one or more numbers of loops. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,30 @@ static void print_row(const struct request *request, const struct loom_evaluate_
     putchar('\n');
 }
 
+/* How many loops easy tokens took, and hard ones. */
+static void print_bins(const struct loom_evaluate_result *r) {
+    fputs("      tokens of a loss below ", stdout);
+    for (int i = 0; i < LOOM_LOSS_BINS; i++) {
+        const struct loom_loss_bin *bin = &r->by_loss[i];
+        if (isinf(bin->below))
+            fputs("others", stdout);
+        else
+            printf("%g", bin->below);
+        printf(": %.2f loops (%.1f%%)%s", bin->mean_loops, 100 * (double)bin->tokens / (double)r->tokens,
+               i + 1 < LOOM_LOSS_BINS ? ", " : "\n");
+    }
+}
+
+static void print_json_bins(const struct loom_evaluate_result *r) {
+    fputs(",\"by_loss\":[", stdout);
+    for (int i = 0; i < LOOM_LOSS_BINS; i++) {
+        fputs(i ? ",{\"below\":" : "{\"below\":", stdout);
+        print_json_number(stdout, r->by_loss[i].below);
+        printf(",\"tokens\":%" PRIu64 ",\"mean_loops\":%.4f}", r->by_loss[i].tokens, r->by_loss[i].mean_loops);
+    }
+    putchar(']');
+}
+
 /* `choices` NULL: they were not asked for. */
 static void print_json_row(const struct request *request, const struct loom_evaluate_result *r,
                            const struct loom_choices *choices) {
@@ -96,7 +121,11 @@ static void print_json_row(const struct request *request, const struct loom_eval
         fputs(i ? "," : "", stdout);
         print_json_number(stdout, r->exit_depth[i]);
     }
-    fputs(choices ? "]," : "]", stdout);
+    putchar(']');
+    if (r->exit)
+        print_json_bins(r);
+    if (choices)
+        putchar(',');
     if (choices)
         print_choices_json(choices);
     fputs("}\n", stdout);
@@ -163,6 +192,8 @@ static int evaluate(struct request *request, const struct loom_model *model) {
             print_json_row(request, &result, wanted);
         else
             print_row(request, &result);
+        if (result.exit && !request->json)
+            print_bins(&result);
         if (wanted && !request->json)
             print_choices(wanted);
         if (wanted)

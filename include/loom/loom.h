@@ -469,7 +469,15 @@ struct loom_evaluate_options {
     bool exit;                    /* halted tokens take no further loop, as in a session: what that costs in loss */
 };
 
-enum { LOOM_LOOPS_SHOWN = 64, LOOM_EXPERTS_SHOWN = 256 };
+enum { LOOM_LOOPS_SHOWN = 64, LOOM_EXPERTS_SHOWN = 256, LOOM_LOSS_BINS = 6 };
+
+/* Tokens by how hard they were to predict: those of a loss below `below` (and not below the bin's before; the last has
+ * no bound, INFINITY). */
+struct loom_loss_bin {
+    double below;
+    uint64_t tokens;
+    double mean_loops; /* 0 without tokens */
+};
 
 struct loom_evaluate_result {
     double loss, bits_per_byte; /* nats per token; bits per byte where the data's bytes are known, else 0 */
@@ -477,6 +485,8 @@ struct loom_evaluate_result {
     double seconds;
     double mean_loops;
     int loops;
+    bool exit;                                    /* tokens took no more loops than they chose: then */
+    struct loom_loss_bin by_loss[LOOM_LOSS_BINS]; /* how many, by their loss */
     double exit_depth[LOOM_LOOPS_SHOWN]; /* share of tokens that leave after loop 1, 2, ... (the last: all others) */
 };
 

@@ -21,6 +21,7 @@ struct evaluation {
     struct loom_cache cache; /* where tokens exit */
     struct loom_objective_buffers buffers;
     struct loom_batch batch;   /* (B,T) */
+    real *losses;              /* (B,T), where tokens exit */
     struct loom_census census; /* where choices are wanted */
 };
 
@@ -76,6 +77,8 @@ static loom_status open_evaluation(struct evaluation *e, const struct loom_evalu
         status = loom_workspace_open(&e->ws, &model->net, model->k, &e->shape, error);
     if (status == LOOM_OK)
         status = loom_objective_open(&e->buffers, model->k, rows, error);
+    if (status == LOOM_OK && !(e->losses = calloc(rows, sizeof *e->losses)))
+        status = loom_fail_memory(error, "losses", rows * sizeof *e->losses);
     if (status == LOOM_OK && options->choices)
         status = loom_census_open(&e->census, model, e->tokens->tokenizer, e->shape.loops, rows, error);
     if (status == LOOM_OK)
@@ -89,6 +92,7 @@ static void close_evaluation(struct evaluation *e) {
     loom_cache_close(&e->cache);
     loom_batch_close(&e->batch);
     loom_census_close(&e->census);
+    free(e->losses);
     loom_corpus_close(&e->corpus);
 }
 
@@ -100,15 +104,23 @@ static void report(const struct evaluation *e, struct loom_evaluate_result *resu
     result->bits_per_byte = bytes > 0 ? result->loss / log(2) * tokens / bytes : 0;
     result->mean_loops = loom_loads_mean_loops(loads);
     result->loops = e->shape.loops;
+    for (size_t i = 0; i < LOOM_LOSS_BINS; i++)
+        if (result->by_loss[i].tokens > 0)
+            result->by_loss[i].mean_loops /= (double)result->by_loss[i].tokens;
     for (int t = 0; t < loads->loops; t++)
         result->exit_depth[t < LOOM_LOOPS_SHOWN ? t : LOOM_LOOPS_SHOWN - 1] += loom_loads_exit_share(loads, t);
 }
+
+/* Of the bins of losses, in nats. */
+static const double bounds[LOOM_LOSS_BINS] = {0.1, 0.3, 1, 2, 4, INFINITY};
 
 loom_status loom_evaluate(const struct loom_model *model, const struct loom_evaluate_options *options,
                           struct loom_evaluate_result *result, struct loom_error *error) {
     struct evaluation e = {.model = model, .exit = options->exit || options->loops == LOOM_LOOPS_CHOSEN};
     struct loom_heldout heldout;
-    *result = (struct loom_evaluate_result){0};
+    *result = (struct loom_evaluate_result){.exit = e.exit};
+    for (size_t i = 0; i < LOOM_LOSS_BINS; i++)
+        result->by_loss[i].below = bounds[i];
     if (!options->data)
         return loom_fail(error, LOOM_INVALID, "an evaluation needs a token folder");
     if (options->choices)
@@ -123,7 +135,9 @@ loom_status loom_evaluate(const struct loom_model *model, const struct loom_eval
                                                        .loops = e.shape.loops,
                                                        .scratch = &e.batch,
                                                        .cache = e.exit ? &e.cache : NULL,
-                                                       .census = options->choices ? &e.census : NULL};
+                                                       .census = options->choices ? &e.census : NULL,
+                                                       .by_loss = result->by_loss,
+                                                       .losses = e.losses};
         status = loom_heldout_run(&e.ws, &e.buffers, &heldout_options, &heldout, error);
     }
     if (status == LOOM_OK && !isfinite(heldout.loss))

@@ -1,6 +1,8 @@
 /* objective.c - see objective.h. */
 #include "train/objective.h"
 
+#include <math.h>
+
 loom_status loom_objective_open(struct loom_objective_buffers *buffers, const struct loom_kernels *k, size_t rows,
                                 struct loom_error *error) {
     buffers->targets = k->alloc(k, rows * sizeof *buffers->targets);
@@ -53,6 +55,23 @@ double loom_objective_run(struct loom_workspace *ws, const struct loom_objective
     return k->sum(k, buffers->losses, rows);
 }
 
+/* Counts the loops that each token of the last pass took by its loss. */
+static void count_loops(const struct loom_workspace *ws, const struct loom_objective_buffers *buffers,
+                        const struct loom_heldout_options *options) {
+    const int *targets = options->scratch->targets;
+    size_t rows = options->batch * options->seq;
+    ws->k->download(ws->k, options->losses, buffers->losses, rows * sizeof *options->losses);
+    for (size_t i = 0; i < rows; i++) {
+        struct loom_loss_bin *bin = options->by_loss;
+        if (targets[i] < 0 || !isfinite((double)options->losses[i]))
+            continue;
+        while (!((double)options->losses[i] < bin->below))
+            bin++;
+        bin->tokens++;
+        bin->mean_loops += ws->exits.depth[i];
+    }
+}
+
 /* Adds the losses of the batch in the scratch. */
 static void add_batch(struct loom_workspace *ws, const struct loom_objective_buffers *buffers,
                       const struct loom_heldout_options *options, size_t count, double *sum, uint64_t *tokens) {
@@ -72,6 +91,8 @@ static void add_batch(struct loom_workspace *ws, const struct loom_objective_buf
         options->cache->length = 0;
     *sum += loom_objective_run(ws, buffers, &o);
     *tokens += count;
+    if (options->cache && options->by_loss)
+        count_loops(ws, buffers, options);
 }
 
 static loom_status check_stop(const struct loom_heldout_options *options, struct loom_error *error) {

@@ -50,7 +50,10 @@ struct loom_heldout_options {
     const struct loom_batch *scratch; /* (B,T) */
     struct loom_cache *cache;         /* NULL: none; else halted tokens take no further loop. Room for (B,T) */
     struct loom_census *census;       /* NULL: not taken */
-    double *folder_losses;            /* (folders): the mean of each, NAN where nothing is predicted; or NULL */
+    struct loom_loss_bin *by_loss; /* with a cache, (LOOM_LOSS_BINS): tokens are added, and to mean_loops their loops;
+                                      NULL: not counted */
+    real *losses;                  /* (B,T) on the host, for that */
+    double *folder_losses;         /* (folders): the mean of each, NAN where nothing is predicted; or NULL */
     const volatile sig_atomic_t *stop;
 };
 

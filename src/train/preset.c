@@ -57,6 +57,16 @@ struct preset {
                " max_iters=500 eval_interval=25 embedding_lr=0.2 head_lr=4e-3 embed_std=0.8"
 #define NANOGPT_SMALL "n_layer=4 n_head=4 n_embd=128 block_size=64 bias=false dropout=0 " NANOGPT_SMALL_TRAINING
 
+/* A block and a looped one that learn a generated task; docs/depth.md has what each choice is worth. */
+#define LOOM_DRILL                                                                                                     \
+    LOOM_BLOCK                                                                                                         \
+    "dim=64 n_heads=2 n_kv_heads=2 max_seq_len=192 prelude_layers=1 coda_layers=0 core_layers=1 "                      \
+    "n_experts=0 ffn_dim=256 max_loop_iters=8 injection=none loop_index=false lora_rank=0 "                            \
+    "loop_keys=prelude loop_norm=true rope_theta=1000000 qk_norm=0 embed_shift=true init_match=true " LOOM_TRAINING    \
+    " batch_size=32 max_iters=500 curriculum=0.6 cooldown=0.7 task_loops=given eval_interval=250 "                     \
+    "sample_tokens=0 muon_lr=0.01 muon_block=0 muon_momentum=0.9 learning_rate=3e-3 embedding_lr=5e-3 head_lr=3e-3 "   \
+    "grad_clip=0.3"
+
 static const struct preset presets[] = {
     {"loom-small", "looped mixture of experts with n-gram tables, 0.8 M parameters: the demo's side of the race",
      LOOM_ARCHITECTURE_LOOM, LOOM_SMALL},
@@ -77,14 +87,12 @@ static const struct preset presets[] = {
     {"nanogpt-6m", "nanogpt-small with 6 layers, 6 heads and width 288: 6 M parameters", LOOM_ARCHITECTURE_GPT,
      NANOGPT_SMALL " n_layer=6 n_head=6 n_embd=288 eval_interval=250"},
     {"loom-drill", "a block and a looped one, run once for each step of a generated task", LOOM_ARCHITECTURE_LOOM,
-     LOOM_BLOCK
-     "dim=64 n_heads=2 n_kv_heads=2 max_seq_len=192 prelude_layers=1 coda_layers=0 core_layers=1 "
-     "n_experts=0 ffn_dim=256 max_loop_iters=8 injection=none loop_index=false lora_rank=0 "
-     "loop_keys=prelude loop_norm=true rope_theta=1000000 qk_norm=0 embed_shift=true "
-     "init_match=true " LOOM_TRAINING
-     " batch_size=32 max_iters=500 curriculum=0.6 cooldown=0.7 task_loops=given eval_interval=250 "
-     "sample_tokens=0 muon_lr=0.01 muon_block=0 muon_momentum=0.9 learning_rate=3e-3 embedding_lr=5e-3 head_lr=3e-3 "
-     "grad_clip=0.3"},
+     LOOM_DRILL},
+    {"loom-gate", "loom-drill with a gate that learns how many loops a problem takes, to 99", LOOM_ARCHITECTURE_LOOM,
+     LOOM_DRILL " halting=gate gate_loops=99 answer_steps=8 head_lr=0.02 max_iters=1000 eval_interval=500"},
+    {"loom-chain", "loom-drill for tasks in which each step begins where the one before ended", LOOM_ARCHITECTURE_LOOM,
+     LOOM_DRILL " loop_keys=state injection=parcae n_heads=4 n_kv_heads=1 rope_theta=100 sliding_window=12 "
+                "max_iters=1000 eval_interval=500"},
     {"loom-story", "loom-drill with experts, for word problems", LOOM_ARCHITECTURE_LOOM,
      LOOM_BLOCK
      "dim=64 n_heads=2 n_kv_heads=2 max_seq_len=256 prelude_layers=1 coda_layers=0 core_layers=1 "
