@@ -138,7 +138,7 @@ struct loom_config loom_config_default(enum loom_architecture architecture) {
                                 .expert_dim = 512,
                                 .halting = LOOM_HALTING_ACT,
                                 .act_threshold = 0.99,
-                                .converge_threshold = 0.1,
+                                .converge_threshold = 0.003,
                                 .rope_theta = 500000.0,
                                 .lora_rank = 16,
                                 .max_output_tokens = 4096,

@@ -257,7 +257,7 @@ void loom_core_forward(struct loom_pass *p, const struct loom_core *core, struct
         if (act)
             loom_halting_act(p, &core->halting, &s->halting, &l->act, t, out, l->next);
         else if (exits)
-            loom_halting_exit(p, &core->halting, &s->halting, t, out, l->next, h);
+            loom_halting_exit(p, &core->halting, &s->halting, t, out, l->next);
         h = l->next;
         cum = l->act.cum_next;
         if (!p->keep)

@@ -191,31 +191,53 @@ void loom_halting_begin(struct loom_pass *p, const struct loom_halting_layer *la
     if (!p->exits || layer->kind == LOOM_HALTING_ACT)
         return;
     s->share = loom_stack_take(p->stack, rows);
-    if (layer->kind == LOOM_HALTING_CONVERGE)
-        s->change = loom_stack_take(p->stack, rows * (size_t)p->c->dim);
 }
 
-/* Each token's |next - h|^2 and |next|^2, to the host. */
-static void find_change(struct loom_pass *p, const struct loom_halting_saved *s, const real *next, const real *h) {
+/* What would be read out of each token's state, to the host, in the place of the loop before the last. */
+static void read_out(struct loom_pass *p, int t, const real *state) {
     const struct loom_kernels *k = p->k;
-    size_t rows = loom_pass_rows(p), dim = (size_t)p->c->dim;
-    k->copy(k, s->change, next, rows * dim);
-    k->add_scaled(k, s->change, -1, h, rows * dim);
-    k->dot_rows(k, s->share, s->change, s->change, rows, dim);
-    k->download(k, p->exits->host, s->share, rows * sizeof(real));
-    k->dot_rows(k, s->share, next, next, rows, dim);
-    k->download(k, p->exits->host + rows, s->share, rows * sizeof(real));
+    size_t mark = p->stack->used, rows = loom_pass_rows(p), vocab = (size_t)p->c->vocab_size;
+    struct loom_linear head = {.rows = rows, .n_in = (size_t)p->c->dim, .n_out = vocab, .groups = 1};
+    struct loom_norm_saved saved;
+    real cap = (real)p->c->softcap, *logits = loom_stack_take(p->stack, rows * vocab);
+    const real *hidden = loom_norm_forward(p, p->readout.norm, &saved, state, rows);
+    k->linear(k, &head, logits, hidden, p->w + p->readout.head, false);
+    if (cap > 0)
+        k->softcap(k, logits, logits, cap, rows * vocab);
+    k->download(k, p->exits->host + (size_t)(t % 2) * rows * vocab, logits, rows * vocab * sizeof *logits);
+    loom_stack_release(p->stack, mark);
+}
+
+static double log_sum(const real *logits, size_t n) {
+    double top = (double)logits[0], sum = 0;
+    for (size_t i = 1; i < n; i++)
+        top = fmax(top, (double)logits[i]);
+    for (size_t i = 0; i < n; i++)
+        sum += exp((double)logits[i] - top);
+    return top + log(sum);
+}
+
+/* sum p log(p / q) of two softmaxes, in nats. */
+static double divergence(const real *p_logits, const real *q_logits, size_t n) {
+    double p_sum = log_sum(p_logits, n), q_sum = log_sum(q_logits, n), sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        double log_p = (double)p_logits[i] - p_sum;
+        sum += exp(log_p) * (log_p - ((double)q_logits[i] - q_sum));
+    }
+    return sum;
 }
 
 /* Whether token i has had its loops, behind loop t. */
 static bool is_done(const struct loom_pass *p, const struct loom_halting_layer *layer, size_t i, int t) {
     const struct loom_exits *exits = p->exits;
-    double limit = p->c->converge_threshold * p->c->converge_threshold;
+    size_t vocab = (size_t)p->c->vocab_size, n = loom_pass_rows(p) * vocab;
     if (t == p->loops - 1)
         return true;
     if (layer->kind == LOOM_HALTING_GATE)
         return exits->depth[i] == t + 1;
-    return (double)exits->host[i] <= limit * (double)exits->host[loom_pass_rows(p) + i];
+    const real *now = exits->host + (size_t)(t % 2) * n + i * vocab;
+    const real *before = exits->host + (size_t)((t + 1) % 2) * n + i * vocab;
+    return t > 0 && divergence(now, before, vocab) <= p->c->converge_threshold;
 }
 
 /* Marks who leaves behind loop t, and fills the shares of their states. */
@@ -228,20 +250,20 @@ static void mark_done(struct loom_pass *p, const struct loom_halting_layer *laye
         bool leaves = !exits->halted[i] && is_done(p, layer, i, t);
         exits->depth[i] = leaves ? t + 1 : exits->depth[i];
         exits->halted[i] |= leaves;
-        exits->host[i] = leaves;
+        exits->share[i] = leaves;
         s->running -= exits->halted[i];
     }
     exits->any = s->running < rows;
 }
 
 void loom_halting_exit(struct loom_pass *p, const struct loom_halting_layer *layer, struct loom_halting_saved *s, int t,
-                       real *out, const real *next, const real *h) {
+                       real *out, const real *next) {
     const struct loom_kernels *k = p->k;
     size_t rows = loom_pass_rows(p);
     if (layer->kind == LOOM_HALTING_CONVERGE)
-        find_change(p, s, next, h);
+        read_out(p, t, next);
     if (!loom_kernels_dry(k))
         mark_done(p, layer, s, t);
-    k->upload(k, s->share, p->exits->host, rows * sizeof(real));
+    k->upload(k, s->share, p->exits->share, rows * sizeof(real));
     k->add_scaled_rows(k, out, s->share, next, rows, (size_t)p->c->dim);
 }

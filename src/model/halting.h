@@ -1,13 +1,16 @@
 /* halting.h - how tokens leave the loop.
  *
- *   act        adaptive computation time (Graves 2016): each loop gives a probability to stop, and the output is the
- *              states' mean under them
- *   gate       how many loops a token takes is read off the prelude's output e, before the first: the likeliest class
- * of softmax(norm(block(e)) W^T + b), with a block of its own, learned beside the loss from numbers that are known
- * (where the token-choice router of Mixture-of-Recursions, arXiv 2507.10524, learns from the loss). Its gradient ends
- * at e: the gate listens, and what the model learns is the same without it. The output is the state of a token's last
- * loop converge   a token leaves when a loop changes its state by less than a share of the state's length. Nothing is
- *              learned
+ * act: adaptive computation time (Graves 2016). Each loop gives a probability to stop, and the output is the states'
+ * mean under them.
+ *
+ * gate: how many loops a token takes is read off the prelude's output e, before the first: the likeliest class of
+ * softmax(norm(block(e)) W^T + b), with a block of its own, learned beside the loss from numbers that are known (where
+ * the token-choice router of Mixture-of-Recursions, arXiv 2507.10524, learns from the loss). Its gradient ends at e:
+ * the gate listens, and what the model learns is the same without it. The output is the state of a token's last loop.
+ *
+ * converge: a token leaves when a loop hardly changes what is read out of it: the divergence of the next token's
+ * distribution after this loop from that after the loop before, through the final norm and the head, past a coda
+ * (Geiping et al., arXiv 2502.05171). Nothing is learned, and no token leaves after its first loop.
  *
  * `act` weighs states in every pass. The others act only in a pass in which tokens exit; in any other each token runs
  * every loop. */
@@ -30,7 +33,6 @@ struct loom_halting_saved {
     const real *normed; /* (rows, C) what the gate's product reads */
     real *dlogits;      /* (rows, classes) the gate's gradient; NULL in a pass that teaches it nothing */
     real *share;        /* (rows) of each token's state that goes to the output */
-    real *change;       /* (rows, C) scratch */
     double loss;        /* of the gate, in nats, times its weight */
     size_t running;     /* tokens that run on */
 };
@@ -52,9 +54,9 @@ void loom_halting_begin(struct loom_pass *p, const struct loom_halting_layer *la
 /* act, behind loop t: out += w next, and the halting count moves on; s->running tells how many run on. */
 void loom_halting_act(struct loom_pass *p, const struct loom_halting_layer *layer, struct loom_halting_saved *s,
                       struct loom_act_saved *a, int t, real *out, const real *next);
-/* gate and converge in a pass where tokens exit, behind loop t from h to next: out += next of those that leave. */
+/* gate and converge in a pass where tokens exit, behind loop t: out += next of those that leave. */
 void loom_halting_exit(struct loom_pass *p, const struct loom_halting_layer *layer, struct loom_halting_saved *s, int t,
-                       real *out, const real *next, const real *h);
+                       real *out, const real *next);
 
 /* Adds to dh what reaches the state through act; dcum moves one loop back. */
 void loom_halting_act_backward(struct loom_pass *p, const struct loom_halting_layer *layer,

@@ -130,6 +130,7 @@ static struct loom_pass start(struct loom_workspace *ws, const struct loom_forwa
                               .past = f->cache ? f->cache->length : 0,
                               .cache = f->cache,
                               .exits = f->cache && f->exit ? &ws->exits : NULL,
+                              .readout = {&ws->net->norm, ws->net->head},
                               .depths = f->depths ? ws->depths : NULL,
                               .gate_scale = f->gate_scale,
                               .loops = f->loops,

@@ -26,7 +26,8 @@ struct loom_census {
 
 /* Early exit: which tokens have left the loop, on the host. */
 struct loom_exits {
-    real *host;   /* (B,T) of the gate's scores or of two numbers: scratch */
+    real *host;   /* scratch: (B,T) of the gate's scores, or of two read-outs */
+    real *share;  /* (B,T): 1 for those that leave after this loop */
     int *depth;   /* (B,T): loops that each token takes; before it has left, what the gate gave it */
     bool *halted; /* (B,T) */
     bool any;     /* some have; while none has, `halted` says nothing */
@@ -39,6 +40,8 @@ struct loom_input {
     const int *history;    /* (B, history_stride): the tokens in the cache, which n-grams look back to; NULL: none */
     size_t history_stride; /* from one sequence's to the next's */
 };
+
+struct loom_norm;
 
 struct loom_pass {
     const struct loom_kernels *k;
@@ -55,8 +58,12 @@ struct loom_pass {
     /* NULL: every token writes to the cache in every loop. Else one that has halted writes no more, and what it wrote
      * last stands for it in the later loops. */
     struct loom_exits *exits;
-    const real *x0;              /* (rows, C) the embedding's output */
-    real *dx0;                   /* its gradient so far, beside what comes down the residual stream; NULL: not wanted */
+    const real *x0; /* (rows, C) the embedding's output */
+    real *dx0;      /* its gradient so far, beside what comes down the residual stream; NULL: not wanted */
+    struct {
+        const struct loom_norm *norm;
+        size_t head;
+    } readout;                   /* from a state to the vocabulary, for the loop's halting */
     const int *depths;           /* (rows) the loops that a gate is to learn for each token, less one; NULL, -1: none */
     real gate_scale;             /* weight of each such token's loss */
     int loops;                   /* R of this pass */

@@ -59,11 +59,14 @@ static real *rope_table(const struct loom_config *c, size_t pairs) {
 }
 
 static bool open_exits(struct loom_exits *exits, const struct loom_config *c, size_t rows) {
-    size_t scores = c->halting == LOOM_HALTING_GATE ? (size_t)loom_config_gate_loops(c) : 1;
-    exits->host = calloc(rows * (scores > 2 ? scores : 2), sizeof *exits->host);
+    size_t scores = c->halting == LOOM_HALTING_GATE       ? (size_t)loom_config_gate_loops(c)
+                    : c->halting == LOOM_HALTING_CONVERGE ? 2 * (size_t)c->vocab_size
+                                                          : 1;
+    exits->host = calloc(rows * scores, sizeof *exits->host);
+    exits->share = calloc(rows, sizeof *exits->share);
     exits->depth = calloc(rows, sizeof *exits->depth);
     exits->halted = calloc(rows, sizeof *exits->halted);
-    return exits->host && exits->depth && exits->halted;
+    return exits->host && exits->share && exits->depth && exits->halted;
 }
 
 static bool open_tables(struct loom_workspace *ws) {
@@ -171,6 +174,7 @@ void loom_workspace_close(struct loom_workspace *ws) {
     ws->k->release(ws->k, ws->depths);
     free(ws->first_host);
     free(ws->exits.host);
+    free(ws->exits.share);
     free(ws->exits.depth);
     free(ws->exits.halted);
     ws->k->release(ws->k, ws->rope);
