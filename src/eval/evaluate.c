@@ -112,7 +112,7 @@ static void report(const struct evaluation *e, struct loom_evaluate_result *resu
 }
 
 /* Of the bins of losses, in nats. */
-static const double bounds[LOOM_LOSS_BINS] = {0.1, 0.3, 1, 2, 4, INFINITY};
+static const double bounds[LOOM_LOSS_BINS] = {0.1, 0.3, 1, 2, 4, (double)INFINITY};
 
 loom_status loom_evaluate(const struct loom_model *model, const struct loom_evaluate_options *options,
                           struct loom_evaluate_result *result, struct loom_error *error) {
