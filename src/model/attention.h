@@ -19,7 +19,7 @@ struct loom_gqa {
 };
 
 struct loom_mla {
-    struct loom_affine q_down, q_up_nope, q_up_rope, kv_down, kv_up;
+    struct loom_affine q_down, q_up, kv_down, kv_up; /* q_up: the heads' parts without rotation, then the others */
     struct loom_norm q_norm, kv_norm;
     size_t rank, nope, rope; /* widths: the latent, a head's parts without and with rotation */
 };

@@ -18,8 +18,9 @@ void loom_mla_declare(struct loom_tensors *table, const struct loom_config *c, c
     m->rope = (size_t)c->qk_rope_head_dim;
     m->q_down = loom_affine_declare(table, dim, q_rank, false, in, prefix, "q_down");
     m->q_norm = loom_norm_declare_rms(table, q_rank, prefix, "q_norm");
-    m->q_up_nope = loom_affine_declare(table, q_rank, a->heads * m->nope, false, query, prefix, "q_up_nope");
-    m->q_up_rope = loom_affine_declare(table, q_rank, a->heads * m->rope, false, query, prefix, "q_up_rope");
+    m->q_up = loom_affine_declare(table, q_rank, a->heads * m->nope, false, query, prefix, "q_up_nope");
+    (void)loom_affine_declare(table, q_rank, a->heads * m->rope, false, query, prefix, "q_up_rope");
+    m->q_up.n_out += a->heads * m->rope; /* one lies behind the other */
     m->kv_down = loom_affine_declare(table, dim, m->rank + m->rope, false, in, prefix, "kv_down");
     m->kv_norm = loom_norm_declare_rms(table, m->rank, prefix, "kv_norm");
     m->kv_up = loom_affine_declare(table, m->rank, a->heads * (m->nope + a->value_dim), false,
@@ -32,6 +33,12 @@ static struct loom_view rotated(const struct loom_attention_layer *a, struct loo
     return x;
 }
 
+/* One kind of part of all heads, in the rows of the product that gives them, or of its gradient. */
+static struct loom_view part_of(const struct loom_attention_layer *a, real *up, bool rope) {
+    const struct loom_mla *m = &a->mla;
+    return (struct loom_view){up + (rope ? a->heads * m->nope : 0), 0, m->q_up.n_out, rope ? m->rope : m->nope};
+}
+
 /* q (B,T,H,nope+rope), rotated. */
 static void query(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
                   const real *x) {
@@ -42,12 +49,10 @@ static void query(struct loom_pass *p, const struct loom_attention_layer *a, str
     real *down = loom_stack_take(p->stack, rows * m->q_down.n_out);
     loom_affine_forward(p, &m->q_down, down, x, rows);
     const real *latent = loom_norm_pass(p, &m->q_norm, &s->q_norm, down, rows);
-    real *nope = loom_stack_take_passing(p->stack, rows * m->q_up_nope.n_out);
-    real *rope = loom_stack_take_passing(p->stack, rows * m->q_up_rope.n_out);
-    loom_affine_forward(p, &m->q_up_nope, nope, latent, rows);
-    loom_affine_forward(p, &m->q_up_rope, rope, latent, rows);
-    k->copy_columns(k, q, D, nope, m->nope, rows * a->heads, m->nope, false);
-    k->copy_columns(k, q + m->nope, D, rope, m->rope, rows * a->heads, m->rope, false);
+    real *up = loom_stack_take_passing(p->stack, rows * m->q_up.n_out);
+    loom_affine_forward(p, &m->q_up, up, latent, rows);
+    k->copy_heads(k, loom_view_of(q, rows, a->heads, D), part_of(a, up, false), 1, rows, a->heads, m->nope);
+    k->copy_heads(k, loom_view_of(q + m->nope, rows, a->heads, D), part_of(a, up, true), 1, rows, a->heads, m->rope);
     loom_stack_release_passing(p->stack, passing);
     s->q = loom_view_of(q, p->seq, a->heads, D);
     loom_attention_rotate(p, rotated(a, s->q), a->heads, m->rope, false);
@@ -182,15 +187,13 @@ static void query_backward(struct loom_pass *p, const struct loom_attention_laye
     const struct loom_kernels *k = p->k;
     const struct loom_mla *m = &a->mla;
     size_t rows = loom_pass_rows(p), D = a->head_dim, rank = m->q_down.n_out;
-    real *dnope = loom_stack_take(p->stack, rows * m->q_up_nope.n_out);
-    real *drope = loom_stack_take(p->stack, rows * m->q_up_rope.n_out);
+    real *dup = loom_stack_take(p->stack, rows * m->q_up.n_out);
     real *dlatent = loom_stack_take(p->stack, rows * rank);
     real *ddown = loom_stack_take(p->stack, rows * rank);
-    k->copy_columns(k, dnope, m->nope, dq, D, rows * a->heads, m->nope, false);
-    k->copy_columns(k, drope, m->rope, dq + m->nope, D, rows * a->heads, m->rope, false);
+    k->copy_heads(k, part_of(a, dup, false), loom_view_of(dq, rows, a->heads, D), 1, rows, a->heads, m->nope);
+    k->copy_heads(k, part_of(a, dup, true), loom_view_of(dq + m->nope, rows, a->heads, D), 1, rows, a->heads, m->rope);
     const real *latent = loom_norm_again(p, &m->q_norm, &s->q_norm, rows);
-    loom_affine_backward(p, &m->q_up_nope, dlatent, dnope, latent, rows, false);
-    loom_affine_backward(p, &m->q_up_rope, dlatent, drope, latent, rows, true);
+    loom_affine_backward(p, &m->q_up, dlatent, dup, latent, rows, false);
     k->fill(k, ddown, 0, rows * rank);
     loom_norm_backward(p, &m->q_norm, &s->q_norm, ddown, dlatent, rows);
     loom_affine_backward(p, &m->q_down, dx, ddown, x, rows, false);
