@@ -1,8 +1,8 @@
 /* pipeline.c - see pipeline.h.
  *
  * Batches go round in a ring. Under one lock each thread chooses what to do next and says when it is done; what it does
- * is outside the lock. No thread waits for another while there is anything to do, and one that waits sleeps: on a
- * machine that others use too, a barrier behind every batch would cost a third of the time. */
+ * is outside the lock. No thread waits for another while there is anything to do, and one that waits sleeps, so that
+ * the process that reads Parquet has its processor. */
 #include "data/source/pipeline.h"
 
 #include <inttypes.h>
