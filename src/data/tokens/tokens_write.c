@@ -115,22 +115,14 @@ loom_status loom_tokens_begin(struct loom_tokens_writer *writer, enum loom_split
     return loom_append_put(&shard->documents_file, &entry, sizeof entry, error);
 }
 
-/* Little-endian, whatever the machine. Both return the largest token; a negative one is larger than any. */
-static unsigned pack_narrow(const int *tokens, size_t count, uint16_t *out) {
+/* Little-endian, whatever the machine; returns the largest token, and a negative one is larger than any. Four bytes are
+ * stored for each, and the next overwrites those beyond `width`: `out` has room for four of the last one too. */
+static unsigned pack(const int *tokens, size_t count, size_t width, unsigned char *out) {
     unsigned most = 0;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++, out += width) {
         const unsigned token = (unsigned)tokens[i];
-        out[i] = htole16((uint16_t)token);
-        most = token > most ? token : most;
-    }
-    return most;
-}
-
-static unsigned pack_wide(const int *tokens, size_t count, uint32_t *out) {
-    unsigned most = 0;
-    for (size_t i = 0; i < count; i++) {
-        const unsigned token = (unsigned)tokens[i];
-        out[i] = htole32(token);
+        const uint32_t bytes = htole32(token);
+        memcpy(out, &bytes, sizeof bytes);
         most = token > most ? token : most;
     }
     return most;
@@ -139,18 +131,14 @@ static unsigned pack_wide(const int *tokens, size_t count, uint32_t *out) {
 /* Writes up to LOOM_CHUNK_TOKENS tokens to the open shard. */
 static loom_status put_chunk(struct loom_tokens_writer *writer, struct loom_open_shard *shard, const int *tokens,
                              size_t count, struct loom_error *error) {
-    union {
-        uint16_t narrow[LOOM_CHUNK_TOKENS];
-        uint32_t wide[LOOM_CHUNK_TOKENS];
-    } data;
+    unsigned char data[LOOM_CHUNK_TOKENS * sizeof(uint32_t)];
     const int vocab_size = loom_tokenizer_vocab_size(writer->tokenizer);
-    const unsigned most =
-        writer->width == 2 ? pack_narrow(tokens, count, data.narrow) : pack_wide(tokens, count, data.wide);
+    const unsigned most = pack(tokens, count, writer->width, data);
     if (most >= (unsigned)vocab_size)
         return loom_fail(error, LOOM_INVALID, "token %d is not among the tokenizer's %d", (int)most, vocab_size);
-    loom_digest_put(&shard->digest, &data, count * writer->width);
+    loom_digest_put(&shard->digest, data, count * writer->width);
     shard->tokens += count;
-    return loom_append_put(&shard->tokens_file, &data, count * writer->width, error);
+    return loom_append_put(&shard->tokens_file, data, count * writer->width, error);
 }
 
 static size_t least(size_t a, uint64_t b) {
