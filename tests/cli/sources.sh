@@ -60,6 +60,9 @@ expect 2 'must be auto, tail or document' "${prepare[@]}" --split odd rows.jsonl
 expect 2 'must be auto, text, jsonl or parquet' "${prepare[@]}" --format csv rows.jsonl
 expect 2 'standard input can only be read once' "$loom" prepare --tokenizer char --out out -
 expect 2 'no file or folder matches nothing-' "${prepare[@]}" 'nothing-*.txt'
+mkfifo pipe.txt
+expect 2 'pipe.txt is not a regular file; .* read as -' "${prepare[@]}" pipe.txt
+rm pipe.txt
 expect 2 'an output folder' "$loom" prepare --tokenizer byte --out '' rows.jsonl
 expect 2 'splits them into 1 and 0|splits them into [0-9]+ and 0.*by tail' "${prepare[@]}" --filter 'int_score = 1' --val-fraction 1e-9 rows.jsonl
 expect 1 'row 1: its text is null' bash -c "echo '{\"text\":null}' | '$loom' prepare --tokenizer byte --format jsonl --out out -"

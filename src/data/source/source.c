@@ -1,10 +1,12 @@
 /* source.c - see source.h. */
 #include "data/source/source.h"
 
+#include <fcntl.h>
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/utf8.h"
@@ -137,20 +139,21 @@ static loom_status add_source(struct finder *finder, const char *path, uint64_t 
     return LOOM_OK;
 }
 
-/* Opening is the only sure test of the right to read. */
+/* Opening is the only sure test of the right to read. It does not wait for who writes into a pipe. */
 static loom_status measure(const char *path, uint64_t *bytes, struct loom_error *error) {
     struct stat about;
-    FILE *stream = fopen(path, "rb");
-    if (!stream)
+    int descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (descriptor < 0)
         return loom_fail_system(error, "cannot open", path);
     loom_status status = LOOM_OK;
-    if (fstat(fileno(stream), &about) != 0)
+    if (fstat(descriptor, &about) != 0)
         status = loom_fail_system(error, "cannot open", path);
     else if (!S_ISREG(about.st_mode))
-        status = loom_fail(error, LOOM_INVALID, "%s is not a regular file", path);
+        status =
+            loom_fail(error, LOOM_INVALID, "%s is not a regular file; what comes through a pipe is read as -", path);
     else
         *bytes = (uint64_t)about.st_size;
-    fclose(stream);
+    close(descriptor);
     return status;
 }
 
