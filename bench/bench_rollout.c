@@ -1,7 +1,7 @@
 /* bench_rollout.c - how fast answers are drawn: a step's rollouts of a preset with fresh weights and a byte vocabulary.
  *
- * bench_rollout PRESET ROUNDS [KEY=VALUE]... prints, for each round, tokens a second by the clock and by the
- * processor's time on one thread: 8 prompts of 64 tokens, 8 answers of 64 tokens to each. */
+ * bench_rollout PRESET ROUNDS PROMPT ANSWER GROUP [KEY=VALUE]... prints, for each round, tokens a second by the clock
+ * and by the processor's time on one thread: 64 answers of ANSWER tokens, GROUP to each prompt of PROMPT tokens. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "generate/rollout.h"
 #include "train/recipe.h"
 
-enum { PROMPTS = 8, GROUP = 8, PROMPT_MAX = 4096, VOCAB = 256, NAMED = 5 /* arguments before the settings */ };
+enum { ANSWERS = 64, PROMPT_MAX = 4096, VOCAB = 256, NAMED = 6 /* arguments before the settings */ };
 
 static double now(clockid_t clock) {
     struct timespec time;
@@ -48,14 +48,14 @@ static loom_status open_model(struct loom_model *model, const struct loom_setup 
 
 static loom_status run(struct loom_rollout *rollout, size_t length, uint64_t round, struct loom_error *error) {
     const struct loom_random stream = {round, LOOM_RANDOM_TEST};
-    int tokens[PROMPTS][PROMPT_MAX];
-    struct loom_prompt prompts[PROMPTS];
-    for (size_t p = 0; p < PROMPTS; p++) {
+    static int tokens[ANSWERS][PROMPT_MAX];
+    struct loom_prompt prompts[ANSWERS];
+    for (size_t p = 0; p < rollout->prompts; p++) {
         for (size_t i = 0; i < length; i++)
             tokens[p][i] = (int)loom_random_below(stream, p * length + i, VOCAB);
-        prompts[p] = (struct loom_prompt){tokens[p], length, round * PROMPTS + p};
+        prompts[p] = (struct loom_prompt){tokens[p], length, round * ANSWERS + p};
     }
-    return loom_rollout_run(rollout, prompts, PROMPTS, error);
+    return loom_rollout_run(rollout, prompts, rollout->prompts, error);
 }
 
 static loom_status measure(struct loom_rollout *rollout, size_t length, int rounds, struct loom_error *error) {
@@ -77,16 +77,18 @@ int main(int argc, char **argv) {
     struct loom_model model = {0};
     struct loom_rollout rollout = {0};
     struct loom_error error;
-    int prompt = argc < NAMED ? 0 : atoi(argv[3]), answer = argc < NAMED ? 0 : atoi(argv[4]);
-    if (prompt < 1 || prompt > PROMPT_MAX || answer < 1) {
-        fprintf(stderr, "usage: bench_rollout PRESET ROUNDS PROMPT ANSWER [KEY=VALUE]...\n");
+    int prompt = argc < NAMED ? 0 : atoi(argv[3]), answer = argc < NAMED ? 0 : atoi(argv[4]),
+        group = argc < NAMED ? 0 : atoi(argv[5]);
+    if (prompt < 1 || prompt > PROMPT_MAX || answer < 1 || group < 1 || ANSWERS % group != 0) {
+        fprintf(stderr, "usage: bench_rollout PRESET ROUNDS PROMPT ANSWER GROUP [KEY=VALUE]...\n");
         return 2;
     }
     loom_status status = open_setup(&setup, prompt + answer, argc, argv, &error);
     if (status == LOOM_OK)
         status = open_model(&model, &setup, &error);
     if (status == LOOM_OK)
-        status = loom_rollout_open(&rollout, &model, model.k, PROMPTS, GROUP, (size_t)answer, 1, no_mark, &error);
+        status = loom_rollout_open(&rollout, &model, model.k, (size_t)(ANSWERS / group), (size_t)group, (size_t)answer,
+                                   1, no_mark, &error);
     if (status == LOOM_OK)
         status = measure(&rollout, (size_t)prompt, atoi(argv[2]), &error);
     if (status)

@@ -2,11 +2,12 @@
 """rollouts.py - how fast 64 answers are drawn at once, in PyTorch and in Loom, in turn, in one run, on one thread.
 
     bench/rollouts.py [--build build] [--rounds 5] [--work small|large] [--prompt 64] [--answer 64]
-                      [--precision float32|bf16] [--reference FILE]
+                      [--group 8] [--precision float32|bf16] [--reference FILE]
 
 Needs PyTorch, as peer.py does, and build/bench_rollout (ninja -C build bench_rollout). The looped model of peer.py draws
 tokens behind a prompt for each of 64 rows, with a cache for each loop: one token of every row a pass, as a
-PyTorch user would write it. Rates are by the processor's time, which a busy machine changes little; OMP_NUM_THREADS=1
+PyTorch user would write it. Loom answers each of 64 / GROUP prompts GROUP times, as training with rewards does; PyTorch
+reads 64 prompts. Rates are by the processor's time, which a busy machine changes little; OMP_NUM_THREADS=1
 and BLIS_NUM_THREADS=1 go with it. --precision is PyTorch's (Loom's is bf16 where the processor has it). --reference FILE measures OpenMythos' own generate
 in its place: FILE is open_mythos/main.py of its repository.
 """
@@ -101,7 +102,8 @@ def reference_rate(model, loops, options):
 
 
 def loom_rate(options, preset, settings):
-    command = [f"{options.build}/bench_rollout", preset, "1", str(options.prompt), str(options.answer)] + settings
+    command = [f"{options.build}/bench_rollout", preset, "1", str(options.prompt), str(options.answer),
+               str(options.group)] + settings
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[1])
 
 
@@ -113,6 +115,7 @@ def main():
     parser.add_argument("--precision", choices=["float32", "bf16"], default="float32")
     parser.add_argument("--prompt", type=int, default=64)
     parser.add_argument("--answer", type=int, default=64)
+    parser.add_argument("--group", type=int, default=8, help="answers to a prompt in Loom; 1: none share theirs")
     parser.add_argument("--reference", help="open_mythos/main.py of OpenMythos' repository")
     options = parser.parse_args()
     torch.set_num_threads(1)
