@@ -1,5 +1,6 @@
 /* test_lora_gradients.c - adapters: the sum that stands for a weight, and the factors' gradients against finite
- * differences through a whole looped network, experts included. */
+ * differences through whole networks: experts, some of them alone, embeddings, positions, routers and all else that is
+ * a matrix. */
 #include "model/lora.h"
 #include "tiny.h"
 #include "train/objective.h"
@@ -12,12 +13,11 @@ struct adapted {
     real *factors, *dfactors;
 };
 
-static void open_adapted(struct adapted *a, const char *targets) {
-    struct loom_config config = tiny_looped(LOOM_ARCHITECTURE_LOOM);
+static void open_adapted(struct adapted *a, struct loom_config config, const char *targets) {
     const struct loom_kernels *k = loom_kernels_ref();
     struct loom_error error;
     tiny_open(&a->m, &config, k, 3, 2, 5);
-    struct loom_workspace_shape shape = {.batch = 2, .seq = 5, .loops = a->m.loops, .keep = true};
+    struct loom_workspace_shape shape = {.batch = 2, .seq = 5, .loops = a->m.loops, .keep = true, .lora = &a->lora};
     if (loom_lora_open(&a->lora, k, &a->m.net.tensors, targets, 2, 6, &error) ||
         loom_workspace_open(&a->ws, &a->m.net, k, &shape, &error) || loom_objective_open(&a->buffers, k, 10, &error))
         fail_msg("%s", error.text);
@@ -38,22 +38,50 @@ static void close_adapted(struct adapted *a) {
 
 static double loss(struct adapted *a, real *gradients) {
     loom_lora_apply(&a->lora, a->m.weights, a->factors);
-    struct loom_objective o = {
-        .forward = {.weights = a->m.weights, .ids = a->m.ids, .batch = 2, .seq = 5, .loops = a->m.loops, .keep = true},
-        .targets = a->m.targets,
-        .scale = 1,
-        .gradients = gradients};
+    struct loom_objective o = {.forward = {.weights = a->m.weights,
+                                           .ids = a->m.ids,
+                                           .batch = 2,
+                                           .seq = 5,
+                                           .loops = a->m.loops,
+                                           .factors = a->factors,
+                                           .keep = true},
+                               .targets = a->m.targets,
+                               .scale = 1,
+                               .gradients = gradients};
     return loom_objective_run(&a->ws, &a->buffers, &o);
 }
 
+/* The house recipe's own matrices: hashed n-grams, an embedding before, a head of its own, keys from the prelude. */
+static struct loom_config house(void) {
+    struct loom_config c = tiny_looped(LOOM_ARCHITECTURE_LOOM);
+    c.ngram = 3;
+    c.ngram_rows = 7;
+    c.embed_shift = c.embed_skip = true;
+    c.tied = false;
+    c.injection = LOOM_INJECTION_ADD;
+    c.activation = LOOM_ACTIVATION_RELU2;
+    c.loop_keys = LOOM_LOOP_KEYS_PRELUDE;
+    return c;
+}
+
 static void test_gradients(void **state) {
-    static const char *const targets[] = {"*", "*routed_experts*", "embed,*router*"};
+    const struct {
+        struct loom_config config;
+        const char *targets;
+    } cases[] = {
+        {tiny_looped(LOOM_ARCHITECTURE_LOOM), "*"},
+        {tiny_looped(LOOM_ARCHITECTURE_LOOM), "*routed_experts*"},
+        {tiny_looped(LOOM_ARCHITECTURE_LOOM), "*routed_experts.[13].*,*routed_experts.4.up"},
+        {tiny_looped(LOOM_ARCHITECTURE_LOOM), "embed,*router*"},
+        {tiny_latent(LOOM_ARCHITECTURE_OPENMYTHOS), "*"},
+        {tiny_gpt(true), "*"},
+        {house(), "*"},
+    };
     (void)state;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct adapted a;
-        open_adapted(&a, targets[i]);
-        loss(&a, a.m.gradients);
-        loom_lora_gradients(&a.lora, a.dfactors, a.m.gradients, a.factors);
+        open_adapted(&a, cases[i].config, cases[i].targets);
+        loss(&a, a.dfactors);
         size_t step = a.lora.factors.elements / 150 + 1;
         for (size_t j = 0; j < a.lora.factors.elements; j += step) {
             const double h = 1e-6;
@@ -64,7 +92,8 @@ static void test_gradients(void **state) {
             double down = loss(&a, NULL), wanted = (up - down) / (2 * h);
             a.factors[j] = kept;
             if (!(fabs((double)a.dfactors[j] - wanted) < 1e-6 * (1 + fabs(wanted))))
-                fail_msg("%s, element %zu: %.10g, not %.10g", targets[i], j, (double)a.dfactors[j], wanted);
+                fail_msg("case %zu, %s, element %zu: %.10g, not %.10g", i, cases[i].targets, j, (double)a.dfactors[j],
+                         wanted);
         }
         close_adapted(&a);
     }
@@ -74,7 +103,7 @@ static void test_gradients(void **state) {
 static void test_sum(void **state) {
     (void)state;
     struct adapted a;
-    open_adapted(&a, "*attn.wq,*shared_experts*");
+    open_adapted(&a, tiny_looped(LOOM_ARCHITECTURE_LOOM), "*attn.wq,*shared_experts*");
     size_t n = a.m.net.tensors.elements;
     real *before = test_calloc(n, sizeof(real)), *zero = test_calloc(a.lora.factors.elements, sizeof(real));
     memcpy(before, a.m.weights, n * sizeof(real));

@@ -194,7 +194,7 @@ struct loom_kernels {
     /* y = (x - mean) / sqrt(var + eps) * weight + bias; bias may be NULL. mean and rstd are (rows). Ba et al. 2016. */
     void (*layernorm)(const struct loom_kernels *k, real *y, real *mean, real *rstd, const real *x, const real *weight,
                       const real *bias, size_t rows, size_t cols, real eps);
-    /* dx +=, dweight +=, dbias += (dbias may be NULL). */
+    /* dx +=, dweight +=, dbias +=; both may be NULL, or dbias alone. */
     void (*layernorm_backward)(const struct loom_kernels *k, real *dx, real *dweight, real *dbias, const real *dy,
                                const real *x, const real *weight, const real *mean, const real *rstd, size_t rows,
                                size_t cols);
@@ -276,7 +276,7 @@ struct loom_kernels {
      * and b are (cols). out may be y; y may be NULL: zeros. Parcae, arXiv 2604.12946. */
     void (*lti)(const struct loom_kernels *k, real *out, const real *h, const real *e, const real *y, const real *log_a,
                 const real *log_dt, const real *b, size_t rows, size_t cols);
-    /* dh is overwritten; de, dlog_a, dlog_dt, db +=. (dy is dout itself.) */
+    /* dh is overwritten; de, dlog_a, dlog_dt, db +=. (dy is dout itself.) The last three may be NULL, all of them. */
     void (*lti_backward)(const struct loom_kernels *k, real *dh, real *de, real *dlog_a, real *dlog_dt, real *db,
                          const real *dout, const real *h, const real *e, const real *log_a, const real *log_dt,
                          const real *b, size_t rows, size_t cols);

@@ -1,6 +1,8 @@
 /* affine.c - see affine.h. */
 #include "model/affine.h"
 
+#include "model/gradient.h"
+
 struct loom_affine loom_affine_declare(struct loom_tensors *table, size_t n_in, size_t n_out, bool bias, double std,
                                        const char *prefix, const char *name) {
     struct loom_affine a = {.bias = LOOM_NO_TENSOR, .n_in = n_in, .n_out = n_out};
@@ -33,9 +35,10 @@ void loom_affine_backward_weight(struct loom_pass *p, const struct loom_affine *
                                  size_t rows) {
     const struct loom_kernels *k = p->k;
     struct loom_linear s = shape(a, rows);
-    k->linear_weight(k, &s, p->dw + a->weight, dy, x);
-    if (a->bias != LOOM_NO_TENSOR)
-        k->sum_rows(k, p->dw + a->bias, dy, rows, a->n_out);
+    loom_gradient_linear(p, &s, a->weight, dy, x);
+    real *dbias = loom_gradient(p, a->bias);
+    if (dbias)
+        k->sum_rows(k, dbias, dy, rows, a->n_out);
 }
 
 void loom_affine_backward(struct loom_pass *p, const struct loom_affine *a, real *dx, const real *dy, const real *x,

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "model/gradient.h"
+
 static struct loom_norm declare_norm(struct loom_tensors *table, const struct loom_config *c, const char *prefix,
                                      const char *gpt_name, const char *name) {
     if (c->architecture == LOOM_ARCHITECTURE_GPT)
@@ -129,7 +131,7 @@ static void recall_backward(struct loom_pass *p, const struct loom_block *block,
     if (block->skip == LOOM_NO_TENSOR)
         return;
     real *share = loom_stack_take(p->stack, rows * dim);
-    k->sum_products(k, p->dw + block->skip, d, p->x0, rows, dim);
+    loom_gradient_scale(p, block->skip, d, p->x0, rows, dim);
     k->scale_columns(k, share, d, p->w + block->skip, rows, dim);
     k->add(k, p->dx0, p->dx0, share, rows * dim);
 }

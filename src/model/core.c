@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "model/gradient.h"
+
 static void declare_injection(struct loom_core *core, struct loom_tensors *table, const struct loom_config *c) {
     const char *prefix = "recurrent.";
     bool stable = core->injection == LOOM_INJECTION_OPENMYTHOS || core->injection == LOOM_INJECTION_PARCAE;
@@ -283,11 +285,11 @@ static void adapt_backward(struct loom_pass *p, const struct loom_core *core, co
     size_t mark = p->stack->used, rows = loom_pass_rows(p), row = scale_row(p, core, t);
     real *dlow = loom_stack_take(p->stack, rows * core->rank);
     k->linear(k, &shape, dlow, d, p->w + core->lora_b, false);
-    k->linear_weight(k, &shape, p->dw + core->lora_b, s->scaled, d);
-    k->sum_products(k, p->dw + row, dlow, s->low, rows, core->rank);
+    loom_gradient_linear(p, &shape, core->lora_b, s->scaled, d);
+    loom_gradient_scale(p, row, dlow, s->low, rows, core->rank);
     k->scale_columns(k, dlow, dlow, p->w + row, rows, core->rank);
     k->linear_input(k, &shape, d, dlow, p->w + core->lora_down, true);
-    k->linear_weight(k, &shape, p->dw + core->lora_down, dlow, s->y);
+    loom_gradient_linear(p, &shape, core->lora_down, dlow, s->y);
     loom_stack_release(p->stack, mark);
 }
 
@@ -300,11 +302,12 @@ static void inject_backward(struct loom_pass *p, const struct loom_core *core, c
     switch (core->injection) {
     case LOOM_INJECTION_OPENMYTHOS:
     case LOOM_INJECTION_PARCAE:
-        k->lti_backward(k, before, de, p->dw + core->log_a, p->dw + core->log_dt, p->dw + core->b, d, s->h, e,
-                        p->w + core->log_a, p->w + core->log_dt, p->w + core->b, rows, dim);
+        k->lti_backward(k, before, de, loom_gradient(p, core->log_a), loom_gradient(p, core->log_dt),
+                        loom_gradient(p, core->b), d, s->h, e, p->w + core->log_a, p->w + core->log_dt, p->w + core->b,
+                        rows, dim);
         break;
     case LOOM_INJECTION_ADD:
-        k->sum_products(k, p->dw + core->b, d, e, rows, dim);
+        loom_gradient_scale(p, core->b, d, e, rows, dim);
         k->scale_columns(k, before, d, p->w + core->b, rows, dim);
         k->add(k, de, de, before, rows * dim);
         k->copy(k, before, d, rows * dim);

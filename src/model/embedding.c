@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "model/gradient.h"
+
 /* ---- declaration ------------------------------------------------------------------------------------------------- */
 
 struct loom_tensor_spec loom_embedding_table(const struct loom_config *c, int rows) {
@@ -126,9 +128,9 @@ static void embed_shift_backward(struct loom_pass *p, const struct loom_embeddin
     size_t mark = p->stack->used, rows = loom_pass_rows(p), dim = (size_t)p->c->dim;
     real *own = loom_stack_take(p->stack, rows * dim);
     find_previous(p, s);
-    k->embed_backward(k, p->dw + e->tokens, d, s->looked, rows, dim);
+    loom_gradient_embed(p, e->tokens, d, s->looked, rows, dim);
     k->embed(k, own, p->w + e->tokens, s->ids, rows, dim);
-    k->sum_products(k, p->dw + e->shift, d, own, rows, dim);
+    loom_gradient_scale(p, e->shift, d, own, rows, dim);
     k->scale_columns(k, d, d, p->w + e->shift, rows, dim);
     loom_stack_release(p->stack, mark);
 }
@@ -161,14 +163,14 @@ void loom_embedding_backward(struct loom_pass *p, const struct loom_embedding *e
         if (loom_pass_dropout(p) > 0)
             k->dropout(k, d, d, loom_pass_dropout(p), loom_pass_dropout_seed(p), rows * dim);
         for (size_t b = 0; b < p->batch; b++)
-            k->add_scaled(k, p->dw + position_rows(p, e), 1, d + b * n, n);
+            loom_gradient_rows(p, position_rows(p, e), d + b * n, p->seq, dim);
     }
     for (int order = 2; order <= p->c->ngram; order++) {
         if (p->input.ids)
             hash_ngrams(p, s, order);
-        k->embed_backward(k, p->dw + e->ngrams[order - 2], d, s->looked, rows, dim);
+        loom_gradient_embed(p, e->ngrams[order - 2], d, s->looked, rows, dim);
     }
     if (p->c->embed_shift)
         embed_shift_backward(p, e, s, d);
-    k->embed_backward(k, p->dw + e->tokens, d, s->ids, rows, dim);
+    loom_gradient_embed(p, e->tokens, d, s->ids, rows, dim);
 }

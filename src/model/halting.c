@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "model/gradient.h"
+
 static struct loom_affine declare_product(struct loom_tensors *table, size_t rows, size_t dim, double weight_std,
                                           double bias_std, const char *name) {
     struct loom_tensor_spec weight = {.rows = rows, .cols = dim, .std = weight_std, .kind = LOOM_TENSOR_HEAD};
@@ -58,8 +60,10 @@ static void score_backward(struct loom_pass *p, const struct loom_affine *a, rea
                            bool accumulate) {
     struct loom_linear product = exact(p, a);
     p->k->linear_input(p->k, &product, dx, dy, p->w + a->weight, accumulate);
-    p->k->linear_weight(p->k, &product, p->dw + a->weight, dy, x);
-    p->k->sum_rows(p->k, p->dw + a->bias, dy, product.rows, product.n_out);
+    loom_gradient_linear(p, &product, a->weight, dy, x);
+    real *dbias = loom_gradient(p, a->bias);
+    if (dbias)
+        p->k->sum_rows(p->k, dbias, dy, product.rows, product.n_out);
 }
 
 /* ---- adaptive computation time ----------------------------------------------------------------------------------- */

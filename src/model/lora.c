@@ -73,9 +73,12 @@ static void add_site(struct loom_lora *lora, const struct loom_tensor *t) {
 
 loom_status loom_lora_open(struct loom_lora *lora, const struct loom_kernels *k, const struct loom_tensors *table,
                            const char *targets, int rank, double alpha, struct loom_error *error) {
-    *lora = (struct loom_lora){
-        .k = k, .rank = (size_t)rank, .alpha = alpha, .sites = calloc(table->count + 1, sizeof *lora->sites)};
-    if (!lora->sites)
+    *lora = (struct loom_lora){.k = k,
+                               .rank = (size_t)rank,
+                               .alpha = alpha,
+                               .sites = calloc(table->count + 1, sizeof *lora->sites),
+                               .starts = calloc(table->count + 1, sizeof *lora->starts)};
+    if (!lora->sites || !lora->starts)
         return loom_fail_memory(error, "adapters", table->count * sizeof *lora->sites);
     loom_status status = check_patterns(lora, table, targets, error);
     for (size_t i = 0; i < table->count && status == LOOM_OK; i++)
@@ -100,6 +103,7 @@ void loom_lora_close(struct loom_lora *lora) {
     }
     loom_tensors_free(&lora->factors);
     free(lora->sites);
+    free(lora->starts);
     *lora = (struct loom_lora){0};
 }
 
@@ -132,13 +136,12 @@ void loom_lora_apply(const struct loom_lora *lora, real *weights, const real *fa
     }
 }
 
-void loom_lora_gradients(const struct loom_lora *lora, real *dfactors, const real *dweights, const real *factors) {
-    const struct loom_kernels *k = lora->k;
-    for (size_t i = 0; i < lora->n_sites; i++) {
-        const struct loom_lora_site *s = &lora->sites[i];
-        struct loom_linear product = {.rows = s->n_out, .n_in = s->n_in, .n_out = lora->rank, .groups = 1};
-        const real *dw = dweights + s->weight;
-        k->linear_weight(k, &product, dfactors + s->a, scaled(lora, factors + s->b, s->n_out * lora->rank), dw);
-        k->linear(k, &product, dfactors + s->b, dw, scaled(lora, factors + s->a, lora->rank * s->n_in), true);
+const struct loom_lora_site *loom_lora_at(const struct loom_lora *lora, size_t place) {
+    size_t low = 0, high = lora->n_sites;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        *(lora->sites[middle].weight <= place ? &low : &high) = middle;
     }
+    const struct loom_lora_site *site = lora->sites + low;
+    return high > low && place >= site->weight && place < site->weight + site->n_in * site->n_out ? site : NULL;
 }

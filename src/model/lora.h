@@ -1,9 +1,8 @@
 /* lora.h - low-rank adapters: W + (alpha / r) B A in the place of a matrix W. Hu et al., arXiv 2106.09685.
  *
  * Any matrix of the table can have one, an expert's, a router's or an embedding as well: the sum is put where the
- * weight was, so that model code and kernels know nothing of it, and the factors' gradients follow from the weight's
- * own: dA = s B^T dW, dB = s dW A^T. Gradient block and passes cost what they always do; the optimizer, the checkpoint
- * and what is shared hold the factors alone. The base weights are kept apart, bit for bit. */
+ * weight was, so that a forward pass knows nothing of it; gradient.h has the factors' gradients. Gradients, the
+ * optimizer, the checkpoint and what is shared hold the factors alone. The base weights are kept apart, bit for bit. */
 #ifndef LOOM_MODEL_LORA_H
 #define LOOM_MODEL_LORA_H
 
@@ -23,14 +22,15 @@ struct loom_lora_site {
 };
 
 struct loom_lora {
-    struct loom_tensors factors; /* the factors' own table, named as PEFT names them */
-    struct loom_lora_site *sites;
+    struct loom_tensors factors;  /* the factors' own table, named as PEFT names them */
+    struct loom_lora_site *sites; /* by their weights' offsets */
     size_t n_sites;
     size_t rank, base_elements, scratch_elements;
     double alpha;
     const struct loom_kernels *k; /* NULL: sizes alone */
     real *base;                   /* (base_elements) on the machine */
     real *scratch;                /* (scratch_elements) a scaled factor */
+    int *starts;                  /* scratch on the host, enough for the groups of a product */
 };
 
 /* Finds the matrices whose names one of the patterns in the comma-separated list matches (as a shell's, over the whole
@@ -44,7 +44,7 @@ void loom_lora_close(struct loom_lora *lora);
 void loom_lora_keep_base(struct loom_lora *lora, const real *weights);
 /* weights = base + (alpha / r) B A at every site. */
 void loom_lora_apply(const struct loom_lora *lora, real *weights, const real *factors);
-/* dfactors += the factors' part of the weights' gradients. */
-void loom_lora_gradients(const struct loom_lora *lora, real *dfactors, const real *dweights, const real *factors);
+/* The site whose matrix holds this place in the weights, or NULL. */
+const struct loom_lora_site *loom_lora_at(const struct loom_lora *lora, size_t place);
 
 #endif

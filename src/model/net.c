@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "model/gradient.h"
+
 /* ---- declaration ------------------------------------------------------------------------------------------------- */
 
 static bool declare_blocks(struct loom_net *net, struct loom_block **blocks, int count, const char *stage) {
@@ -121,6 +123,8 @@ static struct loom_pass start(struct loom_workspace *ws, const struct loom_forwa
                               .c = &ws->net->config,
                               .w = f->weights,
                               .dw = gradients,
+                              .lora = f->factors ? ws->shape.lora : NULL,
+                              .factors = f->factors,
                               .rope = ws->rope,
                               .first = f->first || ws->net->config.sliding_window ? ws->first : NULL,
                               .input = {f->ids, f->first, f->history, f->history_stride},
@@ -246,7 +250,7 @@ void loom_net_backward(struct loom_workspace *ws, const struct loom_forward *f, 
     size_t inner = ws->stack.used;
     real *dhidden = loom_stack_take(&ws->stack, n);
     k->linear_input(k, &shape, dhidden, dlogits, p.w + net->head, false);
-    k->linear_weight(k, &shape, p.dw + net->head, dlogits, ws->hidden);
+    loom_gradient_linear(&p, &shape, net->head, dlogits, ws->hidden);
     k->fill(k, d, 0, n);
     loom_norm_backward(&p, &net->norm, &ws->norm, d, dhidden, rows);
     loom_stack_release(&ws->stack, inner);

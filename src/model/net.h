@@ -52,6 +52,7 @@ struct loom_forward {
                   last stands for the later ones */
     const int *history; /* (batch, history_stride) with a cache: the tokens that it holds, which n-grams look back to */
     size_t history_stride; /* from one sequence's to the next's */
+    const real *factors;   /* of the workspace's adapters: the backward's gradients are theirs; NULL: the weights' */
     bool keep;             /* a backward follows (then dropout is on); the workspace's shape must allow it */
     uint64_t dropout_seed;
     real sequence_loss, z_loss; /* weights of the routers' own losses, for each sequence and each token; 0: none */
@@ -70,7 +71,8 @@ void loom_net_logits(const struct loom_workspace *ws, const real *weights, real 
  */
 void loom_net_logits_backward(const struct loom_workspace *ws, real *dlogits, const real *logits, size_t rows);
 
-/* Backward of the last forward, which had keep; dlogits (batch*seq, V), before the cap; gradients += . */
+/* Backward of the last forward, which had keep; dlogits (batch*seq, V), before the cap; gradients += .
+ * They are like the weights, or like the factors where f has those. */
 void loom_net_backward(struct loom_workspace *ws, const struct loom_forward *f, real *gradients, const real *dlogits);
 
 #endif

@@ -1,6 +1,8 @@
 /* norm.c - see norm.h. Zhang & Sennrich 2019 (RMSNorm), Ba et al. 2016 (LayerNorm). */
 #include "model/norm.h"
 
+#include "model/gradient.h"
+
 static const real rms_epsilon = (real)1e-6, layer_epsilon = (real)1e-5;
 
 struct loom_norm loom_norm_declare_rms(struct loom_tensors *table, size_t cols, const char *prefix, const char *name) {
@@ -67,10 +69,10 @@ void loom_norm_backward(struct loom_pass *p, const struct loom_norm *norm, const
                         const real *dy, size_t rows) {
     const struct loom_kernels *k = p->k;
     const real *weight = loom_at(p->w, norm->weight);
-    real *dweight = loom_at_gradient(p->dw, norm->weight);
+    real *dweight = loom_gradient(p, norm->weight);
     if (norm->layer)
-        k->layernorm_backward(k, dx, dweight, loom_at_gradient(p->dw, norm->bias), dy, s->x, weight, s->mean, s->rstd,
-                              rows, norm->cols);
+        k->layernorm_backward(k, dx, dweight, loom_gradient(p, norm->bias), dy, s->x, weight, s->mean, s->rstd, rows,
+                              norm->cols);
     else
         k->rmsnorm_backward(k, dx, dweight, dy, s->x, weight, s->rstd, rows, norm->cols);
 }

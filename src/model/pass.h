@@ -3,7 +3,7 @@
  * A layer is a few functions: declare (its tensors), forward, backward. Forward writes its output to the caller's
  * buffer and leaves in a `saved` struct the addresses of what its backward needs, all on the activation stack. A pass
  * without backward releases the stack after each block. Backward takes the gradient of the output and gives that of the
- * input; gradients of weights are added to `dw`. */
+ * input; gradients of weights are added to `dw`, as gradient.h has it. */
 #ifndef LOOM_MODEL_PASS_H
 #define LOOM_MODEL_PASS_H
 
@@ -42,14 +42,17 @@ struct loom_input {
 };
 
 struct loom_norm;
+struct loom_lora;
 
 struct loom_pass {
     const struct loom_kernels *k;
     const struct loom_config *c;
-    const real *w;    /* all weights */
-    real *dw;         /* all gradients; NULL in a forward pass */
-    const real *rope; /* (max_seq_len, rope_dim/2, 2) cosines and sines; NULL for gpt */
-    const int *first; /* (B,T): the first key that each new token attends to; NULL: the sequence's first */
+    const real *w;                /* all weights */
+    real *dw;                     /* all gradients, or those of the adapters' factors; NULL in a forward pass */
+    const struct loom_lora *lora; /* the adapters that are trained, NULL: the weights themselves are */
+    const real *factors;          /* the adapters' */
+    const real *rope;             /* (max_seq_len, rope_dim/2, 2) cosines and sines; NULL for gpt */
+    const int *first;             /* (B,T): the first key that each new token attends to; NULL: the sequence's first */
     struct loom_input input;
     struct loom_stack *stack;
     size_t batch, seq;        /* B, T: new tokens of each sequence */

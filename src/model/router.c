@@ -1,6 +1,7 @@
 /* router.c - see router.h. */
 #include "model/router.h"
 
+#include "model/gradient.h"
 #include "model/init.h"
 
 struct loom_router loom_router_declare(struct loom_tensors *table, const struct loom_config *c, const char *prefix) {
@@ -88,6 +89,6 @@ void loom_router_backward(struct loom_pass *p, const struct loom_router *router,
     if (p->balance.sequence > 0 || p->balance.z > 0)
         (void)k->balance(k, &s->shape, &p->balance, dlogits, load, s->logits, s->scores, s->ids);
     k->linear_input(k, &product, dx, dlogits, p->w + router->weight, true);
-    k->linear_weight(k, &product, p->dw + router->weight, dlogits, x);
+    loom_gradient_linear(p, &product, router->weight, dlogits, x);
     loom_stack_release(p->stack, mark);
 }

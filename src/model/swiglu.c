@@ -1,6 +1,7 @@
 /* swiglu.c - see swiglu.h. */
 #include "model/swiglu.h"
 
+#include "model/gradient.h"
 #include "model/init.h"
 
 /* One matrix for each group, one after another, so that grouped products find them by index; groups == 0 means one
@@ -70,7 +71,7 @@ void loom_swiglu_forward(struct loom_pass *p, const struct loom_swiglu *f, struc
 static void backward_in(struct loom_pass *p, const struct loom_linear *in, size_t weight, real *dx, const real *d,
                         const real *x, bool accumulate) {
     p->k->linear_input(p->k, in, dx, d, p->w + weight, accumulate);
-    p->k->linear_weight(p->k, in, p->dw + weight, d, x);
+    loom_gradient_linear(p, in, weight, d, x);
 }
 
 /* The activation's output is made again in the place of up, and dup takes that of gate. */
@@ -86,7 +87,7 @@ void loom_swiglu_backward(struct loom_pass *p, const struct loom_swiglu *f, cons
         k->swiglu_backward(k, d, dup, act, d, s->gate, s->up, n);
     else
         k->relu2_backward(k, dup, act, d, s->up, n);
-    k->linear_weight(k, &out, p->dw + f->down, dy, act);
+    loom_gradient_linear(p, &out, f->down, dy, act);
     backward_in(p, &in, f->up, dx, dup, x, accumulate);
     if (gated)
         backward_in(p, &in, f->gate, dx, d, x, true);

@@ -73,8 +73,4 @@ static inline const real *loom_at(const real *block, size_t offset) {
     return offset == LOOM_NO_TENSOR ? NULL : block + offset;
 }
 
-static inline real *loom_at_gradient(real *block, size_t offset) {
-    return offset == LOOM_NO_TENSOR ? NULL : block + offset;
-}
-
 #endif

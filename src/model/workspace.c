@@ -110,6 +110,7 @@ static void run_dry(struct loom_workspace *ws, size_t past) {
                              .cache = shape->capacity ? &cache : NULL,
                              .exit = shape->capacity > 0 && loom_config_halts(&ws->net->config),
                              .depths = shape->keep ? ws->depths : NULL,
+                             .factors = shape->lora ? nowhere() : NULL,
                              .keep = shape->keep};
     loom_net_forward(ws, &f);
     real *logits = loom_workspace_logits(ws, rows);

@@ -6,11 +6,12 @@
 
 /* What one shape of pass needs: batches of up to B sequences of up to T new tokens. */
 struct loom_workspace_shape {
-    size_t batch, seq; /* B, T */
-    size_t capacity;   /* of the cache, past and new tokens of a sequence together; 0 without a cache */
-    int loops;         /* R, the most */
-    bool keep;         /* backward passes, too */
-    bool recompute;    /* a backward runs loops and blocks again: only their results stay. Chen et al. 2016 */
+    size_t batch, seq;            /* B, T */
+    size_t capacity;              /* of the cache, past and new tokens of a sequence together; 0 without a cache */
+    int loops;                    /* R, the most */
+    bool keep;                    /* backward passes, too */
+    const struct loom_lora *lora; /* backward passes may be for its factors; NULL: none; borrowed */
+    bool recompute; /* a backward runs loops and blocks again: only their results stay. Chen et al. 2016 */
 };
 
 struct loom_workspace {

@@ -318,6 +318,7 @@ static void run_part(struct part *p) {
                                            .batch = p->count,
                                            .seq = p->seq,
                                            .loops = p->loops,
+                                           .factors = t->factors,
                                            .keep = true,
                                            .count_loads = true},
                                .targets = t->batch.targets,
@@ -387,7 +388,7 @@ loom_status loom_policy_gradient(struct loom_trainer *trainer, struct loom_step 
     if (t->policy->reference)
         run_answers(t, 0, answers, KEEP_REFERENCE);
     for (size_t u = 0; u < updates && status == LOOM_OK; u++) {
-        k->fill(k, t->gradients, 0, t->model.net.tensors.elements);
+        k->fill(k, t->gradients, 0, loom_trainer_table(t)->elements);
         run_answers(t, u * answers / updates, (u + 1) * answers / updates, LEARN);
         if (u + 1 < updates)
             status = move(t, step, 1, error);

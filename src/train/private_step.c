@@ -92,30 +92,26 @@ static double add_example(struct loom_trainer *t, size_t index, uint64_t dropout
     const struct loom_recipe *recipe = &t->setup.recipe;
     const struct loom_kernels *k = t->ws.k;
     size_t seq = (size_t)recipe->seq_len, elements = loom_trainer_table(t)->elements, count = 0;
-    real *whole = t->factors ? t->gradients : t->example; /* where the weights' gradient goes */
     loom_chat_set_example(t->data.chat, index, &t->batch, 0);
     for (size_t i = 0; i < seq; i++)
         count += t->batch.targets[i] >= 0;
-    k->fill(k, whole, 0, t->model.net.tensors.elements);
+    k->fill(k, t->example, 0, elements);
     struct loom_objective o = {.forward = {.weights = t->model.weights,
                                            .ids = t->batch.inputs,
                                            .first = t->batch.first,
                                            .batch = 1,
                                            .seq = seq,
                                            .loops = t->setup.config.max_loop_iters,
+                                           .factors = t->factors,
                                            .keep = true,
                                            .dropout_seed = dropout,
                                            .count_loads = true},
                                .targets = t->batch.targets,
                                .scale = (real)(1 / (double)count),
-                               .gradients = whole};
+                               .gradients = t->example};
     double loss = loom_objective_run(&t->ws, &t->buffers, &o);
-    if (t->factors) {
-        k->fill(k, t->example, 0, elements);
-        loom_lora_gradients(&t->lora, t->example, whole, t->factors);
-    }
     double norm = loom_gradient_norm(k, t->example, elements, 1);
-    k->add_scaled(k, loom_trainer_gradients(t), (real)fmin(1, recipe->dp_clip / (norm + 1e-12)), t->example, elements);
+    k->add_scaled(k, t->gradients, (real)fmin(1, recipe->dp_clip / (norm + 1e-12)), t->example, elements);
     *tokens += count;
     return loss;
 }
@@ -132,7 +128,7 @@ static loom_status add_noise(struct loom_trainer *t, struct loom_error *error) {
     for (size_t i = 0; i < elements; i++)
         noise[i] = (real)loom_random_normal(stream, i);
     k->upload(k, t->example, noise, elements * sizeof *noise);
-    k->add_scaled(k, loom_trainer_gradients(t), (real)(recipe->dp_noise * recipe->dp_clip), t->example, elements);
+    k->add_scaled(k, t->gradients, (real)(recipe->dp_noise * recipe->dp_clip), t->example, elements);
     free(noise);
     return LOOM_OK;
 }
@@ -146,7 +142,7 @@ loom_status loom_private_gradient(struct loom_trainer *trainer, double *loss, do
     double rate = expected_batch(recipe) / (double)examples, sum = 0;
     const struct loom_random stream = {recipe->seed, LOOM_RANDOM_PRIVACY | (2 * t->progress.step) << 8};
     const struct loom_random dropout = {recipe->seed, LOOM_RANDOM_DROPOUT | (t->progress.step + 1) << 8};
-    k->fill(k, loom_trainer_gradients(t), 0, loom_trainer_table(t)->elements);
+    k->fill(k, t->gradients, 0, loom_trainer_table(t)->elements);
     loom_loads_clear(&t->ws.loads);
     for (size_t i = 0; i < examples; i++)
         if (loom_random_uniform(stream, i) < rate)

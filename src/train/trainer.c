@@ -25,10 +25,6 @@ real *loom_trainer_trained(const struct loom_trainer *trainer) {
     return trainer->factors ? trainer->factors : trainer->model.weights;
 }
 
-real *loom_trainer_gradients(const struct loom_trainer *trainer) {
-    return trainer->factors ? trainer->dfactors : trainer->gradients;
-}
-
 void loom_trainer_adapt(struct loom_trainer *trainer, bool keep_base) {
     if (!trainer->factors)
         return;
@@ -61,24 +57,25 @@ loom_status loom_trainer_measure(const struct loom_setup *setup, struct loom_tra
     struct loom_workspace_shape shape = shape_of(setup);
     size_t stack = 0;
     double pass = 0, update = 0;
-    loom_status status = loom_net_open(&net, &setup->config, error);
-    if (status == LOOM_OK)
-        status = loom_workspace_measure(&net, &shape, &stack, &pass, error);
     struct loom_lora lora = {0};
+    const struct loom_tensors *trained = recipe->adapter_rank ? &lora.factors : &net.tensors;
+    loom_status status = loom_net_open(&net, &setup->config, error);
     if (status == LOOM_OK && recipe->adapter_rank)
         status = loom_lora_open(&lora, NULL, &net.tensors, recipe->adapter_targets, recipe->adapter_rank,
                                 recipe->adapter_alpha, error);
+    shape.lora = recipe->adapter_rank ? &lora : NULL;
     if (status == LOOM_OK)
-        status = measure_update(recipe->adapter_rank ? &lora.factors : &net.tensors, recipe, &update,
-                                &result->bytes_optimizer, error);
-    result->trained_parameters = loom_tensors_parameters(recipe->adapter_rank ? &lora.factors : &net.tensors);
+        status = loom_workspace_measure(&net, &shape, &stack, &pass, error);
+    if (status == LOOM_OK)
+        status = measure_update(trained, recipe, &update, &result->bytes_optimizer, error);
+    result->trained_parameters = loom_tensors_parameters(trained);
+    result->bytes_gradients = trained->elements * sizeof(real);
     loom_lora_close(&lora);
     uint64_t accumulation = (uint64_t)recipe->gradient_accumulation_steps, bytes = net.tensors.elements * sizeof(real);
     result->parameters = loom_tensors_parameters(&net.tensors);
     result->active_parameters = loom_net_active_parameters(&net);
     /* In bf16 the machine keeps two packed copies of half the size. */
     result->bytes_weights = recipe->precision == LOOM_TRAINING_BF16 ? 2 * bytes : bytes;
-    result->bytes_gradients = bytes;
     result->bytes_activations = stack;
     result->tokens_per_step = accumulation * shape.batch * shape.seq;
     result->flops_per_step = (double)accumulation * pass + update;
@@ -103,7 +100,7 @@ static loom_status init_weights(struct loom_trainer *t, struct loom_error *error
     return LOOM_OK;
 }
 
-/* Adapters with their own gradients; B is zero, so that nothing changes yet. */
+/* Adapters; B is zero, so that nothing changes yet. */
 static loom_status open_adapters(struct loom_trainer *t, struct loom_error *error) {
     const struct loom_recipe *recipe = &t->setup.recipe;
     const struct loom_kernels *k = &t->counter.kernels;
@@ -116,12 +113,11 @@ static loom_status open_adapters(struct loom_trainer *t, struct loom_error *erro
     size_t bytes = t->lora.factors.elements * sizeof(real);
     real *host = calloc(1, bytes);
     t->factors = k->alloc(k, bytes);
-    t->dfactors = k->alloc(k, bytes);
-    if (host && t->factors && t->dfactors) {
+    if (host && t->factors) {
         loom_tensors_init(&t->lora.factors, host, recipe->seed);
         k->upload(k, t->factors, host, bytes);
     } else
-        status = loom_fail_memory(error, "adapters", 2 * bytes);
+        status = loom_fail_memory(error, "adapters", bytes);
     free(host);
     return status;
 }
@@ -136,7 +132,7 @@ static loom_status open_parts(struct loom_trainer *t, int threads, struct loom_e
     status = loom_model_set_precision(&t->model, (enum loom_precision)recipe->precision, error);
     if (status)
         return status;
-    size_t bytes = t->model.net.tensors.elements * sizeof *t->gradients;
+    size_t bytes = t->model.net.tensors.elements * sizeof *t->model.weights;
     loom_counter_init(&t->counter, t->model.k);
     const struct loom_kernels *k = &t->counter.kernels;
     /* Borrowed, for samples; given back before the model closes. */
@@ -147,8 +143,9 @@ static loom_status open_parts(struct loom_trainer *t, int threads, struct loom_e
     size_t trained = loom_trainer_table(t)->elements * sizeof *t->example;
     if (status == LOOM_OK && recipe->dp_clip > 0 && !(t->example = k->alloc(k, trained)))
         status = loom_fail_memory(error, "an example's gradients", trained);
-    if (status == LOOM_OK && !(t->gradients = k->alloc(k, bytes)))
-        status = loom_fail_memory(error, "gradients", bytes);
+    if (status == LOOM_OK && !(t->gradients = k->alloc(k, trained)))
+        status = loom_fail_memory(error, "gradients", trained);
+    shape.lora = t->factors ? &t->lora : NULL;
     if (status == LOOM_OK)
         status = loom_workspace_open(&t->ws, &t->model.net, k, &shape, error);
     if (status == LOOM_OK)
@@ -225,7 +222,6 @@ void loom_trainer_close(struct loom_trainer *trainer) {
         loom_objective_close(&t->buffers, t->model.k);
         t->model.k->release(t->model.k, t->gradients);
         t->model.k->release(t->model.k, t->factors);
-        t->model.k->release(t->model.k, t->dfactors);
         t->model.k->release(t->model.k, t->example);
     }
     loom_lora_close(&t->lora);
@@ -335,7 +331,7 @@ static loom_status accumulate(struct loom_trainer *t, double *loss, struct loom_
     const struct loom_kernels *k = t->ws.k;
     uint64_t parts = (uint64_t)recipe->gradient_accumulation_steps;
     *loss = 0;
-    k->fill(k, t->gradients, 0, t->model.net.tensors.elements);
+    k->fill(k, t->gradients, 0, loom_trainer_table(t)->elements);
     (void)hold_weights(t);
     loom_loads_clear(&t->ws.loads);
     for (uint64_t i = 0; i < parts; i++) {
@@ -356,6 +352,7 @@ static loom_status accumulate(struct loom_trainer *t, double *loss, struct loom_
                         .depths = t->depths,
                         .gate_scale = (real)(GATE_WEIGHT / tokens),
                         .bptt = recipe->bptt_loops,
+                        .factors = t->factors,
                         .keep = true,
                         .dropout_seed = loom_random_bits(dropout, micro),
                         .sequence_loss =
@@ -408,17 +405,12 @@ static loom_status check_finite(const struct loom_trainer *t, const struct loom_
 /* Clips the gradients, multiplied by `factor`, and moves what is trained. */
 static loom_status move(struct loom_trainer *t, struct loom_step *step, double factor, struct loom_error *error) {
     const struct loom_recipe *recipe = &t->setup.recipe;
-    real *gradients = loom_trainer_gradients(t);
-    if (t->factors && recipe->dp_clip == 0) {
-        t->ws.k->fill(t->ws.k, t->dfactors, 0, t->lora.factors.elements);
-        loom_lora_gradients(&t->lora, t->dfactors, t->gradients, t->factors);
-    }
-    step->gradient_norm = loom_gradient_norm(t->ws.k, gradients, loom_trainer_table(t)->elements, factor);
+    step->gradient_norm = loom_gradient_norm(t->ws.k, t->gradients, loom_trainer_table(t)->elements, factor);
     loom_status status = check_finite(t, step, error);
     if (status)
         return status;
     factor *= loom_clip_factor(step->gradient_norm, recipe->grad_clip);
-    loom_optimizer_update(&t->optimizer, recipe, step->learning_rate, factor, loom_trainer_trained(t), gradients);
+    loom_optimizer_update(&t->optimizer, recipe, step->learning_rate, factor, loom_trainer_trained(t), t->gradients);
     loom_trainer_adapt(t, false);
     (void)hold_weights(t);
     return LOOM_OK;

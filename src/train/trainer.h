@@ -46,10 +46,10 @@ struct loom_trainer {
     struct loom_workspace ws;
     struct loom_objective_buffers buffers;
     struct loom_optimizer optimizer;
-    real *gradients;
-    struct loom_lora lora;    /* without sites: the weights themselves are trained */
-    real *factors, *dfactors; /* (lora.factors.elements): the adapters and their gradients; NULL without */
-    real *example;            /* (trained elements): a private training's gradient of one example; NULL without */
+    real *gradients;       /* (trained elements) */
+    struct loom_lora lora; /* without sites: the weights themselves are trained */
+    real *factors;         /* (lora.factors.elements): the adapters; NULL without */
+    real *example;         /* (trained elements): a private training's gradient of one example; NULL without */
     struct loom_policy_state *policy; /* NULL without a task */
     double last_loss;                 /* of the last step that saw an example */
     struct loom_batch batch;          /* (B,T) */
@@ -69,10 +69,9 @@ loom_status loom_trainer_open(struct loom_trainer *trainer, const struct loom_se
                               const struct loom_training_data *data, int threads, struct loom_error *error);
 void loom_trainer_close(struct loom_trainer *trainer);
 
-/* What is trained: its table, and the blocks of that table's size. */
+/* What is trained: its table, and the block of that table's size. */
 const struct loom_tensors *loom_trainer_table(const struct loom_trainer *trainer);
 real *loom_trainer_trained(const struct loom_trainer *trainer);
-real *loom_trainer_gradients(const struct loom_trainer *trainer);
 
 /* Once the weights to start from, or adapters of a checkpoint, are loaded: the weights become base + adapters. */
 void loom_trainer_adapt(struct loom_trainer *trainer, bool keep_base);

@@ -88,7 +88,7 @@ static double backward_columns(const struct backward *s, size_t first, size_t wi
             s->de[at + c] += s->b[first + c] * d;
         }
     }
-    for (size_t c = 0; c < width; c++) {
+    for (size_t c = 0; c < width && s->dlog_a != NULL; c++) {
         const double slope = sum_a[c] * decay_of(s->log_a[first + c], s->log_dt[0]).slope;
         s->dlog_a[first + c] += (float)slope;
         s->db[first + c] += (float)sum_b[c];
@@ -118,7 +118,8 @@ static void lti_backward(const struct loom_kernels *k, real *dh, real *de, real 
     loom_cpu_share(k, pieces, rows * length, lti_backward_part, &s);
     for (size_t piece = 0; piece < pieces; piece++)
         total += part[piece];
-    dlog_dt[0] += (float)total;
+    if (dlog_dt != NULL)
+        dlog_dt[0] += (float)total;
 }
 
 void LOOM_ISA_NAME(loom_cpu_fill_loop)(struct loom_kernels *table) {

@@ -41,12 +41,15 @@ void loom_ref_lti_backward(const struct loom_kernels *k, real *dh, real *de, rea
             dfactor += (double)dout[i] * (double)h[i];
             sum_b += (double)dout[i] * (double)e[i];
         }
+        if (dlog_a == NULL)
+            continue;
         double slope = dfactor * factor_slope(log_a[c], log_dt[0]);
         dlog_a[c] += (real)slope;
         db[c] += (real)sum_b;
         sum_log_dt += slope;
     }
-    dlog_dt[0] += (real)sum_log_dt;
+    if (dlog_dt != NULL)
+        dlog_dt[0] += (real)sum_log_dt;
 }
 
 /* Whether a running token gives out all that is left of its weight now. */

@@ -104,7 +104,8 @@ void loom_ref_layernorm_backward(const struct loom_kernels *k, real *dx, real *d
         size_t at = r * cols;
         add_input_gradient(dx + at, dy + at, x + at, weight, (double)mean[r], (double)rstd[r], cols, true);
     }
-    add_weight_gradient(dweight, dy, x, mean, rstd, rows, cols);
+    if (dweight != NULL)
+        add_weight_gradient(dweight, dy, x, mean, rstd, rows, cols);
     if (dbias != NULL)
         loom_ref_sum_rows(k, dbias, dy, rows, cols);
 }
