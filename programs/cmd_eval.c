@@ -30,6 +30,8 @@ static const char help[] =
     "  --document-mask     no attention across documents, for a model that was trained so\n"
     "  --task NAME         a task with answers to check, from the list below\n"
     "  --indices FILE      a JSON array of the row numbers that are taken, counted from 0\n"
+    "  --examples FILE     rows of the task whose first --shots go before each prompt, worked out\n"
+    "  --shots N           how many\n"
     "  --predictions FILE  score recorded responses: a JSON object a line with id (or task_id, doc_id) and response\n"
     "  --save FILE         write every response and verdict, a JSON object a line\n"
     "  --limit N           only the first N problems\n"
@@ -221,8 +223,12 @@ static bool several_precisions(const struct request *request) {
 
 static int check_request(const struct request *request) {
     const struct loom_task_options *task = &request->task.options;
-    if (!task->task && (task->predictions || task->indices || task->save || task->samples || request->task.report))
+    if (!task->task && (task->predictions || task->indices || task->examples || task->shots || task->save ||
+                        task->samples || request->task.report))
         return report_usage("eval", "--task is missing: the name of a task");
+    if ((task->examples != NULL) != (task->shots > 0))
+        return report_usage("eval", "%s is missing: --examples FILE and --shots N go together",
+                            task->examples ? "--shots" : "--examples");
     if (!request->model && !task->predictions)
         return report_usage("eval", "--model is missing: a model folder or a run folder");
     if (!request->data && task->task)
@@ -293,6 +299,8 @@ int cmd_eval(int argc, char **argv) {
                                            {"document-mask", .flag = &r.document_mask},
                                            {"task", .text = &task->task},
                                            {"indices", .text = &task->indices},
+                                           {"examples", .text = &task->examples},
+                                           {"shots", .number = &task->shots, .low = 1, .high = 1024},
                                            {"predictions", .text = &task->predictions},
                                            {"save", .text = &task->save},
                                            {"limit", .count = &limit, .low = 1, .high = 1000000000},

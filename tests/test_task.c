@@ -67,6 +67,43 @@ static void test_math(void **state) {
     expect_text(loom_answer_between_dollars("only $ one"), "only $ one");
 }
 
+/* Responses and answers that lm-evaluation-harness 0.4.9 judged alike, but for the two pairs that say otherwise. */
+static void test_minerva(void **state) {
+    static const struct {
+        const char *a, *b;
+        bool equal;
+    } pairs[] = {
+        {"$x = \\dfrac{1}{2}$", "\\frac12", true},
+        {"12 cm", "12", true},
+        {"$\\text{blue}$", "blue", true},
+        {"12,000", "12000", true},
+        {"the 5 inches", "5", false},
+        {"\\boxed{\\sqrt{2}}", "\\sqrt2", true},
+        {"$3$ or $7$", "3", true},
+        {"0.5", "\\frac{1}{2}", true},
+        {"-0.5", "-1/2", true},
+        {"0.3333", "\\frac{1}{3}", false},
+        {"\\$5.$", "5", true},
+        {"90^\\circ", "90", true},
+        {"1/2", "1/3", false},
+        {"(1, 2)", "(1,2)", true}, /* there a parser fails, and they are unequal */
+        {"1 + x", "x + 1", false}, /* there an algebra system finds them equal */
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        bool failed = false;
+        if (loom_answer_minerva_equal(pairs[i].a, pairs[i].b, &failed) != pairs[i].equal || failed)
+            fail_msg("%s and %s", pairs[i].a, pairs[i].b);
+    }
+    expect_text(loom_answer_minerva_final("So.\nFinal Answer: The final answer is $5$. I hope it is correct.\nQ"),
+                "$5$");
+    expect_text(loom_answer_minerva_final("Final Answer: The final answer is 5. "), "5");
+    expect_text(loom_answer_minerva_final("Final Answer: The final answer is 5."), "[invalidanswer]");
+    expect_text(loom_answer_minerva_final("Final Answer: The final answer is 5\n. I hope it is correct."),
+                "[invalidanswer]");
+    expect_text(loom_answer_minerva_final("The answer is 5. I hope it is correct."), "[invalidanswer]");
+}
+
 static void test_others(void **state) {
     (void)state;
     expect_text(loom_answer_bbh("So the answer is (B).\nthe answer is x."), "(B)");
@@ -183,6 +220,38 @@ static void test_preface(void **state) {
     free(path);
 }
 
+/* The first rows of another file, worked out, go before every prompt. */
+static void test_shots(void **state) {
+    static const char train[] = "{\"question\":\"1 + 1\",\"answer\":\"Two. #### 2\"}\n{\"question\":\"x\","
+                                "\"answer\":\"#### 3\"}\n{\"question\":\"y\",\"answer\":\"4\"}\n",
+                      row[] = "{\"question\":\"2 + 2\",\"answer\":\"#### 4\"}",
+                      code[] = "{\"text\":\"Add.\",\"test_list\":[\"assert f(1)\"],\"code\":\"def f(x):\\n  x\"}";
+    static const char bare[] = "{\"text\":\"t\",\"test_list\":[\"assert 1\"]}";
+    struct loom_task task;
+    struct loom_error error;
+    char *examples = scratch_write(*state, "train.jsonl", train, sizeof train - 1);
+    char *path = scratch_write(*state, "asked.jsonl", row, sizeof row - 1);
+    expect(loom_task_open(&task, "gsm8k", path, NULL, &error), LOOM_OK, &error, "");
+    expect(loom_task_show(&task, examples, 4, &error), LOOM_INVALID, &error, "3 problems, fewer than the 4 examples");
+    expect(loom_task_show(&task, examples, 2, &error), LOOM_OK, &error, "");
+    assert_string_equal(task.problems[0].prompt, "Question: 1 + 1\nAnswer: Two. #### 2\n\nQuestion: x\nAnswer: #### 3"
+                                                 "\n\nQuestion: 2 + 2\nAnswer:");
+    loom_task_close(&task);
+    free(path);
+    path = scratch_write(*state, "mbpp.jsonl", code, sizeof code - 1);
+    expect(loom_task_open(&task, "mbpp", path, NULL, &error), LOOM_OK, &error, "");
+    expect(loom_task_show(&task, path, 1, &error), LOOM_OK, &error, "");
+    assert_non_null(strstr(task.problems[0].prompt, "[BEGIN]\ndef f(x):\n  x\n[DONE]\n\nYou are an expert"));
+    loom_task_close(&task);
+    free(path);
+    path = scratch_write(*state, "bare.jsonl", bare, sizeof bare - 1);
+    expect(loom_task_open(&task, "mbpp", path, NULL, &error), LOOM_OK, &error, "");
+    expect(loom_task_show(&task, path, 1, &error), LOOM_INVALID, &error, "has no answer to show");
+    loom_task_close(&task);
+    free(path);
+    free(examples);
+}
+
 /* ---- programs ---------------------------------------------------------------------------------------------------- */
 
 static void judge_code(struct loom_task *task, const char *response, bool wanted) {
@@ -221,12 +290,14 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gsm8k),
         cmocka_unit_test(test_math),
+        cmocka_unit_test(test_minerva),
         cmocka_unit_test(test_others),
         cmocka_unit_test(test_pass_at_k),
         cmocka_unit_test(test_wilson),
         cmocka_unit_test_setup_teardown(test_read, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_refusals, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_preface, scratch_create, scratch_remove),
+        cmocka_unit_test_setup_teardown(test_shots, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_code, scratch_create, scratch_remove),
     };
     return cmocka_run_group_tests_name("tasks", tests, NULL, NULL);

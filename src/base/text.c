@@ -100,6 +100,20 @@ void loom_text_put_html(struct loom_text *text, const char *data, size_t size) {
     loom_text_put_utf8(text, data + start, size - start);
 }
 
+void loom_text_substitute(struct loom_text *text, const char *before, const char *after) {
+    struct loom_text next = {.failed = text->failed};
+    const char *from = text->data ? text->data : "";
+    for (const char *found = strstr(from, before); found; found = strstr(from, before)) {
+        loom_text_put(&next, from, (size_t)(found - from));
+        loom_text_put(&next, after, strlen(after));
+        from = found + strlen(before);
+    }
+    loom_text_put(&next, from, strlen(from));
+    next.failed = next.failed || text->failed;
+    loom_text_free(text);
+    *text = next;
+}
+
 void loom_text_free(struct loom_text *text) {
     free(text->data);
     *text = (struct loom_text){0};

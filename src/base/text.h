@@ -27,6 +27,9 @@ void loom_text_put_utf8(struct loom_text *text, const char *data, size_t size);
  * than newline and tab, which HTML cannot hold, become U+FFFD too. */
 void loom_text_put_html(struct loom_text *text, const char *data, size_t size);
 
+/* `after` in the place of every `before`, from the left. */
+void loom_text_substitute(struct loom_text *text, const char *before, const char *after);
+
 /* Frees the bytes and leaves an empty text. */
 void loom_text_free(struct loom_text *text);
 

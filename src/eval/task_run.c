@@ -309,6 +309,8 @@ static loom_status open_evaluation(struct evaluation *e, struct loom_error *erro
     if (!o->predictions && !e->model)
         return loom_fail(error, LOOM_INVALID, "a task needs a model to answer, or recorded responses");
     loom_status status = loom_task_open(&e->task, o->task, o->data, o->indices, error);
+    if (status == LOOM_OK && o->examples)
+        status = loom_task_show(&e->task, o->examples, (size_t)o->shots, error);
     if (status)
         return status;
     e->count = o->limit && o->limit < e->task.count ? o->limit : e->task.count;

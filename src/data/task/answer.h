@@ -23,6 +23,12 @@ char *loom_answer_between_dollars(const char *response);
 /* Whether two answers are the same once their LaTeX is brought to one form. *failed is set when memory is short. */
 bool loom_answer_math_equal(const char *a, const char *b, bool *failed);
 
+/* The same problems asked as Minerva was: what a response calls its final answer; an answer in one form; whether two
+ * have one form, or are one number. */
+char *loom_answer_minerva_final(const char *response);
+char *loom_answer_minerva_plain(const char *answer);
+bool loom_answer_minerva_equal(const char *a, const char *b, bool *failed);
+
 /* bbh, chain of thought: what follows the first "the answer is " on its line, less the last character. */
 char *loom_answer_bbh(const char *text);
 

@@ -33,15 +33,7 @@ static void put(struct loom_text *text, const char *from) {
 }
 
 static void substitute(struct form *f, const char *before, const char *after) {
-    struct loom_text next = {0};
-    const char *from = get(f);
-    for (const char *found = strstr(from, before); found; found = strstr(from, before)) {
-        loom_text_put(&next, from, (size_t)(found - from));
-        put(&next, after);
-        from = found + strlen(before);
-    }
-    put(&next, from);
-    replace(f, next);
+    loom_text_substitute(&f->text, before, after);
 }
 
 static size_t count_of(const char *text, const char *part) {

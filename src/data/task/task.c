@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 #include "base/file.h"
 #include "base/grow.h"
 #include "data/source/source.h"
@@ -185,6 +187,45 @@ loom_status loom_task_open(struct loom_task *task, const char *name, const char 
     return status;
 }
 
+static loom_status put_worked(const struct loom_task *examples, const char *path, size_t count, struct loom_text *text,
+                              struct loom_error *error) {
+    if (examples->count < count)
+        return loom_fail(error, LOOM_INVALID, "%s: %zu problems, fewer than the %zu examples asked for", path,
+                         examples->count, count);
+    for (size_t i = 0; i < count; i++) {
+        const struct loom_problem *p = &examples->problems[i];
+        if (!p->worked)
+            return loom_fail(error, LOOM_INVALID, "%s: problem %s of task %s has no answer to show", path, p->id,
+                             examples->kind->name);
+        loom_text_append(text, "%s%s\n\n", p->prompt, p->worked);
+    }
+    return text->failed ? loom_fail_memory(error, path, count) : LOOM_OK;
+}
+
+loom_status loom_task_show(struct loom_task *task, const char *path, size_t count, struct loom_error *error) {
+    struct loom_task examples;
+    struct loom_text shown = {0};
+    loom_status status = loom_task_open(&examples, task->kind->name, path, NULL, error);
+    if (status)
+        return status;
+    status = put_worked(&examples, path, count, &shown, error);
+    for (size_t i = 0; i < task->count && status == LOOM_OK; i++) {
+        struct loom_problem *p = &task->problems[i];
+        struct loom_text prompt = {0};
+        loom_text_append(&prompt, "%s%s", shown.data ? shown.data : "", p->prompt);
+        if (prompt.failed) {
+            status = loom_fail_memory(error, p->id, shown.size);
+            loom_text_free(&prompt);
+            break;
+        }
+        free(p->prompt);
+        p->prompt = prompt.data;
+    }
+    loom_text_free(&shown);
+    loom_task_close(&examples);
+    return status;
+}
+
 void loom_task_close(struct loom_task *task) {
     for (size_t i = 0; i < task->count; i++) {
         struct loom_problem *p = &task->problems[i];
@@ -193,6 +234,7 @@ void loom_task_close(struct loom_task *task) {
         free(p->prompt);
         free(p->answer);
         free(p->test);
+        free(p->worked);
     }
     free(task->problems);
     *task = (struct loom_task){0};

@@ -11,6 +11,7 @@ enum { LOOM_TASK_METRICS = 2, LOOM_TASK_STOPS = 6 };
 struct loom_problem {
     char *id, *group, *prompt, *answer;
     char *test;   /* of a programming task: what follows the response in the program, NULL otherwise */
+    char *worked; /* what follows the prompt where the problem is a worked example; NULL where it cannot be one */
     int choices;  /* of a multiple choice: how many letters there are; 0 otherwise */
     size_t place; /* in the order of the file, or of the indices */
 };
@@ -45,6 +46,8 @@ loom_status loom_task_kind_find(const char *name, const struct loom_task_kind **
  * the row numbers, counted from 0, that are taken, in its order. */
 loom_status loom_task_open(struct loom_task *task, const char *name, const char *path, const char *indices,
                            struct loom_error *error);
+/* Puts the first `count` problems of another file, worked out, before each prompt, an empty line behind each. */
+loom_status loom_task_show(struct loom_task *task, const char *path, size_t count, struct loom_error *error);
 void loom_task_close(struct loom_task *task);
 
 /* The SHA-256 of all problems, in hexadecimal: of what is asked, and of what is right. */

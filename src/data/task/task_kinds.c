@@ -1,8 +1,8 @@
 /* task_kinds.c - what is particular to each task: its rows, its prompt, its judge. See task.h.
  *
  * Prompts and rules are those of lm-evaluation-harness where it has the task: gsm8k (Cobbe et al., arXiv 2110.14168),
- * hendrycks_math (2103.03874), humaneval (2107.03374), mbpp (2108.07732), mmlu (2009.03300), bbh with chain of thought
- * (2210.09261). prosqa is of 2412.06769. */
+ * hendrycks_math (2103.03874), minerva_math (2206.14858), humaneval (2107.03374), mbpp (2108.07732), mmlu (2009.03300),
+ * bbh with chain of thought (2210.09261). prosqa is of 2412.06769. */
 #include "data/task/task.h"
 
 #include <math.h>
@@ -30,8 +30,17 @@ static loom_status finish(struct loom_problem *p, const char *name, struct loom_
     return p->prompt && p->answer ? LOOM_OK : loom_fail_memory(error, name, 1);
 }
 
-/* PREFACE BEFORE question AFTER, and the answer as it stands. */
-static loom_status read_pair(const json_t *row, const char *name, const char *keys[2], const char *frame[3],
+/* How a worked example goes on behind the prompt. */
+static loom_status work_out(struct loom_problem *p, const char *name, const char *lead, const char *answer,
+                            struct loom_error *error) {
+    struct loom_text worked = {0};
+    loom_text_append(&worked, "%s%s", lead, answer);
+    p->worked = take(&worked);
+    return p->worked ? finish(p, name, error) : loom_fail_memory(error, name, strlen(answer));
+}
+
+/* PREFACE BEFORE question AFTER, and the answer as it stands, which follows LEAD in a worked example; no LEAD, none. */
+static loom_status read_pair(const json_t *row, const char *name, const char *keys[2], const char *frame[4],
                              struct loom_problem *p, struct loom_error *error) {
     const char *question, *answer;
     struct loom_text prompt = {0};
@@ -45,20 +54,19 @@ static loom_status read_pair(const json_t *row, const char *name, const char *ke
     loom_text_put(&prompt, frame[2], strlen(frame[2]));
     p->prompt = take(&prompt);
     p->answer = strdup(answer);
-    return finish(p, name, error);
+    return frame[3] ? work_out(p, name, frame[3], answer, error) : finish(p, name, error);
 }
 
 static loom_status read_gsm8k(const json_t *row, const char *name, const char *preface, struct loom_problem *p,
                               struct loom_error *error) {
     return read_pair(row, name, (const char *[]){"question", "answer"},
-                     (const char *[]){preface, "Question: ", "\nAnswer:"}, p, error);
+                     (const char *[]){preface, "Question: ", "\nAnswer:", " "}, p, error);
 }
 
 /* The answer is what the solution puts in a box. */
-static loom_status read_math(const json_t *row, const char *name, const char *preface, struct loom_problem *p,
-                             struct loom_error *error) {
-    loom_status status = read_pair(row, name, (const char *[]){"problem", "solution"},
-                                   (const char *[]){preface, "Problem: ", "\nAnswer:"}, p, error);
+static loom_status read_boxed(const json_t *row, const char *name, const char *frame[4], struct loom_problem *p,
+                              struct loom_error *error) {
+    loom_status status = read_pair(row, name, (const char *[]){"problem", "solution"}, frame, p, error);
     if (status)
         return status;
     char *boxed = loom_answer_boxed(p->answer);
@@ -69,20 +77,31 @@ static loom_status read_math(const json_t *row, const char *name, const char *pr
     return LOOM_OK;
 }
 
+static loom_status read_math(const json_t *row, const char *name, const char *preface, struct loom_problem *p,
+                             struct loom_error *error) {
+    return read_boxed(row, name, (const char *[]){preface, "Problem: ", "\nAnswer:", " "}, p, error);
+}
+
+static loom_status read_minerva(const json_t *row, const char *name, const char *preface, struct loom_problem *p,
+                                struct loom_error *error) {
+    return read_boxed(row, name, (const char *[]){preface, "Problem:\n", "\n\nSolution:", " "}, p, error);
+}
+
 static loom_status read_bbh(const json_t *row, const char *name, const char *preface, struct loom_problem *p,
                             struct loom_error *error) {
     return read_pair(row, name, (const char *[]){"input", "target"},
-                     (const char *[]){preface, "Q: ", "\nA: Let's think step by step.\n"}, p, error);
+                     (const char *[]){preface, "Q: ", "\nA: Let's think step by step.\n", NULL}, p, error);
 }
 
 static loom_status read_prosqa(const json_t *row, const char *name, const char *preface, struct loom_problem *p,
                                struct loom_error *error) {
-    return read_pair(row, name, (const char *[]){"question", "answer"}, (const char *[]){preface, "", "\n"}, p, error);
+    return read_pair(row, name, (const char *[]){"question", "answer"}, (const char *[]){preface, "", "\n", ""}, p,
+                     error);
 }
 
 static loom_status read_plain(const json_t *row, const char *name, const char *preface, struct loom_problem *p,
                               struct loom_error *error) {
-    return read_pair(row, name, (const char *[]){"prompt", "answer"}, (const char *[]){preface, "", ""}, p, error);
+    return read_pair(row, name, (const char *[]){"prompt", "answer"}, (const char *[]){preface, "", "", ""}, p, error);
 }
 
 static loom_status read_humaneval(const json_t *row, const char *name, const char *preface, struct loom_problem *p,
@@ -90,7 +109,7 @@ static loom_status read_humaneval(const json_t *row, const char *name, const cha
     const char *test, *entry;
     struct loom_text program = {0};
     loom_status status =
-        read_pair(row, name, (const char *[]){"prompt", "test"}, (const char *[]){preface, "", ""}, p, error);
+        read_pair(row, name, (const char *[]){"prompt", "test"}, (const char *[]){preface, "", "", NULL}, p, error);
     if (status == LOOM_OK)
         status = loom_json_string(row, "test", name, &test, error);
     if (status == LOOM_OK)
@@ -106,7 +125,7 @@ static loom_status read_mbpp(const json_t *row, const char *name, const char *pr
                              struct loom_error *error) {
     const json_t *tests = json_object_get(row, "test_list");
     const char *task;
-    struct loom_text prompt = {0}, program = {0};
+    struct loom_text prompt = {0}, program = {0}, worked = {0};
     loom_status status = loom_json_string(row, "text", name, &task, error);
     if (status)
         return status;
@@ -127,7 +146,14 @@ static loom_status read_mbpp(const json_t *row, const char *name, const char *pr
     p->prompt = take(&prompt);
     p->test = take(&program);
     p->answer = strdup("");
-    return p->test ? finish(p, name, error) : loom_fail_memory(error, name, 1);
+    if (!p->test)
+        return loom_fail_memory(error, name, 1);
+    const char *code = json_string_value(json_object_get(row, "code"));
+    if (!code)
+        return finish(p, name, error);
+    loom_text_append(&worked, "%s\n[DONE]", code);
+    p->worked = take(&worked);
+    return p->worked ? finish(p, name, error) : loom_fail_memory(error, name, 1);
 }
 
 /* Underscores of a subject's name become spaces. */
@@ -168,7 +194,7 @@ static loom_status read_mmlu(const json_t *row, const char *name, const char *pr
         free(p->group);
         p->group = strdup(subject);
     }
-    return p->group ? finish(p, name, error) : loom_fail_memory(error, name, 1);
+    return p->group ? work_out(p, name, " ", answer, error) : loom_fail_memory(error, name, 1);
 }
 
 /* ---- judging ----------------------------------------------------------------------------------------------------- */
@@ -198,6 +224,17 @@ static loom_status judge_math(const struct loom_problem *p, const char *response
     char *answer = loom_answer_between_dollars(response);
     bool failed = !answer;
     right[0] = answer && loom_answer_math_equal(answer, p->answer, &failed);
+    free(answer);
+    return failed ? loom_fail_memory(error, p->id, strlen(response)) : LOOM_OK;
+}
+
+static loom_status judge_minerva(const struct loom_problem *p, const char *response,
+                                 const struct loom_sandbox_limits *limits, bool right[LOOM_TASK_METRICS],
+                                 struct loom_error *error) {
+    (void)limits;
+    char *answer = loom_answer_minerva_final(response);
+    bool failed = !answer;
+    right[0] = answer && loom_answer_minerva_equal(answer, p->answer, &failed);
     free(answer);
     return failed ? loom_fail_memory(error, p->id, strlen(response)) : LOOM_OK;
 }
@@ -287,6 +324,13 @@ static const struct loom_task_kind kinds[] = {
      {"Question:", "</s>", "<|im_end|>"},
      320},
     {"math", "competition mathematics, MATH and MATH-500", read_math, judge_math, {"exact_match"}, {"Problem:"}, 512},
+    {"minerva",
+     "the same, asked and judged as Minerva was",
+     read_minerva,
+     judge_minerva,
+     {"exact_match"},
+     {"Problem:"},
+     512},
     {"humaneval",
      "Python functions from their docstrings",
      read_humaneval,
