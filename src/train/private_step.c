@@ -91,10 +91,13 @@ loom_status loom_privacy_write(const struct loom_trainer *trainer, const char *p
 static double add_example(struct loom_trainer *t, size_t index, uint64_t dropout, size_t *tokens) {
     const struct loom_recipe *recipe = &t->setup.recipe;
     const struct loom_kernels *k = t->ws.k;
-    size_t seq = (size_t)recipe->seq_len, elements = loom_trainer_table(t)->elements, count = 0;
+    size_t elements = loom_trainer_table(t)->elements, seq = 0, count = 0;
     loom_chat_set_example(t->data.chat, index, &t->batch, 0);
-    for (size_t i = 0; i < seq; i++)
-        count += t->batch.targets[i] >= 0;
+    for (size_t i = 0; i < (size_t)recipe->seq_len; i++)
+        if (t->batch.targets[i] >= 0) {
+            count++;
+            seq = i + 1; /* what is behind the last target is padding */
+        }
     k->fill(k, t->example, 0, elements);
     struct loom_objective o = {.forward = {.weights = t->model.weights,
                                            .ids = t->batch.inputs,
