@@ -181,6 +181,9 @@ static void test_plan(void **state) {
     setup.recipe.router_z_loss = 0.001;
     expect(loom_private_plan(&setup, &b.chat, &error), LOOM_INVALID, &error, "router_z_loss 0.001 has no part");
     setup.recipe.router_z_loss = 0;
+    setup.recipe.loop_sampling = LOOM_SAMPLING_POISSON;
+    expect(loom_private_plan(&setup, &b.chat, &error), LOOM_INVALID, &error, "loop_sampling=poisson has no part");
+    setup.recipe.loop_sampling = LOOM_SAMPLING_FIXED;
     setup.recipe.batch_size = 12;
     expect(loom_private_plan(&setup, &b.chat, &error), LOOM_INVALID, &error, "more than the 11 examples");
     setup.recipe.dp_clip = 0;

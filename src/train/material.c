@@ -148,7 +148,7 @@ static loom_status open_problems(struct loom_material *m, const json_t *record, 
         return loom_fail(error, LOOM_INVALID,
                          "router_bias_rate %g would move the experts between drawing and learning: set it to 0",
                          setup->recipe.router_bias_rate);
-    loom_status status = loom_recipe_refuse_router_losses(&setup->recipe, "a training by rewards", error);
+    loom_status status = loom_recipe_refuse_unheeded(&setup->recipe, "a training by rewards", error);
     if (status == LOOM_OK)
         status = loom_task_open(&m->task, o->task, o->problems, NULL, error);
     if (status == LOOM_OK && m->task.count < 2)

@@ -32,7 +32,7 @@ static loom_status check_plan(const struct loom_recipe *recipe, const struct loo
                          "router_bias_rate %g follows counts over examples, which are not private: "
                          "set it to 0",
                          recipe->router_bias_rate);
-    loom_status status = loom_recipe_refuse_router_losses(recipe, "a private training", error);
+    loom_status status = loom_recipe_refuse_unheeded(recipe, "a private training", error);
     if (status)
         return status;
     if (expected_batch(recipe) > (double)examples_of(chat))

@@ -178,12 +178,24 @@ loom_status loom_setup_read(struct loom_setup *setup, const json_t *json, const 
     return status ? status : read_recipe(&setup->recipe, json_object_get(json, "train"), path, error);
 }
 
-loom_status loom_recipe_refuse_router_losses(const struct loom_recipe *recipe, const char *training,
-                                             struct loom_error *error) {
-    bool sequence = recipe->router_sequence_loss > 0;
-    if (!sequence && !(recipe->router_z_loss > 0))
-        return LOOM_OK;
-    return loom_fail(error, LOOM_INVALID, "%s %g has no part in %s: set it to 0",
-                     sequence ? "router_sequence_loss" : "router_z_loss",
-                     sequence ? recipe->router_sequence_loss : recipe->router_z_loss, training);
+loom_status loom_recipe_refuse_unheeded(const struct loom_recipe *recipe, const char *training,
+                                        struct loom_error *error) {
+    const struct {
+        const char *key;
+        double value;
+    } settings[] = {
+        {"router_sequence_loss", recipe->router_sequence_loss},
+        {"router_z_loss", recipe->router_z_loss},
+        {"loop_start", (double)recipe->loop_start},
+        {"bptt_loops", recipe->bptt_loops},
+    };
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
+        if (settings[i].value > 0)
+            return loom_fail(error, LOOM_INVALID, "%s %g has no part in %s: set it to 0", settings[i].key,
+                             settings[i].value, training);
+    if (recipe->loop_sampling != LOOM_SAMPLING_FIXED)
+        return loom_fail(error, LOOM_INVALID, "loop_sampling=%s has no part in %s, which runs every loop: set it to %s",
+                         loop_sampling_names[recipe->loop_sampling], training,
+                         loop_sampling_names[LOOM_SAMPLING_FIXED]);
+    return LOOM_OK;
 }

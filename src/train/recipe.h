@@ -125,9 +125,10 @@ loom_status loom_setup_apply(struct loom_setup *setup, const struct loom_setting
 /* Holds model and training against each other, once vocab_size is known. Fills seq_len and lr_decay_iters. */
 loom_status loom_setup_check(struct loom_setup *setup, struct loom_error *error);
 
-/* LOOM_INVALID when the routers' own losses are asked for where `training` would leave them out. */
-loom_status loom_recipe_refuse_router_losses(const struct loom_recipe *recipe, const char *training,
-                                             struct loom_error *error);
+/* LOOM_INVALID when the routers' own losses, or a choice of loops, are asked for where `training` would leave them out.
+ */
+loom_status loom_recipe_refuse_unheeded(const struct loom_recipe *recipe, const char *training,
+                                        struct loom_error *error);
 
 /* The training settings as JSON and back, in a run's config.json. */
 json_t *loom_recipe_json(const struct loom_recipe *recipe);

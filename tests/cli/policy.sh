@@ -54,4 +54,6 @@ for key in router_sequence_loss router_z_loss; do
     expect 2 "$key 0.1 has no part in a training by rewards" "$loom" train --task exact --problems problems.jsonl \
         --init coin --out new --set $key=0.1
 done
+expect 2 'loop_sampling=poisson has no part in a training by rewards' "$loom" train --task exact \
+    --problems problems.jsonl --init coin --out new --set loop_sampling=poisson
 [ ! -e new ] || fail "a refused run left a folder"
