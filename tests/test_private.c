@@ -166,6 +166,9 @@ static void test_plan(void **state) {
     struct loom_setup setup = b.setup;
     setup.recipe.dp_noise = 0;
     expect(loom_private_plan(&setup, &b.chat, &error), LOOM_INVALID, &error, "needs dp_noise, or dp_epsilon");
+    setup.recipe.dp_noise = 1e-9; /* no accountant would come to an end */
+    expect(loom_private_plan(&setup, &b.chat, &error), LOOM_INVALID, &error, "must be at least 0.01");
+    setup.recipe.dp_noise = 0;
     setup.recipe.dp_epsilon = 8;
     setup.recipe.max_iters = 50;
     expect(loom_private_plan(&setup, &b.chat, &error), LOOM_OK, &error, "");

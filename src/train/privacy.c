@@ -103,8 +103,8 @@ double loom_privacy_point(double sigma, double q, double y) {
 }
 
 loom_status loom_privacy_check(const struct loom_privacy_plan *plan, double delta, struct loom_error *error) {
-    if (!(plan->noise > 0 && plan->noise < 1e6))
-        return loom_fail(error, LOOM_INVALID, "the noise multiplier must be above 0 and below 1e6, not %g",
+    if (!(plan->noise >= 0.01 && plan->noise < 1e6)) /* with less, epsilon is in the thousands after one step */
+        return loom_fail(error, LOOM_INVALID, "the noise multiplier must be at least 0.01 and below 1e6, not %g",
                          plan->noise);
     if (!(plan->rate >= 0 && plan->rate <= 1))
         return loom_fail(error, LOOM_INVALID, "the sampling rate must be from 0 to 1, not %g", plan->rate);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "train/privacy.h"
 
 static size_t examples_of(const struct loom_chat_set *chat) {
     return chat->count - chat->n_val;
@@ -53,9 +54,11 @@ loom_status loom_private_plan(struct loom_setup *setup, const struct loom_chat_s
     if (recipe->dp_clip <= 0)
         return LOOM_OK;
     loom_status status = check_plan(recipe, chat, error);
-    if (status || recipe->dp_noise > 0)
+    if (status)
         return status;
     struct loom_privacy_plan plan = plan_of(recipe, chat, recipe->max_iters);
+    if (recipe->dp_noise > 0)
+        return loom_privacy_check(&plan, recipe->dp_delta, error);
     status = loom_privacy_noise(&plan, LOOM_ACCOUNTANT_PRV, recipe->dp_epsilon, recipe->dp_delta, &spent, error);
     recipe->dp_noise = plan.noise;
     return status;
