@@ -72,6 +72,7 @@ static void test_gradients(void **state) {
         {tiny_looped(LOOM_ARCHITECTURE_LOOM), "*"},
         {tiny_looped(LOOM_ARCHITECTURE_LOOM), "*routed_experts*"},
         {tiny_looped(LOOM_ARCHITECTURE_LOOM), "*routed_experts.[13].*,*routed_experts.4.up"},
+        {tiny_looped(LOOM_ARCHITECTURE_LOOM), "*attn.wk,*attn.wv"},
         {tiny_looped(LOOM_ARCHITECTURE_LOOM), "embed,*router*"},
         {tiny_latent(LOOM_ARCHITECTURE_OPENMYTHOS), "*"},
         {tiny_gpt(true), "*"},

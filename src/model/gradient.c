@@ -40,6 +40,24 @@ static void add_factors(struct loom_pass *p, const struct loom_lora_site *site, 
     loom_stack_release(p->stack, mark);
 }
 
+/* A product's rows; its matrix may be several of the table, one below the other, each with an adapter or none. */
+static void add_matrices(struct loom_pass *p, const struct loom_linear *s, size_t place, real *low, const real *dy,
+                         const real *x, size_t rows) {
+    const struct loom_lora_site *site = loom_lora_from(p->lora, place), *last = p->lora->sites + p->lora->n_sites;
+    for (; site < last && site->weight < place + s->n_in * s->n_out; site++) {
+        size_t mark = p->stack->used;
+        const real *part = dy;
+        if (site->n_out < s->n_out) {
+            real *columns = loom_stack_take(p->stack, rows * site->n_out);
+            p->k->copy_columns(p->k, columns, site->n_out, dy + (site->weight - place) / s->n_in, s->n_out, rows,
+                               site->n_out, false);
+            part = columns;
+        }
+        add_factors(p, site, low, part, x, rows, s->exact);
+        loom_stack_release(p->stack, mark);
+    }
+}
+
 /* Where each group's rows begin, on the host; NULL: they have equally many. */
 static const int *starts(const struct loom_pass *p, const struct loom_linear *s) {
     if (s->offset == NULL || loom_kernels_dry(p->k)) /* a dry run knows no choices */
@@ -54,11 +72,11 @@ static void add_groups(struct loom_pass *p, const struct loom_linear *s, size_t 
     real *low = loom_stack_take(p->stack, s->rows * p->lora->rank); /* one group may have all rows */
     const int *start = starts(p, s);
     for (size_t g = 0; g < s->groups; g++) {
-        const struct loom_lora_site *site = loom_lora_at(p->lora, place + g * loom_linear_stride(s));
         size_t first = start ? (size_t)start[g] : g * s->rows / s->groups;
         size_t end = start ? (size_t)start[g + 1] : (g + 1) * s->rows / s->groups;
-        if (site && (end > first || !start))
-            add_factors(p, site, low, dy + first * s->n_out, x + first * s->n_in, end - first, s->exact);
+        if (end > first || !start)
+            add_matrices(p, s, place + g * loom_linear_stride(s), low, dy + first * s->n_out, x + first * s->n_in,
+                         end - first);
     }
     loom_stack_release(p->stack, mark);
 }

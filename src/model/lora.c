@@ -136,12 +136,20 @@ void loom_lora_apply(const struct loom_lora *lora, real *weights, const real *fa
     }
 }
 
-const struct loom_lora_site *loom_lora_at(const struct loom_lora *lora, size_t place) {
+const struct loom_lora_site *loom_lora_from(const struct loom_lora *lora, size_t place) {
     size_t low = 0, high = lora->n_sites;
-    while (high - low > 1) {
+    while (low < high) {
         size_t middle = low + (high - low) / 2;
-        *(lora->sites[middle].weight <= place ? &low : &high) = middle;
+        const struct loom_lora_site *site = &lora->sites[middle];
+        if (site->weight + site->n_in * site->n_out <= place)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    const struct loom_lora_site *site = lora->sites + low;
-    return high > low && place >= site->weight && place < site->weight + site->n_in * site->n_out ? site : NULL;
+    return lora->sites + low;
+}
+
+const struct loom_lora_site *loom_lora_at(const struct loom_lora *lora, size_t place) {
+    const struct loom_lora_site *site = loom_lora_from(lora, place);
+    return site < lora->sites + lora->n_sites && site->weight <= place ? site : NULL;
 }

@@ -44,6 +44,8 @@ void loom_lora_close(struct loom_lora *lora);
 void loom_lora_keep_base(struct loom_lora *lora, const real *weights);
 /* weights = base + (alpha / r) B A at every site. */
 void loom_lora_apply(const struct loom_lora *lora, real *weights, const real *factors);
+/* The first site whose matrix ends behind this place in the weights, which may be the end of all sites. */
+const struct loom_lora_site *loom_lora_from(const struct loom_lora *lora, size_t place);
 /* The site whose matrix holds this place in the weights, or NULL. */
 const struct loom_lora_site *loom_lora_at(const struct loom_lora *lora, size_t place);
 
