@@ -143,8 +143,11 @@ static void print_json_drill_row(const struct loom_drill_row *r, double accuracy
 }
 
 static void print_drill_row(void *user, const struct loom_drill_row *r) {
-    const struct request *request = user;
+    struct request *request = user;
     double accuracy = r->problems ? (double)r->right / (double)r->problems : 0;
+    if (!request->json && !request->headed) /* what fails before its first row prints nothing */
+        printf("%5s %10s %10s %9s %9s %8s\n", "steps", "loops", "mean loops", "problems", "right", "loss");
+    request->headed = true;
     if (request->json)
         print_json_drill_row(r, accuracy);
     else
@@ -155,8 +158,6 @@ static void print_drill_row(void *user, const struct loom_drill_row *r) {
 
 static int evaluate_drill(struct request *request, const struct loom_model *model) {
     int rounds = request->n_loops ? request->n_loops : 1;
-    if (!request->json)
-        printf("%5s %10s %10s %9s %9s %8s\n", "steps", "loops", "mean loops", "problems", "right", "loss");
     for (int i = 0; i < rounds; i++) {
         bool given = request->loops[i] == LOOM_LOOPS_GIVEN;
         struct loom_drill_evaluate_options options = {
