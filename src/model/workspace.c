@@ -58,7 +58,10 @@ static real *rope_table(const struct loom_config *c, size_t pairs) {
     return table;
 }
 
-static bool open_exits(struct loom_exits *exits, const struct loom_config *c, size_t rows) {
+/* Tokens exit where there is a cache: nothing is kept for passes without. */
+static bool open_exits(struct loom_exits *exits, const struct loom_config *c,
+                       const struct loom_workspace_shape *shape) {
+    size_t rows = shape->capacity ? shape->batch * shape->seq : 1;
     size_t scores = c->halting == LOOM_HALTING_GATE       ? (size_t)loom_config_gate_loops(c)
                     : c->halting == LOOM_HALTING_CONVERGE ? 2 * (size_t)c->vocab_size
                                                           : 1;
@@ -76,8 +79,8 @@ static bool open_tables(struct loom_workspace *ws) {
     ws->first = ws->k->alloc(ws->k, rows * sizeof *ws->first);
     ws->first_host = calloc(rows, sizeof *ws->first_host);
     ws->depths = ws->k->alloc(ws->k, rows * sizeof *ws->depths);
-    if (!loom_embedding_saved_open(&ws->embedding, ws->k, rows) || !open_exits(&ws->exits, c, rows) || !ws->first ||
-        !ws->first_host || !ws->depths)
+    if (!loom_embedding_saved_open(&ws->embedding, ws->k, rows) || !open_exits(&ws->exits, c, &ws->shape) ||
+        !ws->first || !ws->first_host || !ws->depths)
         return false;
     if (!loom_config_rotary(c))
         return true;
