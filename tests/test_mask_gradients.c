@@ -67,7 +67,17 @@ static void check_part(struct scene *s, int part, size_t n) {
 }
 
 static void check(size_t queries, size_t keys, const int *first, real dropout) {
-    struct scene s = {.a = {B, queries, keys, H, G, D, DV, 0.6, dropout, 5, first}};
+    struct scene s = {.a = {.batch = B,
+                            .queries = queries,
+                            .keys = keys,
+                            .heads = H,
+                            .kv_heads = G,
+                            .head_dim = D,
+                            .value_dim = DV,
+                            .scale = 0.6,
+                            .dropout = dropout,
+                            .dropout_seed = 5,
+                            .first = first}};
     for (int part = 0; part < PARTS; part++) {
         noise(s.x[part], N_Q + N_K + N_V, (uint64_t)part);
         noise(s.dx[part], N_Q + N_K + N_V, 7); /* to be overwritten */
