@@ -5,6 +5,7 @@
 #include "scratch.h"
 #include "tiny.h"
 #include "train/private_step.h"
+#include "train/trainer.h"
 
 enum { EXAMPLES = 12, SEQ = 48 };
 

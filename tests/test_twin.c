@@ -4,7 +4,7 @@
 #include "tiny.h"
 
 #include "eval/twin.h"
-#include "train/trainer.h"
+#include "train/measure.h"
 
 enum { VOCAB = 50, SEQ = 40 };
 
@@ -25,7 +25,7 @@ static struct loom_train_result measure(const char *preset, const struct loom_tw
     setup.config.vocab_size = VOCAB;
     setup.recipe.seq_len = SEQ;
     expect(loom_setup_check(&setup, &error), LOOM_OK, &error, "");
-    expect(loom_trainer_measure(&setup, &sizes, &error), LOOM_OK, &error, "");
+    expect(loom_setup_measure(&setup, &sizes, &error), LOOM_OK, &error, "");
     return sizes;
 }
 

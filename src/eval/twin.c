@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "train/trainer.h"
+#include "train/measure.h"
 
 enum { WIDTH_MAX = 1 << 20 };
 
@@ -54,7 +54,7 @@ static loom_status measure(const struct loom_twin_target *t, struct loom_twin *t
     if (status == LOOM_OK)
         status = loom_setup_check(&setup, error);
     if (status == LOOM_OK)
-        status = loom_trainer_measure(&setup, &sizes, error);
+        status = loom_setup_measure(&setup, &sizes, error);
     twin->parameters = sizes.parameters;
     twin->flops_per_step = sizes.flops_per_step;
     return status;

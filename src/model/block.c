@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "model/gqa.h"
 #include "model/gradient.h"
 
 static struct loom_norm declare_norm(struct loom_tensors *table, const struct loom_config *c, const char *prefix,
@@ -188,18 +189,18 @@ void loom_block_backward(struct loom_pass *p, const struct loom_block *block, co
 void loom_block_remember(struct loom_pass *p, const struct loom_block *block, struct loom_block_memory *m, size_t slot,
                          const real *e) {
     const real *normed = loom_norm_forward(p, &block->attention_norm, &m->norm, e, loom_pass_rows(p));
-    loom_attention_memory_forward(p, &block->attention, &m->attention, slot, normed);
+    loom_gqa_memory_forward(p, &block->attention, &m->attention, slot, normed);
 }
 
 void loom_block_remember_begin(struct loom_pass *p, const struct loom_block *block, struct loom_block_memory *m) {
-    loom_attention_memory_clear(p, &block->attention, &m->attention);
+    loom_gqa_memory_clear(p, &block->attention, &m->attention);
 }
 
 void loom_block_remember_end(struct loom_pass *p, const struct loom_block *block, struct loom_block_memory *m,
                              real *de) {
     size_t mark = p->stack->used, rows = loom_pass_rows(p);
     real *dnormed = loom_stack_take(p->stack, rows * (size_t)p->c->dim);
-    loom_attention_memory_backward(p, &block->attention, &m->attention, dnormed);
+    loom_gqa_memory_backward(p, &block->attention, &m->attention, dnormed);
     loom_norm_backward(p, &block->attention_norm, &m->norm, de, dnormed, rows);
     loom_stack_release(p->stack, mark);
 }

@@ -2,7 +2,7 @@
  * al., arXiv 2104.09864. GPT-2's multi-head attention is the same with G = H and positions from the embedding. Where
  * nothing stands between the product and the rotation, q, k and v come from one product, whose matrix is theirs one
  * after another: x is read once and not three times. */
-#include "model/attention.h"
+#include "model/gqa.h"
 
 #include "model/init.h"
 
@@ -89,8 +89,8 @@ static void keep(struct loom_pass *p, const struct loom_attention_layer *a, size
     *v = place.second;
 }
 
-void loom_attention_memory_forward(struct loom_pass *p, const struct loom_attention_layer *a,
-                                   struct loom_attention_memory *m, size_t slot, const real *x) {
+void loom_gqa_memory_forward(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_memory *m,
+                             size_t slot, const real *x) {
     m->x = x;
     m->k = prepare(p, a, project(p, a, &a->gqa.k, x), &m->k_norm, a->kv_heads);
     m->v = project(p, a, &a->gqa.v, x);
@@ -125,8 +125,7 @@ static struct loom_view take(struct loom_pass *p, const struct loom_attention_la
     return loom_view_of(d, p->seq, heads, a->head_dim);
 }
 
-void loom_attention_memory_clear(struct loom_pass *p, const struct loom_attention_layer *a,
-                                 struct loom_attention_memory *m) {
+void loom_gqa_memory_clear(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_memory *m) {
     size_t n = loom_pass_rows(p) * a->kv_heads * a->head_dim;
     m->dk = take(p, a, a->kv_heads);
     m->dv = take(p, a, a->kv_heads);
@@ -134,8 +133,8 @@ void loom_attention_memory_clear(struct loom_pass *p, const struct loom_attentio
     p->k->fill(p->k, m->dv.data, 0, n);
 }
 
-void loom_attention_memory_backward(struct loom_pass *p, const struct loom_attention_layer *a,
-                                    struct loom_attention_memory *m, real *dx) {
+void loom_gqa_memory_backward(struct loom_pass *p, const struct loom_attention_layer *a,
+                              struct loom_attention_memory *m, real *dx) {
     size_t rows = loom_pass_rows(p);
     struct loom_view dk = prepare_backward(p, a, m->dk, &m->k_norm, a->kv_heads);
     loom_affine_backward(p, &a->gqa.k, dx, dk.data, m->x, rows, false);

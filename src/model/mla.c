@@ -4,7 +4,7 @@
  * rotated key is one vector that all heads share. Only the latent (normalised) and that one key are cached; keys and
  * values of a pass's own tokens are raised from the latent. What lies in a cache is never raised: a query's product
  * with a raised key is its product, lowered, with the latent, and so attention with a past runs in the latent space. */
-#include "model/attention.h"
+#include "model/mla.h"
 
 #include "model/init.h"
 

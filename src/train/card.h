@@ -2,7 +2,7 @@
 #ifndef LOOM_TRAIN_CARD_H
 #define LOOM_TRAIN_CARD_H
 
-#include "train/trainer.h"
+#include "train/trainer_state.h"
 
 loom_status loom_card_write(const struct loom_trainer *trainer, const char *path, struct loom_error *error);
 

@@ -9,7 +9,7 @@
 #ifndef LOOM_TRAIN_CHECKPOINT_H
 #define LOOM_TRAIN_CHECKPOINT_H
 
-#include "train/trainer.h"
+#include "train/trainer_state.h"
 
 /* Saves under RUN/checkpoints, names it best when its validation loss is, and removes what is neither among the `keep`
  * newest nor the best. *saved is the new folder's path, freed with free(). */

@@ -4,7 +4,7 @@
 #define LOOM_TRAIN_MATERIAL_H
 
 #include "model/adapter.h"
-#include "train/trainer.h"
+#include "train/trainer_state.h"
 
 struct loom_material {
     const struct loom_train_options *options;

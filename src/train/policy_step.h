@@ -11,7 +11,7 @@
 #ifndef LOOM_TRAIN_POLICY_STEP_H
 #define LOOM_TRAIN_POLICY_STEP_H
 
-#include "train/trainer.h"
+#include "train/trainer_state.h"
 
 struct loom_policy_state;
 

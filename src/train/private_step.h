@@ -9,7 +9,7 @@
 #ifndef LOOM_TRAIN_PRIVATE_STEP_H
 #define LOOM_TRAIN_PRIVATE_STEP_H
 
-#include "train/trainer.h"
+#include "train/trainer_state.h"
 
 #define LOOM_PRIVACY_FILE "privacy.json"
 

@@ -12,9 +12,12 @@
 #include "base/text.h"
 #include "train/checkpoint.h"
 #include "train/material.h"
+#include "train/measure.h"
 #include "train/metrics.h"
 #include "train/policy_step.h"
 #include "train/private_step.h"
+#include "train/trainer.h"
+#include "train/validation.h"
 
 #ifndef LOOM_COMMIT
 #define LOOM_COMMIT "unknown"
@@ -301,7 +304,7 @@ static bool put_accuracy(json_t *line, const struct loom_trainer *t) {
 static loom_status evaluate(struct run *run, struct loom_error *error) {
     struct loom_trainer *t = &run->trainer;
     const struct loom_progress *p = &t->progress;
-    loom_status status = loom_trainer_evaluate(t, run->options->stop, error);
+    loom_status status = loom_validate(t, run->options->stop, error);
     if (status)
         return status;
     json_t *line = json_pack("{s:s,s:I,s:I,s:f,s:f,s:o}", "event", "eval", "step", (json_int_t)p->step, "tokens",
@@ -420,7 +423,7 @@ loom_status loom_train(const struct loom_train_options *options, struct loom_tra
     if (status == LOOM_OK)
         status = prepare_setup(&run, error);
     if (status == LOOM_OK)
-        status = loom_trainer_measure(&run.setup, result, error);
+        status = loom_setup_measure(&run.setup, result, error);
     if (status == LOOM_OK && !options->dry_run) {
         status = open_run(&run, result, error);
         if (status == LOOM_OK)

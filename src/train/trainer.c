@@ -5,89 +5,11 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "train/measure.h"
+#include "train/micro_batch.h"
 #include "train/policy_step.h"
 #include "train/private_step.h"
 #include "train/schedule.h"
-
-static struct loom_workspace_shape shape_of(const struct loom_setup *setup) {
-    return (struct loom_workspace_shape){.batch = (size_t)setup->recipe.batch_size,
-                                         .seq = (size_t)setup->recipe.seq_len,
-                                         .loops = setup->config.max_loop_iters,
-                                         .keep = true,
-                                         .recompute = setup->recipe.recompute};
-}
-
-const struct loom_tensors *loom_trainer_table(const struct loom_trainer *trainer) {
-    return trainer->factors ? &trainer->lora.factors : &trainer->model.net.tensors;
-}
-
-real *loom_trainer_trained(const struct loom_trainer *trainer) {
-    return trainer->factors ? trainer->factors : trainer->model.weights;
-}
-
-void loom_trainer_adapt(struct loom_trainer *trainer, bool keep_base) {
-    if (!trainer->factors)
-        return;
-    if (keep_base)
-        loom_lora_keep_base(&trainer->lora, trainer->model.weights);
-    loom_lora_apply(&trainer->lora, trainer->model.weights, trainer->factors);
-}
-
-/* What an update and the gradient's norm compute and hold, by a dry run of them. */
-static loom_status measure_update(const struct loom_tensors *table, const struct loom_recipe *recipe, double *flops,
-                                  uint64_t *bytes, struct loom_error *error) {
-    struct loom_counter counter;
-    struct loom_optimizer optimizer;
-    loom_counter_init(&counter, NULL);
-    loom_status status = loom_optimizer_open(&optimizer, &counter.kernels, table, recipe, error);
-    if (status == LOOM_OK) {
-        loom_gradient_norm(&counter.kernels, NULL, table->elements, 1);
-        loom_optimizer_update(&optimizer, recipe, 0, 1, NULL, NULL);
-    }
-    *flops = counter.flops;
-    *bytes = loom_optimizer_bytes(&optimizer);
-    loom_optimizer_close(&optimizer);
-    return status;
-}
-
-loom_status loom_trainer_measure(const struct loom_setup *setup, struct loom_train_result *result,
-                                 struct loom_error *error) {
-    struct loom_net net;
-    const struct loom_recipe *recipe = &setup->recipe;
-    struct loom_workspace_shape shape = shape_of(setup);
-    size_t stack = 0;
-    double pass = 0, update = 0;
-    struct loom_lora lora = {0};
-    const struct loom_tensors *trained = recipe->adapter_rank ? &lora.factors : &net.tensors;
-    loom_status status = loom_net_open(&net, &setup->config, error);
-    if (status == LOOM_OK && recipe->adapter_rank)
-        status = loom_lora_open(&lora, NULL, &net.tensors, recipe->adapter_targets, recipe->adapter_rank,
-                                recipe->adapter_alpha, error);
-    shape.lora = recipe->adapter_rank ? &lora : NULL;
-    if (status == LOOM_OK)
-        status = loom_workspace_measure(&net, &shape, &stack, &pass, error);
-    if (status == LOOM_OK)
-        status = measure_update(trained, recipe, &update, &result->bytes_optimizer, error);
-    result->trained_parameters = loom_tensors_parameters(trained);
-    result->bytes_gradients = trained->elements * sizeof(real);
-    loom_lora_close(&lora);
-    uint64_t accumulation = (uint64_t)recipe->gradient_accumulation_steps, bytes = net.tensors.elements * sizeof(real);
-    result->parameters = loom_tensors_parameters(&net.tensors);
-    result->active_parameters = loom_net_active_parameters(&net);
-    /* In bf16 the machine keeps two packed copies of half the size. */
-    result->bytes_weights = recipe->precision == LOOM_TRAINING_BF16 ? 2 * bytes : bytes;
-    result->bytes_activations = stack;
-    result->tokens_per_step = accumulation * shape.batch * shape.seq;
-    result->flops_per_step = (double)accumulation * pass + update;
-    result->flops_total = result->flops_per_step * (double)recipe->max_iters;
-    loom_net_close(&net);
-    return status;
-}
-
-/* The weights have changed, and many passes will use them as they are. Only the first call can fail, for memory. */
-static bool hold_weights(struct loom_trainer *t) {
-    return t->ws.k->hold(t->ws.k, t->model.weights, t->model.net.tensors.elements);
-}
 
 static loom_status init_weights(struct loom_trainer *t, struct loom_error *error) {
     const struct loom_tensors *table = &t->model.net.tensors;
@@ -124,7 +46,7 @@ static loom_status open_adapters(struct loom_trainer *t, struct loom_error *erro
 
 static loom_status open_parts(struct loom_trainer *t, int threads, struct loom_error *error) {
     const struct loom_recipe *recipe = &t->setup.recipe;
-    struct loom_workspace_shape shape = shape_of(&t->setup);
+    struct loom_workspace_shape shape = loom_setup_shape(&t->setup);
     size_t rows = shape.batch * shape.seq;
     loom_status status = loom_model_create(&t->model, &t->setup.config, threads, error);
     if (status)
@@ -158,15 +80,9 @@ static loom_status open_parts(struct loom_trainer *t, int threads, struct loom_e
         status = loom_fail_memory(error, "training", sizeof *t);
     if (status == LOOM_OK)
         status = init_weights(t, error);
-    if (status == LOOM_OK && !hold_weights(t))
+    if (status == LOOM_OK && !loom_trainer_hold(t))
         status = loom_fail_memory(error, "packed weights", bytes);
     return status == LOOM_OK && t->data.task ? loom_policy_open(&t->policy, t, error) : status;
-}
-
-/* The most steps of a problem whose answer is learned. */
-static int most_answered(const struct loom_trainer *t) {
-    int most = t->setup.recipe.answer_steps;
-    return most > 0 && most < t->drills.high ? most : t->drills.high;
 }
 
 /* A generated task must fit the sequence, and the core's runs the workspace. */
@@ -179,7 +95,7 @@ static loom_status open_drills(struct loom_trainer *t, struct loom_error *error)
     if (t->drills.length > (size_t)recipe->seq_len + 1)
         return loom_fail(error, LOOM_INVALID, "%s: its problems have %zu tokens, more than seq_len %d and one",
                          folder->path, t->drills.length, recipe->seq_len);
-    int most = most_answered(t), gate = loom_config_gate_loops(&t->setup.config);
+    int most = loom_most_answered(&t->setup.recipe, &t->drills), gate = loom_config_gate_loops(&t->setup.config);
     if (recipe->task_loops == LOOM_TASK_LOOPS_GIVEN && most > t->setup.config.max_loop_iters)
         return loom_fail(error, LOOM_INVALID, "%s: problems of %d steps need max_loop_iters %d, not %d", folder->path,
                          most, most, t->setup.config.max_loop_iters);
@@ -239,84 +155,6 @@ void loom_trainer_close(struct loom_trainer *trainer) {
 
 /* ---- one step ---------------------------------------------------------------------------------------------------- */
 
-/* How often the core runs in this micro-batch of text. */
-static int choose_loops(const struct loom_trainer *t, uint64_t micro) {
-    const struct loom_recipe *recipe = &t->setup.recipe;
-    const struct loom_random stream = {recipe->seed, LOOM_RANDOM_LOOPS};
-    int most = t->setup.config.max_loop_iters, loops = 1;
-    if (most <= 1 || t->progress.step < recipe->loop_start)
-        return most < 1 ? most : 1;
-    if (recipe->loop_sampling == LOOM_SAMPLING_FIXED)
-        return most;
-    if (recipe->loop_sampling == LOOM_SAMPLING_UNIFORM)
-        return 1 + (int)loom_random_below(stream, micro, (uint64_t)most);
-    /* Knuth's count of uniform factors until their product falls below exp(-mean). */
-    double limit = exp(-0.5 * most), product = loom_random_uniform(stream, micro << 8);
-    while (product > limit && loops < most)
-        product *= loom_random_uniform(stream, (micro << 8) + (uint64_t)loops++);
-    return loops;
-}
-
-/* The most steps of a problem at this point of the curriculum. */
-static int most_steps(const struct loom_trainer *t) {
-    int most = most_answered(t);
-    bool rising = t->setup.recipe.curriculum > 0 && t->progress.longest < (uint64_t)most;
-    return !rising ? most : t->progress.longest == 0 ? t->drills.low : (int)t->progress.longest;
-}
-
-/* What a micro-batch is: its rows lie in t->batch. */
-struct micro_batch {
-    size_t seq;
-    double targets;
-    int steps, loops; /* steps: of a generated task's problems, else 0 */
-};
-
-/* The curriculum goes on by a step once a batch of its longest problems is answered well: one step must be learned
- * before two can be. */
-static void go_on(struct loom_trainer *t, const struct micro_batch *m, double loss) {
-    int most = most_steps(t);
-    if (m->steps == most && most < most_answered(t) && loss < t->setup.recipe.curriculum)
-        t->progress.longest = (uint64_t)most + 1;
-}
-
-static size_t count_targets(const int *targets, size_t n) {
-    size_t count = 0;
-    for (size_t i = 0; i < n; i++)
-        count += targets[i] >= 0;
-    return count;
-}
-
-static loom_status draw(struct loom_trainer *t, uint64_t micro, struct micro_batch *m, struct loom_error *error) {
-    const struct loom_recipe *recipe = &t->setup.recipe;
-    size_t batch = (size_t)recipe->batch_size, seq = (size_t)recipe->seq_len, targets;
-    *m = (struct micro_batch){seq, (double)(batch * seq), 0, choose_loops(t, micro)};
-    if (t->data.chat) {
-        loom_chat_set_draw(t->data.chat, recipe->seed, micro * batch, batch, &t->batch);
-        m->targets = (double)count_targets(t->batch.targets, batch * seq);
-        return LOOM_OK;
-    }
-    if (t->drills.length == 0) {
-        loom_status status = loom_batches_draw(&t->batches, micro * batch, batch, &t->batch, error);
-        loom_batches_fetch(&t->batches, (micro + 1) * batch, batch); /* comes while this one is computed */
-        return status;
-    }
-    m->seq = t->drills.length - 1;
-    const struct loom_drill_draw draw = {.seed = recipe->seed,
-                                         .micro = micro,
-                                         .most = most_steps(t),
-                                         .half = recipe->curriculum > 0,
-                                         .rows = batch,
-                                         .seq = m->seq,
-                                         .batch = &t->batch,
-                                         .depths = t->depths,
-                                         .whole = t->setup.config.loop_keys == LOOM_LOOP_KEYS_STATE};
-    loom_status status = loom_drills_draw(&t->drills, &draw, &m->steps, &targets, error);
-    m->targets = (double)targets;
-    if (recipe->task_loops == LOOM_TASK_LOOPS_GIVEN)
-        m->loops = m->steps;
-    return status;
-}
-
 /* A router's loss is the mean over a step's sequences, or tokens: the weight of each. */
 static real balance_weight(double weight, uint64_t parts, size_t count) {
     return (real)(weight / ((double)parts * (double)count));
@@ -332,13 +170,13 @@ static loom_status accumulate(struct loom_trainer *t, double *loss, struct loom_
     uint64_t parts = (uint64_t)recipe->gradient_accumulation_steps;
     *loss = 0;
     k->fill(k, t->gradients, 0, loom_trainer_table(t)->elements);
-    (void)hold_weights(t);
+    (void)loom_trainer_hold(t);
     loom_loads_clear(&t->ws.loads);
     for (uint64_t i = 0; i < parts; i++) {
         uint64_t micro = t->progress.step * parts + i;
         struct loom_random dropout = {recipe->seed, LOOM_RANDOM_DROPOUT};
-        struct micro_batch m;
-        loom_status status = draw(t, micro, &m, error);
+        struct loom_micro_batch m;
+        loom_status status = loom_micro_batch_draw(t, micro, &m, error);
         if (status)
             return status;
         double tokens = (double)parts * m.targets;
@@ -364,7 +202,7 @@ static loom_status accumulate(struct loom_trainer *t, double *loss, struct loom_
             .gradients = t->gradients};
         double sum = loom_objective_run(&t->ws, &t->buffers, &o);
         *loss += sum / tokens;
-        go_on(t, &m, sum / m.targets);
+        loom_curriculum_go_on(t, &m, sum / m.targets);
     }
     return LOOM_OK;
 }
@@ -412,7 +250,7 @@ static loom_status move(struct loom_trainer *t, struct loom_step *step, double f
     factor *= loom_clip_factor(step->gradient_norm, recipe->grad_clip);
     loom_optimizer_update(&t->optimizer, recipe, step->learning_rate, factor, loom_trainer_trained(t), t->gradients);
     loom_trainer_adapt(t, false);
-    (void)hold_weights(t);
+    (void)loom_trainer_hold(t);
     return LOOM_OK;
 }
 
@@ -454,74 +292,5 @@ loom_status loom_trainer_step(struct loom_trainer *trainer, struct loom_step *st
     t->progress.tokens += step_tokens(t);
     t->progress.seconds += step->seconds;
     t->progress.flops += step->flops;
-    return LOOM_OK;
-}
-
-/* The mean over all numbers of steps of a generated task. */
-static loom_status evaluate_drills(struct loom_trainer *t, const volatile sig_atomic_t *stop,
-                                   struct loom_heldout *heldout, struct loom_error *error) {
-    const struct loom_recipe *recipe = &t->setup.recipe;
-    double loss = 0, right = 0, problems = 0;
-    loom_status status = LOOM_OK;
-    *heldout = (struct loom_heldout){0};
-    loom_loads_clear(&t->ws.loads);
-    for (int steps = t->drills.low; status == LOOM_OK && steps <= most_answered(t); steps++) {
-        bool given = recipe->task_loops == LOOM_TASK_LOOPS_GIVEN;
-        struct loom_drill_score score;
-        struct loom_drill_test test = {.weights = t->model.weights,
-                                       .batch = (size_t)recipe->batch_size,
-                                       .seq = t->drills.length - 1,
-                                       .steps = steps,
-                                       .loops = given ? steps : t->setup.config.max_loop_iters,
-                                       .scratch = &t->batch,
-                                       .stop = stop};
-        status = loom_drills_score(&t->drills, &t->ws, &test, &score, error);
-        heldout->tokens += score.targets;
-        loss += score.loss;
-        right += (double)score.right;
-        problems += (double)score.problems;
-    }
-    heldout->loss = loss / (double)heldout->tokens;
-    t->progress.accuracy = right / problems;
-    return status;
-}
-
-static loom_status evaluate_text(struct loom_trainer *t, const volatile sig_atomic_t *stop,
-                                 struct loom_heldout *heldout, struct loom_error *error) {
-    struct loom_heldout_options options = {.corpus = t->data.corpus,
-                                           .chat = t->data.chat,
-                                           .weights = t->model.weights,
-                                           .batch = (size_t)t->setup.recipe.batch_size,
-                                           .seq = (size_t)t->setup.recipe.seq_len,
-                                           .loops = t->setup.config.max_loop_iters,
-                                           .scratch = &t->batch,
-                                           .folder_losses = t->val_losses,
-                                           .stop = stop};
-    return loom_heldout_run(&t->ws, &t->buffers, &options, heldout, error);
-}
-
-loom_status loom_trainer_evaluate(struct loom_trainer *trainer, const volatile sig_atomic_t *stop,
-                                  struct loom_error *error) {
-    struct loom_trainer *t = trainer;
-    struct loom_heldout heldout = {0};
-    loom_status status = LOOM_OK;
-    double wrong = 0;
-    (void)hold_weights(t);
-    if (t->data.task)
-        status = loom_policy_evaluate(t, stop, &wrong, error);
-    else
-        status = t->drills.length ? evaluate_drills(t, stop, &heldout, error) : evaluate_text(t, stop, &heldout, error);
-    double loss = t->data.task ? wrong : heldout.loss;
-    if (status)
-        return status;
-    if (!isfinite(loss))
-        return loom_fail(error, LOOM_FAILED, "step %llu: the validation loss is %g, not a finite number",
-                         (unsigned long long)t->progress.step, loss);
-    t->progress.val_loss = loss;
-    t->progress.val_step = t->progress.step;
-    if (!(loss >= t->progress.best_val_loss)) {
-        t->progress.best_val_loss = loss;
-        t->progress.best_step = t->progress.step;
-    }
     return LOOM_OK;
 }

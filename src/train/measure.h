@@ -1,0 +1,15 @@
+/* measure.h - what a training will take, before it takes it: dry runs of a pass and of an update. */
+#ifndef LOOM_TRAIN_MEASURE_H
+#define LOOM_TRAIN_MEASURE_H
+
+#include "model/workspace.h"
+#include "train/recipe.h"
+
+/* The workspace that a training of this setup works in. */
+struct loom_workspace_shape loom_setup_shape(const struct loom_setup *setup);
+
+/* Fills the result's counts of parameters, bytes and FLOPs; nothing is taken. */
+loom_status loom_setup_measure(const struct loom_setup *setup, struct loom_train_result *result,
+                               struct loom_error *error);
+
+#endif
