@@ -332,7 +332,7 @@ static void test_window(void **state) {
     tiny_close(&m);
 }
 
-/* ---- documents --------------------------------------------------------------------------------------------------- */
+/* ---- n-grams ----------------------------------------------------------------------------------------------------- */
 
 /* The house recipe's n-grams, which look back, too. */
 static struct loom_config loom_ngrams(void) {
@@ -341,6 +341,53 @@ static struct loom_config loom_ngrams(void) {
     c.ngram_rows = 5;
     return c;
 }
+
+enum { MANY = 50, MANY_LOGITS = MANY * SEQ * VOCAB };
+
+/* Logits of MANY rows, or of their tokens one by one, of a pass that keeps for a backward or not. */
+static void logits_of_many(const struct tiny *m, bool keep, bool apart, real *logits) {
+    struct loom_workspace ws;
+    struct loom_forward f = forward_of(m, 1);
+    f.keep = keep;
+    f.dropout_seed = 21;
+    if (apart) {
+        f.batch = m->batch * m->seq;
+        f.seq = 1;
+    }
+    struct loom_workspace_shape shape = {.batch = f.batch, .seq = f.seq, .loops = 1, .keep = keep};
+    assert_int_equal(loom_workspace_open(&ws, &m->net, m->k, &shape, NULL), LOOM_OK);
+    run(&ws, m, &f, logits);
+    loom_workspace_close(&ws);
+}
+
+/* Tokens that attend to themselves alone know those before them by their pair: a training pass hides about as many
+ * pairs as it says, which are then as if their sequence began there, and any other pass hides none. */
+static void test_hidden_ngrams(void **state) {
+    (void)state;
+    static real shown[MANY_LOGITS], apart[MANY_LOGITS], trained[MANY_LOGITS], asked[MANY_LOGITS];
+    struct loom_config config = loom_ngrams();
+    struct tiny m;
+    size_t hidden = 0;
+    config.ngram = 2;
+    config.sliding_window = 1;
+    config.ngram_dropout = 0;
+    tiny_open(&m, &config, loom_kernels_ref(), 3, MANY, SEQ);
+    logits_of_many(&m, true, false, shown);
+    logits_of_many(&m, false, true, apart);
+    m.net.config.ngram_dropout = 0.25;
+    logits_of_many(&m, true, false, trained);
+    logits_of_many(&m, false, false, asked);
+    assert_near(asked, shown, MANY_LOGITS, 1e-6, "logits of a pass that is no training", 0);
+    for (size_t i = 0; i < MANY_LOGITS; i += VOCAB) {
+        bool as_apart = tiny_distance(trained + i, apart + i, VOCAB) <= 1e-6;
+        assert_true(as_apart || tiny_distance(trained + i, shown + i, VOCAB) <= 1e-6);
+        hidden += as_apart && tiny_distance(shown + i, apart + i, VOCAB) > 1e-6;
+    }
+    assert_in_range(hidden, 50, 125); /* 0.25 of 400, less the pairs whose hash is that of their token alone: 80 */
+    tiny_close(&m);
+}
+
+/* ---- documents --------------------------------------------------------------------------------------------------- */
 
 /* Where each token's document begins, in rows of SEQ tokens: two documents, then three, one of a single token. */
 static const int documents[ROWS] = {0, 0, 0, 0, 4, 4, 4, 4, 4, 0, 0, 2, 3, 3, 3, 3, 3, 3};
@@ -753,6 +800,7 @@ int main(void) {
         cmocka_unit_test(test_measure),
         cmocka_unit_test(test_active_parameters),
         cmocka_unit_test(test_spectral_radius),
+        cmocka_unit_test(test_hidden_ngrams),
         cmocka_unit_test(test_documents_alone),
         cmocka_unit_test(test_documents_apart),
     };

@@ -252,6 +252,7 @@ static struct loom_config modern(void) {
     c.softcap = 2;
     c.ngram = 3;
     c.ngram_rows = 4;
+    c.ngram_dropout = 0.4;
     return c;
 }
 

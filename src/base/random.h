@@ -9,18 +9,19 @@
 
 /* What a number is drawn for: two purposes never share a stream. */
 enum loom_purpose {
-    LOOM_RANDOM_INIT = 1,    /* initial weights */
-    LOOM_RANDOM_BATCH = 2,   /* which windows make a batch */
-    LOOM_RANDOM_DROPOUT = 3, /* dropout masks */
-    LOOM_RANDOM_SAMPLE = 4,  /* tokens drawn while generating */
-    LOOM_RANDOM_TEST = 5,    /* test inputs */
-    LOOM_RANDOM_HASH = 6,    /* rows of hashed n-grams */
-    LOOM_RANDOM_SHUFFLE = 7, /* the order of an epoch */
-    LOOM_RANDOM_MIX = 8,     /* the order of a mixture's slots */
-    LOOM_RANDOM_DRILL = 9,   /* generated problems, and which are drawn */
-    LOOM_RANDOM_LOOPS = 10,  /* how often the core runs in a training step */
-    LOOM_RANDOM_CHAT = 11,   /* which conversations are held out, and the order of an epoch of them */
-    LOOM_RANDOM_PRIVACY = 12 /* the noise and the sampling of a private training */
+    LOOM_RANDOM_INIT = 1,     /* initial weights */
+    LOOM_RANDOM_BATCH = 2,    /* which windows make a batch */
+    LOOM_RANDOM_DROPOUT = 3,  /* dropout masks */
+    LOOM_RANDOM_SAMPLE = 4,   /* tokens drawn while generating */
+    LOOM_RANDOM_TEST = 5,     /* test inputs */
+    LOOM_RANDOM_HASH = 6,     /* rows of hashed n-grams */
+    LOOM_RANDOM_SHUFFLE = 7,  /* the order of an epoch */
+    LOOM_RANDOM_MIX = 8,      /* the order of a mixture's slots */
+    LOOM_RANDOM_DRILL = 9,    /* generated problems, and which are drawn */
+    LOOM_RANDOM_LOOPS = 10,   /* how often the core runs in a training step */
+    LOOM_RANDOM_CHAT = 11,    /* which conversations are held out, and the order of an epoch of them */
+    LOOM_RANDOM_PRIVACY = 12, /* the noise and the sampling of a private training */
+    LOOM_RANDOM_HIDE = 13     /* which n-grams a training hides */
 };
 
 /* One stream: key it once, then ask for any index. */

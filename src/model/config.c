@@ -82,6 +82,7 @@ static const struct loom_key keys[] = {
     {"logit_softcap", LOOM_KEY_REAL, PLACE(softcap), 0, 1e9, NULL, LOOM},
     {"ngram", LOOM_KEY_INT, PLACE(ngram), 1, LOOM_NGRAM_MAX, NULL, LOOM},
     {"ngram_rows", LOOM_KEY_INT, PLACE(ngram_rows), 1, big, NULL, LOOM},
+    {"ngram_dropout", LOOM_KEY_REAL, PLACE(ngram_dropout), 0, 0.999, NULL, LOOM},
     {"dropout", LOOM_KEY_REAL, PLACE(dropout), 0, 0.999, NULL, 0},
 };
 #undef PLACE

@@ -92,6 +92,8 @@ struct loom_config {
     double softcap;   /* logits stay within this; 0: no bound */
     int ngram;        /* longest n-gram whose hash has an embedding of its own; 1: none */
     int ngram_rows;   /* rows of each hashed table */
+    /* How often a training hides from an n-gram what stands before its last token. */
+    double ngram_dropout;
 };
 
 /* The reference's defaults of one architecture. */

@@ -67,18 +67,30 @@ static int token_before(const struct loom_pass *p, size_t b, size_t i, size_t ba
     return input->history && back <= p->past ? input->history[b * input->history_stride + p->past - back] : -1;
 }
 
-/* Each token's row in the table of n-grams of this order: a hash of it and those before it. Where the sequence has no
- * such tokens yet, fewer of them are hashed. */
+/* Whether this n-gram of the pass shows its last token alone: in a training that must not learn rare n-grams by heart,
+ * blank noising of Xie et al., arXiv 1703.02573. A backward asks again and hears the same. */
+static bool hides(const struct loom_pass *p, int order, size_t row) {
+    struct loom_random stream = {p->dropout_seed, LOOM_RANDOM_HIDE | (uint64_t)order << 8};
+    return p->keep && p->c->ngram_dropout > 0 && loom_random_uniform(stream, row) < p->c->ngram_dropout;
+}
+
+/* The row, of as many as a table has, of the n-gram of this order that ends at token i of sequence b: a hash of its
+ * tokens. Those that the sequence does not have yet, or that are hidden, are none. */
+static int ngram_row(const struct loom_pass *p, int order, size_t b, size_t i) {
+    uint64_t hash = (uint64_t)order;
+    bool alone = hides(p, order, b * p->seq + i);
+    for (size_t back = 0; back < (size_t)order; back++) {
+        int token = alone && back > 0 ? -1 : token_before(p, b, i, back);
+        hash = loom_random_bits((struct loom_random){hash, LOOM_RANDOM_HASH}, (uint64_t)(token + 1));
+    }
+    return (int)(hash % (uint64_t)p->c->ngram_rows);
+}
+
+/* Each token's row in the table of n-grams of this order. */
 static void hash_ngrams(const struct loom_pass *p, struct loom_embedding_saved *s, int order) {
-    uint64_t rows = (uint64_t)p->c->ngram_rows;
     for (size_t b = 0; b < p->batch; b++)
-        for (size_t i = 0; i < p->seq; i++) {
-            uint64_t hash = (uint64_t)order;
-            for (size_t back = 0; back < (size_t)order; back++)
-                hash = loom_random_bits((struct loom_random){hash, LOOM_RANDOM_HASH},
-                                        (uint64_t)(token_before(p, b, i, back) + 1));
-            s->found[b * p->seq + i] = (int)(hash % rows);
-        }
+        for (size_t i = 0; i < p->seq; i++)
+            s->found[b * p->seq + i] = ngram_row(p, order, b, i);
     p->k->upload(p->k, s->looked, s->found, loom_pass_rows(p) * sizeof *s->found);
 }
 
