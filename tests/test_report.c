@@ -259,8 +259,8 @@ static void test_race(void **state) {
     const char *page = report(fixture);
     assert_has(page, "<h1>loom &amp; small against nanogpt-small</h1>");
     assert_has(page, "<b>1.25\xC3\x97</b>");
-    assert_has(page, "with 80 % of its steps");
-    assert_has(page, "with 125 % of its FLOPs");
+    assert_has(page, "with 80\xC2\xA0% of its steps");
+    assert_has(page, "with 125\xC2\xA0% of its FLOPs");
     assert_has(page, "Loom did not reach");
     assert_has(page, "<td>804,096</td><td>801,234</td>");
     assert_has(page, "<td>1.9051</td><td>1.8562</td>");
@@ -358,6 +358,27 @@ static void test_thinning_keeps_spikes(void **state) {
     free(points);
 }
 
+/* One curve ends at 50, the other at 5000, and both begin at 0: the axis goes by powers of ten from the first place
+ * above it, 10, and what lies at 0 stands there too; 100 lies at 0.37 of its 338 units. */
+static void test_unlike_reaches_are_told_by_powers(void **state) {
+    (void)state;
+    static const double near[][2] = {{0, 3}, {10, 2}, {50, 1}}, far[][2] = {{0, 3}, {100, 2}, {5000, 1}};
+    const struct loom_curve curves[] = {{.x = near[0], .y = &near[0][1], .count = 3, .stride = 2, .color = 0},
+                                        {.x = far[0], .y = &far[0][1], .count = 3, .stride = 2, .color = 1}};
+    struct loom_chart chart = {.title = "t", .curves = curves, .n_curves = 2, .rule = (double)NAN};
+    struct loom_text html = {0};
+    loom_svg_chart(&html, &chart);
+    assert_non_null(strstr(html.data, "<path class=\"line k1\" d=\"M0.0 "));
+    assert_non_null(strstr(html.data, "L125.2 "));
+    assert_non_null(strstr(html.data, ">1,000</text>"));
+    assert_null(strstr(html.data, ">2,000</text>"));
+    loom_text_free(&html);
+    chart.n_curves = 1;
+    loom_svg_chart(&html, &chart);
+    assert_non_null(strstr(html.data, ">40</text>"));
+    loom_text_free(&html);
+}
+
 static void test_text(void **state) {
     (void)state;
     struct loom_text text = {0};
@@ -410,6 +431,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_race_without_a_side, setup, teardown),
         cmocka_unit_test_setup_teardown(test_broken_race_keeps_the_old_report, setup, teardown),
         cmocka_unit_test(test_thinning_keeps_spikes),
+        cmocka_unit_test(test_unlike_reaches_are_told_by_powers),
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_units),
     };

@@ -114,7 +114,9 @@ static void put_ratio_card(struct loom_text *html, const struct race *race, cons
     const double ratio = number_of(race->json, key);
     if (ratio > 0) {
         loom_text_append(&value, "%.2f\xC3\x97", ratio);
-        loom_text_append(&under, "Loom reached the baseline's best loss with %.0f %% of its %s", 100 / ratio, cost);
+        const double share = 100 / ratio;
+        loom_text_append(&under, "Loom reached the baseline's best loss with %.*f\xC2\xA0%% of its %s",
+                         share < 1 ? 2 : share < 10, share, cost);
     } else {
         loom_text_append(&value, "\xE2\x80\x93");
         loom_text_append(&under, json_is_null(json_object_get(race->json, key))

@@ -119,15 +119,25 @@ static void put_x_name(struct loom_text *html, const char *name) {
     loom_text_append(html, "</text>\n");
 }
 
+/* A mark with its number; `value` is in the axis' unit. */
+static void put_x_tick(struct loom_text *html, const struct scale *x, double unit, double value, double step) {
+    const double at = LEFT + place(x, value * unit);
+    loom_text_append(html, "<path class=\"axis\" d=\"M%.1f %dv4\"/><text class=\"mid\" x=\"%.1f\" y=\"%d\">", at,
+                     TOP + PLOT_HEIGHT, at, TOP + PLOT_HEIGHT + 17);
+    put_tick(html, value, step);
+    loom_text_append(html, "</text>\n");
+}
+
 static void put_x_axis(struct loom_text *html, const struct scale *x, double unit, const char *name) {
-    const double step = tick_step(x->high / unit, 5);
     loom_text_append(html, "<path class=\"axis\" d=\"M%d %dH%d\"/>", LEFT, TOP + PLOT_HEIGHT, WIDTH - RIGHT);
-    for (int i = 0; i < TICKS_MAX && i * step * unit <= x->high * (1 + 1e-9); i++) {
-        const double at = LEFT + place(x, i * step * unit);
-        loom_text_append(html, "<path class=\"axis\" d=\"M%.1f %dv4\"/><text class=\"mid\" x=\"%.1f\" y=\"%d\">", at,
-                         TOP + PLOT_HEIGHT, at, TOP + PLOT_HEIGHT + 17);
-        put_tick(html, i * step, step);
-        loom_text_append(html, "</text>\n");
+    const double low = x->low / unit, high = x->high / unit;
+    if (x->decades)
+        for (double power = pow(10, ceil(log10(low) - 1e-9)); power <= high * (1 + 1e-9); power *= 10)
+            put_x_tick(html, x, unit, power, fmin(power, 1));
+    else {
+        const double step = tick_step(high, 5);
+        for (int i = 0; i < TICKS_MAX && i * step <= high * (1 + 1e-9); i++)
+            put_x_tick(html, x, unit, i * step, step);
     }
     put_x_name(html, name);
 }
@@ -183,13 +193,30 @@ static struct scale y_range(const struct loom_chart *chart, const double *height
     return (struct scale){low, high + margin, -PLOT_HEIGHT, false};
 }
 
+/* The first and the last place of a curve that is above zero; both 0 where there is none. */
+static void curve_reach(const struct loom_curve *curve, double *first, double *last) {
+    *first = *last = 0;
+    for (size_t i = 0; i < curve->count; i++) {
+        if (!is_shown(curve, i) || !(curve_x(curve, i) > 0))
+            continue;
+        *first = *first > 0 ? *first : curve_x(curve, i);
+        *last = curve_x(curve, i);
+    }
+}
+
+/* From zero on; by powers of ten where one curve ends before a tenth of another's way, which would press it flat
+ * against the axis. */
 static struct scale x_range(const struct loom_chart *chart) {
-    double high = 0;
-    for (size_t c = 0; c < chart->n_curves; c++)
-        for (size_t i = 0; i < chart->curves[c].count; i++)
-            if (is_shown(&chart->curves[c], i))
-                high = fmax(high, curve_x(&chart->curves[c], i));
-    return (struct scale){0, high > 0 ? high : 1, PLOT_WIDTH, false};
+    double low = (double)INFINITY, high = 0, shortest = (double)INFINITY;
+    for (size_t c = 0; c < chart->n_curves; c++) {
+        double first, last;
+        curve_reach(&chart->curves[c], &first, &last);
+        low = first > 0 ? fmin(low, first) : low;
+        shortest = last > 0 ? fmin(shortest, last) : shortest;
+        high = fmax(high, last);
+    }
+    const bool decades = high > 10 * shortest;
+    return (struct scale){decades ? low : 0, high > 0 ? high : 1, PLOT_WIDTH, decades};
 }
 
 /* ---- curves ------------------------------------------------------------------------------------------------------ */
@@ -318,7 +345,7 @@ static const char *axis_name(enum loom_quantity quantity) {
 
 static void put_chart_axes(struct loom_text *html, const struct loom_chart *chart, const struct scale *x,
                            const struct scale *y) {
-    const struct loom_unit unit = loom_unit_for(chart->x, x->high);
+    const struct loom_unit unit = loom_unit_for(chart->x, x->decades ? sqrt(x->low * x->high) : x->high);
     struct loom_text name = {0};
     loom_text_append(&name, "%s", axis_name(chart->x));
     if (chart->x != LOOM_STEPS)
