@@ -34,6 +34,7 @@ static const char help[] =
     "  --baseline NAME   its opponent (default nanogpt-small)\n"
     "  --seeds N         races with seeds 1 to N; the numbers are medians (default 1)\n"
     "  --set KEY=VALUE   one setting for both sides, any number of times; docs/config.md names them all\n"
+    "  --twin-set KEY=VALUE  one setting for the dense sides of --task alone, any number of times\n"
     "  --steps N         optimizer steps of both sides (the setting max_iters)\n"
     "  --threads N       default: one for each processor\n"
     "  --json            print the result as one JSON object\n";
@@ -42,7 +43,7 @@ static const char help[] =
 struct request {
     struct loom_race_options options;
     struct twins_request twins; /* with a task: that is what is asked for */
-    struct settings settings;
+    struct settings settings, twin_settings;
     char steps[40]; /* "max_iters=N" */
     bool json;
 };
@@ -125,11 +126,15 @@ static int race(struct request *request) {
     struct progress progress;
     if (!options->data && !request->twins.options.task)
         return report_usage("race", "--data is missing: a token folder that loom prepare wrote");
+    if (request->twin_settings.count && !request->twins.options.task)
+        return report_usage("race", "--twin-set is for the dense sides of --task");
     if (!options->out)
         return report_usage("race", "--out is missing: the race folder to write");
     progress_open(&progress);
     options->settings = request->settings.items;
     options->n_settings = request->settings.count;
+    request->twins.options.twin_settings = request->twin_settings.items;
+    request->twins.options.n_twin_settings = request->twin_settings.count;
     options->stop = stop_listen();
     options->on_event = progress_event;
     options->user = &progress;
@@ -178,6 +183,7 @@ static int run(struct request *r, int argc, char **argv) {
                                            {"baseline", .text = &o->baseline},
                                            {"seeds", .number = &o->seeds, .low = 1, .high = LOOM_RACE_SEEDS_MAX},
                                            {"set", .take = settings_add, .user = &r->settings},
+                                           {"twin-set", .take = settings_add, .user = &r->twin_settings},
                                            {"steps", .take = take_steps, .user = r},
                                            {"threads", .number = &o->threads, .low = 1, .high = 1024},
                                            {"json", .flag = &r->json},
@@ -192,5 +198,6 @@ int cmd_race(int argc, char **argv) {
     struct request request = {.json = false};
     int code = run(&request, argc, argv);
     settings_free(&request.settings);
+    settings_free(&request.twin_settings);
     return code;
 }

@@ -81,8 +81,35 @@ static void test_files(void **state) {
     unlink(mark);
 }
 
+/* Links lead nowhere else, and there is neither shared memory nor a device. */
+static void test_links(void **state) {
+    (void)state;
+    expect_run(shell, "ln -s /usr/hostile link && echo x 2>/dev/null >link || echo refused", 0, "refused");
+    expect_run(shell, "ln -s ../../../../root up && ls up 2>/dev/null || echo nothing", 0, "nothing");
+    expect_run(shell, "ls -A /dev/shm /proc/1/root /proc/self/root /sys /run /var 2>/dev/null | wc -l", 0, "0\n");
+    expect_run(shell, "ln /usr/bin/env hard 2>/dev/null || echo refused", 0, "refused");
+    expect_run(python,
+               "import os\n"
+               "n = 0\n"
+               "try:\n"
+               "    while n < 5000: open(f'f{n}', 'w').close(); n += 1\n"
+               "except OSError: print('full', n < 2000)",
+               0, "full True");
+    expect_run(python,
+               "import os, stat\n"
+               "try: os.mknod('disk', stat.S_IFBLK | 0o600, os.makedev(8, 0)); print('made')\n"
+               "except OSError: print('no device')",
+               0, "no device");
+}
+
 static void test_network(void **state) {
     (void)state;
+    expect_run(python,
+               "import socket\n"
+               "for kind in (socket.AF_UNIX, socket.AF_INET6, socket.AF_NETLINK):\n"
+               "    try: socket.socket(kind, socket.SOCK_DGRAM); print('opened')\n"
+               "    except OSError as e: print('no', e.errno)",
+               0, "no 1\nno 1\nno 1\n");
     expect_run(python,
                "import socket\n"
                "try: socket.create_connection(('127.0.0.1', 22), 1); print('connected')\n"
@@ -100,6 +127,11 @@ static void test_processes_hidden(void **state) {
                "c = ctypes.CDLL(None, use_errno=True)\n"
                "print(c.unshare(0x10000000), ctypes.get_errno())",
                0, "-1 1\n"); /* no user namespace within */
+    expect_run(python,
+               "import ctypes, os\n"
+               "c = ctypes.CDLL(None, use_errno=True)\n"
+               "print(c.ptrace(16, os.getppid(), 0, 0), ctypes.get_errno())", /* PTRACE_ATTACH */
+               0, "-1 1\n");
 }
 
 /* ---- how much it may take ---------------------------------------------------------------------------------------- */
@@ -112,6 +144,25 @@ static void test_time(void **state) {
         struct loom_sandbox_result result = run_script(shell, scripts[i], 1);
         assert_true(result.timed_out || i == 3); /* that one says that it is done, and is waited for */
         free(result.output);
+    }
+}
+
+/* Nothing is waited for longer, also where nobody can say anything any more, or all have been stopped. */
+static void test_time_in_silence(void **state) {
+    static const char *const scripts[] = {
+        "import os, time\nos.close(0); os.close(1); os.close(2)\ntime.sleep(100)",
+        "import os, signal\nos.close(1); os.close(2)\nos.kill(0, signal.SIGSTOP)",
+        "import os, time\nif os.fork() == 0: time.sleep(100)\nos.kill(-1, 19); os.kill(os.getpid(), 19)", /* SIGSTOP */
+        "import os, time\nif os.fork() == 0:\n    os.setsid(); os.close(1); os.close(2); time.sleep(100)\nos.wait()",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
+        double begin = loom_clock();
+        struct loom_sandbox_result result = run_script(python, scripts[i], 1);
+        free(result.output);
+        if (!result.timed_out)
+            fail_msg("script %zu: code %d", i, result.code);
+        assert_true(loom_clock() - begin < 15);
     }
 }
 
@@ -142,6 +193,38 @@ static void test_memory(void **state) {
                "try: x = bytearray(2 << 30); print('taken')\n"
                "except MemoryError: print('no memory')",
                0, "no memory");
+}
+
+/* Many processes that are each within the limit, and memory that belongs to none. */
+static void test_memory_of_all(void **state) {
+    (void)state;
+    struct loom_sandbox_result result = run_script(python,
+                                                   "import os, time\n"
+                                                   "for i in range(8):\n"
+                                                   "    if os.fork() == 0:\n"
+                                                   "        x = bytearray(b'x') * (150 << 20)\n"
+                                                   "        time.sleep(60)\n"
+                                                   "        os._exit(0)\n"
+                                                   "time.sleep(60)\n",
+                                                   30);
+    free(result.output);
+    assert_false(result.timed_out);
+    assert_true(result.out_of_memory);
+    assert_int_equal(result.code, 128 + SIGKILL);
+    expect_run(python,
+               "import ctypes\n"
+               "c = ctypes.CDLL(None, use_errno=True)\n"
+               "print(c.shmget(0, 1 << 20, 0o1600), ctypes.get_errno())",
+               0, "-1 1\n");
+    expect_run(python,
+               "import os\n"
+               "x = bytearray(b'x') * (200 << 20)\n" /* shared with the children: held once */
+               "for i in range(6):\n"
+               "    if os.fork() == 0:\n"
+               "        import time; time.sleep(0.5); os._exit(0)\n"
+               "for i in range(6): os.wait()\n"
+               "print('shared')",
+               0, "shared");
 }
 
 static void test_disk(void **state) {
@@ -230,7 +313,8 @@ int main(void) {
         cmocka_unit_test(test_fork_bomb),     cmocka_unit_test(test_memory),
         cmocka_unit_test(test_disk),          cmocka_unit_test(test_output),
         cmocka_unit_test(test_unread_input),  cmocka_unit_test(test_missing_program),
-        cmocka_unit_test(test_ordinary_user),
+        cmocka_unit_test(test_ordinary_user), cmocka_unit_test(test_time_in_silence),
+        cmocka_unit_test(test_memory_of_all), cmocka_unit_test(test_links),
     };
     ask_system();
     return cmocka_run_group_tests_name("sandbox", tests, NULL, NULL);

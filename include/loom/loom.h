@@ -376,6 +376,8 @@ struct loom_twins_options {
     const char *preset;                  /* of architecture loom with a loop; NULL: "loom-story" */
     const struct loom_setting *settings; /* for all sides */
     size_t n_settings;
+    const struct loom_setting *twin_settings; /* for the dense sides alone, behind those */
+    size_t n_twin_settings;
     const int *loops; /* (n_loops) at which the looped model is asked; none: as it was trained */
     size_t n_loops;
     int seeds; /* 0: 1 */
@@ -388,7 +390,7 @@ struct loom_twins_options {
 struct loom_twins_side {
     uint64_t parameters, active_parameters;
     double best_val_loss, seconds, flops; /* medians over seeds; flops and seconds of the whole training */
-    char made_by[128];                    /* the settings that make the twin of the preset */
+    char made_by[512];                    /* the settings that make the twin of the preset */
 };
 
 /* The share of right answers among problems of one kind ("3 steps", a task's group, "all"), all seeds together, with
@@ -409,8 +411,8 @@ struct loom_twins_result {
 LOOM_API const char *loom_twins_side_name(int side);
 
 /* Trains the looped model and both twins on the same data, batches and steps, and asks each its best checkpoint's
- * answers. `out` gets twins.json, report.html and a run folder for each side and seed; a race that was stopped goes on
- * when it is asked for again. */
+ * answers. A preset may name rates that suit its twins better; `settings` come before those. `out` gets twins.json,
+ * report.html and a run folder for each side and seed; a race that was stopped goes on when it is asked for again. */
 LOOM_API loom_status loom_race_twins(const struct loom_twins_options *options,
                                      void (*on_row)(void *user, const struct loom_twins_row *row), void *user,
                                      struct loom_twins_result *result, struct loom_error *error);

@@ -14,6 +14,10 @@
 
 #include "base/clock.h"
 #include "base/sandbox_inside.h"
+#include "base/sandbox_memory.h"
+
+/* How often it is asked what the processes hold together. */
+enum { WATCH_MILLISECONDS = 50 };
 
 struct loom_sandbox_limits loom_sandbox_default(void) {
     return (struct loom_sandbox_limits){
@@ -51,6 +55,8 @@ static bool open_pipes(struct pipes *p) {
 
 struct talk {
     struct pipes *pipes;
+    pid_t process;
+    size_t memory_max;
     const char *input;
     size_t input_size, sent;
     size_t output_max;
@@ -78,20 +84,35 @@ static void receive_some(struct talk *t) {
     t->result->size += kept;
 }
 
-/* Until the output is closed, which happens at the latest when the last process has ended, or the time is over. */
+/* Whether there is nothing more to wait for: the time is over, or the memory. */
+static bool is_over(struct talk *t, double left) {
+    t->result->timed_out = left <= 0;
+    t->result->out_of_memory = left > 0 && loom_sandbox_memory_exceeds(t->process, t->memory_max);
+    return t->result->timed_out || t->result->out_of_memory;
+}
+
+/* Until nothing can be said any more and the outer process has ended, whose end of the report closes then. A program
+ * that has closed its output may still run. */
 static void talk(struct talk *t, double deadline) {
-    while (t->pipes->output[0] >= 0) {
-        double left = deadline - loom_clock();
-        t->result->timed_out = left <= 0;
-        if (t->result->timed_out)
-            return;
-        struct pollfd watched[2] = {{t->pipes->output[0], POLLIN, 0}, {t->pipes->input[1], POLLOUT, 0}};
-        if (poll(watched, 2, (int)fmin(ceil(left * 1000), 60000)) < 0 && errno != EINTR)
+    bool running = true;
+    double asked = 0;
+    while (running || t->pipes->output[0] >= 0) {
+        double now = loom_clock(), left = deadline - now;
+        if (left <= 0 || now - asked >= WATCH_MILLISECONDS / 1e3) {
+            if (is_over(t, left))
+                return;
+            asked = now;
+        }
+        struct pollfd watched[3] = {{t->pipes->output[0], POLLIN, 0},
+                                    {t->pipes->input[1], POLLOUT, 0},
+                                    {running ? t->pipes->report[0] : -1, 0, 0}};
+        if (poll(watched, 3, (int)fmin(ceil(left * 1000), WATCH_MILLISECONDS)) < 0 && errno != EINTR)
             return;
         if (watched[1].revents)
             send_some(t);
         if (watched[0].revents)
             receive_some(t);
+        running = running && !(watched[2].revents & (POLLHUP | POLLERR));
     }
 }
 
@@ -148,11 +169,11 @@ loom_status loom_sandbox_run(const char *const *argv, const char *input, size_t 
     shut(&pipes.input[0]);
     shut(&pipes.output[1]);
     shut(&pipes.report[1]);
-    struct talk t = {&pipes, input, input_size, 0, limits->output, result};
+    struct talk t = {&pipes, process, limits->memory, input, input_size, 0, limits->output, result};
     if (input_size == 0)
         shut(&pipes.input[1]);
     talk_unsignalled(&t, loom_clock() + limits->seconds);
-    if (result->timed_out) {
+    if (result->timed_out || result->out_of_memory) {
         kill(-process, SIGKILL);
         kill(process, SIGKILL); /* it may not have its group yet */
     }

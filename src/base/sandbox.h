@@ -15,7 +15,7 @@
 
 struct loom_sandbox_limits {
     double seconds;     /* of wall-clock time; processor time is bounded by the same */
-    size_t memory;      /* bytes of address space of each process */
+    size_t memory;      /* bytes of address space of each process, and of memory of all together */
     size_t folder;      /* bytes in /tmp */
     size_t output;      /* bytes of output that are kept; what is beyond is dropped */
     unsigned processes; /* at once, threads included */
@@ -26,8 +26,9 @@ struct loom_sandbox_limits loom_sandbox_default(void);
 
 struct loom_sandbox_result {
     bool timed_out;
-    int code;     /* exit code, or 128 + the signal that ended it */
-    char *output; /* standard output and error as they came, NUL-terminated; freed with free() */
+    bool out_of_memory; /* the processes together, which ends them */
+    int code;           /* exit code, or 128 + the signal that ended it */
+    char *output;       /* standard output and error as they came, NUL-terminated; freed with free() */
     size_t size;
 };
 

@@ -150,6 +150,9 @@ static const uint32_t denied[] = {
     SYS_kexec_load,
     SYS_socket,
     SYS_socketpair,
+    SYS_shmget, /* memory that belongs to no process */
+    SYS_semget,
+    SYS_msgget,
     SYS_name_to_handle_at,
 };
 
@@ -230,7 +233,6 @@ static _Noreturn void wait_for(pid_t process) {
 static void close_streams(const struct loom_sandbox_child *child) {
     close(child->input);
     close(child->output);
-    close(child->report);
 }
 
 static _Noreturn void be_first(const struct loom_sandbox_child *child) {
@@ -241,6 +243,7 @@ static _Noreturn void be_first(const struct loom_sandbox_child *child) {
     if (process == 0)
         become(child);
     close_streams(child);
+    close(child->report);
     wait_for(process);
 }
 
@@ -263,6 +266,6 @@ void loom_sandbox_enter(const struct loom_sandbox_child *child) {
     check(child, first >= 0, "fork");
     if (first == 0)
         be_first(child);
-    close_streams(child);
+    close_streams(child); /* the report stays open: its end is this process's */
     wait_for(first);
 }

@@ -14,7 +14,7 @@ struct loom_sandbox_refusal {
 struct loom_sandbox_child {
     const char *const *argv;
     const struct loom_sandbox_limits *limits;
-    int input, output, report; /* descriptors; report closes itself when the program begins */
+    int input, output, report; /* descriptors; report closes when all is over */
 };
 
 _Noreturn void loom_sandbox_enter(const struct loom_sandbox_child *child);

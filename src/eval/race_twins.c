@@ -1,8 +1,9 @@
 /* race_twins.c - a looped model beside its dense twins: trained on the same problems or text, asked the same questions.
  * See loom_race_twins in loom.h.
  *
- * All sides have the same settings but for those that make a twin (twin.h), so that they draw the same batches. The
- * work that the second twin has to match is what the looped run of the first seed was counted to do. */
+ * All sides have the same settings but for those that make a twin (twin.h) and its rates of learning, so that they draw
+ * the same batches. The work that the second twin has to match is what the looped run of the first seed was counted to
+ * do. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,8 @@ struct twins {
     bool rows;          /* `test` holds a task's rows; else a generated task */
     int trained_loops;  /* LOOM_LOOPS_GIVEN where the looped model is trained so; else 0 */
     int seeds;
+    struct loom_setting *own; /* (n_own) what the dense sides have: first the settings of all sides */
+    size_t n_own;
     struct loom_twin_target target;
     struct loom_twin twin[LOOM_TWINS]; /* of the dense sides */
     struct loom_train_result results[LOOM_TWINS][LOOM_RACE_SEEDS_MAX];
@@ -197,22 +200,23 @@ static loom_status train_in(struct twins *t, int side, int seed, const char *run
                             struct loom_error *error) {
     const struct loom_twins_options *o = t->options;
     const char *data = t->train;
-    size_t n = side == LOOM_TWIN_LOOPED ? 0 : LOOM_TWIN_SETTINGS;
-    struct loom_setting *settings = calloc(o->n_settings + n + 1, sizeof *settings);
+    bool dense = side != LOOM_TWIN_LOOPED;
+    size_t shared = dense ? t->n_own : o->n_settings, n = dense ? LOOM_TWIN_SETTINGS : 0;
+    struct loom_setting *settings = calloc(shared + n + 1, sizeof *settings);
     char *config = loom_path_join(run, "config.json");
     if (!settings || !config) {
         free(settings);
         free(config);
-        return loom_fail_memory(error, run, o->n_settings * sizeof *settings);
+        return loom_fail_memory(error, run, shared * sizeof *settings);
     }
-    for (size_t i = 0; i < o->n_settings + n; i++)
-        settings[i] = i < o->n_settings ? o->settings[i] : t->twin[side].settings[i - o->n_settings];
+    for (size_t i = 0; i < shared + n; i++)
+        settings[i] = i < shared ? (dense ? t->own : o->settings)[i] : t->twin[side].settings[i - shared];
     struct loom_train_options options = {.data = &data,
                                          .n_data = 1,
                                          .out = run,
                                          .preset = t->preset,
                                          .settings = settings,
-                                         .n_settings = o->n_settings + n,
+                                         .n_settings = shared + n,
                                          .seed = (uint64_t)seed,
                                          .has_seed = true,
                                          .resume = loom_path_exists(config),
@@ -263,6 +267,15 @@ static double median_of(const struct loom_train_result *results, int seeds, size
     return loom_numbers_median(values, (size_t)seeds);
 }
 
+/* What a dense side has that the looped one has not. */
+static void name_settings(const struct twins *t, const struct loom_twin *twin, char *text, size_t size) {
+    size_t common = t->options->n_settings, own = t->n_own - common, used = 0;
+    for (size_t i = 0; i < own + LOOM_TWIN_SETTINGS && used < size; i++) {
+        const struct loom_setting *s = i < own ? &t->own[common + i] : &twin->settings[i - own];
+        used += (size_t)snprintf(text + used, size - used, "%s%s=%s", i ? " " : "", s->key, s->value);
+    }
+}
+
 static void summarize(const struct twins *t, struct loom_twins_result *result) {
     result->seeds = t->seeds;
     for (int side = 0; side < LOOM_TWINS; side++) {
@@ -273,10 +286,8 @@ static void summarize(const struct twins *t, struct loom_twins_result *result) {
         s->best_val_loss = median_of(r, t->seeds, offsetof(struct loom_train_result, best_val_loss));
         s->seconds = median_of(r, t->seeds, offsetof(struct loom_train_result, seconds));
         s->flops = median_of(r, t->seeds, offsetof(struct loom_train_result, flops));
-        size_t n = side == LOOM_TWIN_LOOPED ? 0 : LOOM_TWIN_SETTINGS, used = 0;
-        for (size_t i = 0; i < n && used < sizeof s->made_by; i++)
-            used += (size_t)snprintf(s->made_by + used, sizeof s->made_by - used, "%s%s=%s", i ? " " : "",
-                                     t->twin[side].settings[i].key, t->twin[side].settings[i].value);
+        if (side != LOOM_TWIN_LOOPED)
+            name_settings(t, &t->twin[side], s->made_by, sizeof s->made_by);
     }
 }
 
@@ -333,6 +344,34 @@ static loom_status check_options(const struct twins *t, struct loom_error *error
     return status;
 }
 
+static bool has_key(const struct loom_setting *settings, size_t n, const char *key) {
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(settings[i].key, key) == 0)
+            return true;
+    return false;
+}
+
+/* The settings of all sides, then what the preset has for its twins where those do not say it, then the dense sides'
+ * own. */
+static loom_status gather_own(struct twins *t, struct loom_error *error) {
+    const struct loom_twins_options *o = t->options;
+    size_t n_preset;
+    const struct loom_setting *preset = loom_preset_twin(t->preset, &n_preset);
+    t->own = calloc(o->n_settings + n_preset + o->n_twin_settings + 1, sizeof *t->own);
+    if (!t->own)
+        return loom_fail_memory(error, "race", (o->n_settings + o->n_twin_settings) * sizeof *t->own);
+    for (size_t i = 0; i < o->n_settings; i++)
+        t->own[t->n_own++] = o->settings[i];
+    for (size_t i = 0; i < n_preset; i++)
+        if (!has_key(o->settings, o->n_settings, preset[i].key) &&
+            !has_key(o->twin_settings, o->n_twin_settings, preset[i].key))
+            t->own[t->n_own++] = preset[i];
+    for (size_t i = 0; i < o->n_twin_settings; i++)
+        t->own[t->n_own++] = o->twin_settings[i];
+    t->target = (struct loom_twin_target){.preset = t->preset, .settings = t->own, .n_settings = t->n_own};
+    return LOOM_OK;
+}
+
 loom_status loom_race_twins(const struct loom_twins_options *options,
                             void (*on_row)(void *user, const struct loom_twins_row *row), void *user,
                             struct loom_twins_result *result, struct loom_error *error) {
@@ -343,9 +382,9 @@ loom_status loom_race_twins(const struct loom_twins_options *options,
     *t = (struct twins){.options = options,
                         .preset = options->preset ? options->preset : "loom-story",
                         .seeds = options->seeds ? options->seeds : 1};
-    t->target = (struct loom_twin_target){
-        .preset = t->preset, .settings = options->settings, .n_settings = options->n_settings};
     loom_status status = check_options(t, error);
+    if (status == LOOM_OK)
+        status = gather_own(t, error);
     if (status == LOOM_OK)
         status = loom_twin_check(&t->target, error);
     if (status == LOOM_OK)
@@ -364,6 +403,7 @@ loom_status loom_race_twins(const struct loom_twins_options *options,
     for (size_t i = 0; i < t->table.count && status == LOOM_OK; i++)
         on_row(user, &t->table.rows[i]);
     loom_twins_table_free(&t->table);
+    free(t->own);
     free(t->train);
     free(t->test);
     free(t);

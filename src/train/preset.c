@@ -99,7 +99,7 @@ static const struct preset presets[] = {
      "n_experts=4 n_experts_per_tok=2 n_shared_experts=0 expert_dim=128 max_loop_iters=5 injection=add "
      "loop_index=false lora_rank=0 rope_theta=1000000 qk_norm=0 embed_shift=true init_match=true " LOOM_TRAINING
      " batch_size=32 max_iters=1500 curriculum=0 cooldown=0.3 task_loops=given "
-     "eval_interval=500 sample_tokens=0 muon_lr=0.02 embedding_lr=0.005"},
+     "eval_interval=500 sample_tokens=0 muon_lr=0.01 embedding_lr=0.0025 learning_rate=1.5e-3 head_lr=0.005"},
     {"finetune", "training that starts from a model (--init), whose sizes take the place of loom-small's",
      LOOM_ARCHITECTURE_LOOM,
      "dim=128 n_heads=4 n_kv_heads=4 max_seq_len=64 max_loop_iters=2 " NANOGPT_SMALL_TRAINING
@@ -181,6 +181,25 @@ const char *loom_preset_name(size_t index) {
 const char *loom_preset_summary(const char *name) {
     const struct preset *preset = find(name);
     return preset ? preset->summary : NULL;
+}
+
+/* The rates that suit a preset's dense twins; docs/twins.md has the sweep. */
+static const struct {
+    const char *preset;
+    struct loom_setting settings[LOOM_PRESET_TWIN];
+} twins[] = {
+    {"loom-story",
+     {{"muon_lr", "0.0025"}, {"embedding_lr", "0.000625"}, {"learning_rate", "3.75e-4"}, {"head_lr", "0.00125"}}},
+};
+
+const struct loom_setting *loom_preset_twin(const char *name, size_t *count) {
+    for (size_t i = 0; i < sizeof twins / sizeof twins[0]; i++)
+        if (strcmp(twins[i].preset, name) == 0) {
+            *count = LOOM_PRESET_TWIN;
+            return twins[i].settings;
+        }
+    *count = 0;
+    return NULL;
 }
 
 /* One "key=value" of `length` bytes. */

@@ -22,6 +22,10 @@ double loom_privacy_mean(double sigma, double q, bool added);
 /* x where log r(x) = y; -INFINITY for a y that r does not reach. */
 double loom_privacy_point(double sigma, double q, double y);
 
+/* The error with which PRV accounts for a promise of epsilon. It is part of what is promised: a hundredth of it costs
+ * little noise. */
+double loom_privacy_error(double epsilon);
+
 /* Checks a plan: sigma > 0, 0 <= q <= 1, steps >= 1, 0 < delta < 1, all finite. */
 loom_status loom_privacy_check(const struct loom_privacy_plan *plan, double delta, struct loom_error *error);
 

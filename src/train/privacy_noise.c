@@ -5,12 +5,14 @@
 
 static const double noise_low = 0.1, noise_high = 1e4, precision = 1e-3;
 
+double loom_privacy_error(double epsilon) {
+    return fmin(fmax(epsilon / 100, 1e-4), 0.01);
+}
+
 static loom_status account(const struct loom_privacy_plan *plan, enum loom_accountant accountant, double epsilon,
                            double delta, struct loom_privacy_spent *spent, struct loom_error *error) {
-    /* The grid's error is part of what is promised: a hundredth of it costs little noise. */
-    return accountant == LOOM_ACCOUNTANT_RDP
-               ? loom_privacy_rdp(plan, delta, spent, error)
-               : loom_privacy_prv(plan, delta, fmin(fmax(epsilon / 100, 1e-4), 0.01), spent, error);
+    return accountant == LOOM_ACCOUNTANT_RDP ? loom_privacy_rdp(plan, delta, spent, error)
+                                             : loom_privacy_prv(plan, delta, loom_privacy_error(epsilon), spent, error);
 }
 
 loom_status loom_privacy_noise(struct loom_privacy_plan *plan, enum loom_accountant accountant, double epsilon,

@@ -40,8 +40,38 @@ static loom_status check_plan(const struct loom_recipe *recipe, const struct loo
         return loom_fail(error, LOOM_INVALID, "an expected batch of %g is more than the %zu examples to learn from",
                          expected_batch(recipe), examples_of(chat));
     if (!(recipe->dp_noise > 0 || recipe->dp_epsilon > 0))
-        return loom_fail(error, LOOM_INVALID, "a private training needs dp_noise, or dp_epsilon to find it for");
+        return loom_fail(error, LOOM_INVALID, "a private training needs dp_noise, or a dp_epsilon to find it for");
     return LOOM_OK;
+}
+
+/* By PRV where it can say, which is less; else by RDP. */
+static loom_status spend(const struct loom_privacy_plan *plan, const struct loom_recipe *recipe,
+                         struct loom_privacy_spent *spent, const char **accountant, struct loom_error *error) {
+    double promised = recipe->dp_epsilon > 0 ? recipe->dp_epsilon : 1;
+    *accountant = "prv";
+    *spent = (struct loom_privacy_spent){0};
+    if (plan->steps == 0 ||
+        loom_privacy_prv(plan, recipe->dp_delta, loom_privacy_error(promised), spent, NULL) == LOOM_OK)
+        return LOOM_OK;
+    *accountant = "rdp";
+    return loom_privacy_rdp(plan, recipe->dp_delta, spent, error);
+}
+
+/* Noise and epsilon both: of the command, or of a run that goes on, which may be longer than its noise was found for.
+ */
+static loom_status check_promise(const struct loom_recipe *recipe, const struct loom_privacy_plan *plan,
+                                 struct loom_error *error) {
+    struct loom_privacy_spent spent;
+    const char *accountant;
+    loom_status status = loom_privacy_check(plan, recipe->dp_delta, error);
+    if (status == LOOM_OK && recipe->dp_epsilon > 0)
+        status = spend(plan, recipe, &spent, &accountant, error);
+    if (status == LOOM_OK && recipe->dp_epsilon > 0 && spent.upper > recipe->dp_epsilon)
+        status = loom_fail(error, LOOM_INVALID,
+                           "%llu steps with noise %g would spend epsilon %.4g, more than the dp_epsilon of %g that is "
+                           "promised",
+                           (unsigned long long)plan->steps, plan->noise, spent.upper, recipe->dp_epsilon);
+    return status;
 }
 
 loom_status loom_private_plan(struct loom_setup *setup, const struct loom_chat_set *chat, struct loom_error *error) {
@@ -58,7 +88,7 @@ loom_status loom_private_plan(struct loom_setup *setup, const struct loom_chat_s
         return status;
     struct loom_privacy_plan plan = plan_of(recipe, chat, recipe->max_iters);
     if (recipe->dp_noise > 0)
-        return loom_privacy_check(&plan, recipe->dp_delta, error);
+        return check_promise(recipe, &plan, error);
     status = loom_privacy_noise(&plan, LOOM_ACCOUNTANT_PRV, recipe->dp_epsilon, recipe->dp_delta, &spent, error);
     recipe->dp_noise = plan.noise;
     return status;
@@ -67,13 +97,9 @@ loom_status loom_private_plan(struct loom_setup *setup, const struct loom_chat_s
 loom_status loom_privacy_write(const struct loom_trainer *trainer, const char *path, struct loom_error *error) {
     const struct loom_recipe *recipe = &trainer->setup.recipe;
     struct loom_privacy_plan plan = plan_of(recipe, trainer->data.chat, trainer->progress.step);
-    struct loom_privacy_spent spent = {0};
-    const char *accountant = "prv";
-    loom_status status = LOOM_OK;
-    if (plan.steps > 0 && loom_privacy_prv(&plan, recipe->dp_delta, 0.01, &spent, NULL) != LOOM_OK) {
-        accountant = "rdp";
-        status = loom_privacy_rdp(&plan, recipe->dp_delta, &spent, error);
-    }
+    struct loom_privacy_spent spent;
+    const char *accountant;
+    loom_status status = spend(&plan, recipe, &spent, &accountant, error);
     if (status)
         return status;
     json_t *json = json_pack("{s:f,s:f,s:s,s:s,s:s,s:f,s:f,s:f,s:I,s:[s,s,s]}", "epsilon", spent.upper, "delta",

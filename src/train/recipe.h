@@ -118,6 +118,9 @@ struct loom_setup {
 
 /* LOOM_INVALID when there is no preset of this name. */
 loom_status loom_setup_preset(struct loom_setup *setup, const char *name, struct loom_error *error);
+/* (*count) what dense twins of the preset (eval/twin.h) have otherwise: the rates that suit them, where it says any. */
+enum { LOOM_PRESET_TWIN = 4 };
+const struct loom_setting *loom_preset_twin(const char *name, size_t *count);
 /* One --set key=value, of the model or of the training. */
 loom_status loom_setup_set(struct loom_setup *setup, const char *key, const char *value, struct loom_error *error);
 loom_status loom_setup_apply(struct loom_setup *setup, const struct loom_setting *settings, size_t count,

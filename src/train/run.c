@@ -227,16 +227,19 @@ static loom_status rewind_run(struct run *run, struct loom_error *error) {
     return status;
 }
 
+/* All that may be refused comes before a folder is made; one that is there is taken at once. */
 static loom_status open_run(struct run *run, const struct loom_train_result *sizes, struct loom_error *error) {
-    loom_status status = take_folder(run, error);
-    if (status)
-        return status;
-    tell_sizes(run, sizes);
-    status = loom_trainer_open(&run->trainer, &run->setup, &run->material.data, run->options->threads, error);
+    loom_status status = loom_path_exists(run->options->out) ? take_folder(run, error) : LOOM_OK;
+    if (status == LOOM_OK)
+        status = loom_trainer_open(&run->trainer, &run->setup, &run->material.data, run->options->threads, error);
     if (status == LOOM_OK)
         status = loom_material_weights(&run->material, &run->trainer, error);
     if (status == LOOM_OK)
         status = loom_policy_begin(&run->trainer, error);
+    if (status == LOOM_OK && !run->locked)
+        status = take_folder(run, error);
+    if (status == LOOM_OK)
+        tell_sizes(run, sizes);
     if (status == LOOM_OK)
         status = rewind_run(run, error);
     if (status == LOOM_OK)

@@ -44,6 +44,15 @@ sed -n -E 's/.*"epsilon": *([0-9.]+).*/\1/p' "$promise" | awk '{ exit !($1 > 7 &
 for key in '"steps": *6' '"sampling": *"poisson"' '"not_private": *[["]'; do
     grep -qE "$key" "$promise" || fail "privacy.json without $key"
 done
+before=$(find private -type f ! -name .lock -exec sha256sum {} + | sort)
+expect 2 '60 steps with noise [0-9.]+ would spend epsilon [0-9.]+, more than the dp_epsilon of 8' "$loom" train \
+    --chat sums.jsonl --init base --out private --threads 1 --steps 60 --resume
+expect 2 'another dp_noise; a resumed run keeps it' "$loom" train --chat sums.jsonl --init base --out private --threads 1 \
+    --steps 6 --resume --set dp_noise=0.2
+[ "$(find private -type f ! -name .lock -exec sha256sum {} + | sort)" = "$before" ] || fail "a refused run changed its folder"
+quietly "$loom" train --chat sums.jsonl --init base --out private --threads 1 --steps 6 --resume
+expect 2 '3 steps with noise 0.1 would spend epsilon' "$loom" train --chat sums.jsonl --init base --out new --steps 3 \
+    --set dp_clip=1 --set dp_noise=0.1 --set dp_epsilon=1
 expect 2 'needs conversations' "$loom" train --data data --init base --out new --set dp_clip=1 --set dp_noise=1
 expect 2 'router_bias_rate' "$loom" train --chat sums.jsonl --init base --out new --set dp_clip=1 --set dp_noise=1 \
     --set router_bias_rate=0.01

@@ -5,8 +5,8 @@
 quietly "$loom" prepare --task pointer --out pointer --steps 1-6 --problems 60 --val-problems 12
 train=("$loom" train --preset loom-gate --data pointer --set dim=16 --set ffn_dim=16 --set batch_size=4 --steps 4
     --set eval_interval=4 --threads 1)
-! "${train[@]}" --set gate_loops=5 --out few >stdout 2>stderr || fail "a gate of fewer loops than steps"
-grep -q 'problems of 6 steps need gate_loops 6, not 5' stderr || fail "another sentence"
+expect 2 'problems of 6 steps need gate_loops 6, not 5' "${train[@]}" --set gate_loops=5 --out few
+[ ! -e few ] || fail "a refused run left a folder"
 quietly "${train[@]}" --set answer_steps=2 --set max_loop_iters=2 --set gate_loops=6 --out gate
 json "$loom" eval --model gate --data pointer --loops given,chosen --json
 has '^\{"steps":6,"loops":6,"mean_loops":6.0000,'

@@ -56,4 +56,8 @@ for key in router_sequence_loss router_z_loss; do
 done
 expect 2 'loop_sampling=poisson has no part in a training by rewards' "$loom" train --task exact \
     --problems problems.jsonl --init coin --out new --set loop_sampling=poisson
+expect 2 'rl_max_tokens 64 are more than the sequence of 64' "$loom" train --task exact --problems problems.jsonl \
+    --init coin --out new --set rl_max_tokens=64
+expect 1 'the tensor "recurrent.gate.weight" is missing' "$loom" train "${same[@]}" --out new \
+    --set halting=gate
 [ ! -e new ] || fail "a refused run left a folder"
