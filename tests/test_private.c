@@ -190,6 +190,14 @@ static void test_plan(void **state) {
     setup.recipe.loop_sampling = LOOM_SAMPLING_FIXED;
     setup.recipe.batch_size = 12;
     expect(loom_private_plan(&setup, &b.chat, &error), LOOM_INVALID, &error, "more than the 11 examples");
+    setup.recipe.batch_size = 4;
+    setup.recipe.max_iters = 5000; /* with the noise that was found for 50 */
+    expect(loom_private_plan(&setup, &b.chat, &error), LOOM_INVALID, &error, "5000 steps with noise");
+    setup.recipe.max_iters = 50;
+    expect(loom_private_plan(&setup, &b.chat, &error), LOOM_OK, &error, "");
+    setup.config.halting = LOOM_HALTING_GATE;
+    expect(loom_private_plan(&setup, &b.chat, &error), LOOM_INVALID, &error, "halting=gate");
+    setup.config.halting = LOOM_HALTING_NONE;
     setup.recipe.dp_clip = 0;
     expect(loom_private_plan(&setup, &b.chat, &error), LOOM_INVALID, &error, "need dp_clip");
     close_bench(&b);

@@ -44,6 +44,27 @@ static void answer_alone(const struct loom_model *model, const int *prompt, size
     loom_session_free(session);
 }
 
+/* A pass that learns from an answer would have given each of its tokens the most, too: it runs the loops that the
+ * answer was drawn with. */
+static void check_learned(const struct loom_model *model, const struct loom_prompt *prompt, const int answer[MOST]) {
+    const struct loom_workspace_shape shape = {
+        .batch = 1, .seq = 24, .loops = model->net.config.max_loop_iters, .keep = true};
+    struct loom_workspace ws;
+    int tokens[24];
+    size_t seq = prompt->count + MOST;
+    assert_int_equal(loom_workspace_open(&ws, &model->net, model->k, &shape, NULL), LOOM_OK);
+    memcpy(tokens, prompt->tokens, prompt->count * sizeof *tokens);
+    memcpy(tokens + prompt->count, answer, MOST * sizeof *tokens);
+    loom_net_forward(
+        &ws, &(struct loom_forward){
+                 .weights = model->weights, .ids = tokens, .batch = 1, .seq = seq, .loops = shape.loops, .keep = true});
+    real *logits = loom_workspace_logits(&ws, seq);
+    loom_net_logits(&ws, model->weights, logits, ws.hidden, seq);
+    for (size_t i = 0; i < MOST; i++)
+        assert_int_equal(likeliest(logits + (prompt->count - 1 + i) * 256), answer[i]);
+    loom_workspace_close(&ws);
+}
+
 /* Prompts of several lengths, asked together, `group` answers to each. */
 static void check_greedy(struct loom_config config, int ngram, size_t group) {
     static const int tokens[8] = {5, 250, 9, 77, 3, 1, 200, 12};
@@ -60,6 +81,7 @@ static void check_greedy(struct loom_config config, int ngram, size_t group) {
             answer_alone(&model, prompts[a / group].tokens, prompts[a / group].count, alone);
             assert_int_equal(rollout.lengths[a], MOST);
             assert_memory_equal(rollout.tokens + a * MOST, alone, sizeof alone);
+            check_learned(&model, &prompts[a / group], alone);
         }
     }
     loom_rollout_close(&rollout);
@@ -72,6 +94,17 @@ static void test_greedy(void **state) {
     check_greedy(tiny_looped(LOOM_ARCHITECTURE_LOOM), 3, GROUP);
     check_greedy(tiny_looped(LOOM_ARCHITECTURE_LOOM), 1, 1);
     check_greedy(tiny_latent(LOOM_ARCHITECTURE_LOOM), 1, GROUP);
+}
+
+/* However tokens halt, drawing and learning run the same loops. */
+static void test_halting(void **state) {
+    static const int kinds[] = {LOOM_HALTING_NONE, LOOM_HALTING_ACT, LOOM_HALTING_GATE, LOOM_HALTING_CONVERGE};
+    (void)state;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        struct loom_config config = tiny_looped(LOOM_ARCHITECTURE_LOOM);
+        config.halting = kinds[i];
+        check_greedy(config, 1, GROUP);
+    }
 }
 
 static void test_seed(void **state) {
@@ -112,7 +145,7 @@ static void test_learned_positions(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_greedy), cmocka_unit_test(test_seed),
-                                       cmocka_unit_test(test_learned_positions)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_greedy), cmocka_unit_test(test_halting),
+                                       cmocka_unit_test(test_seed), cmocka_unit_test(test_learned_positions)};
     return cmocka_run_group_tests_name("rollouts", tests, NULL, NULL);
 }

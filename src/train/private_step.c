@@ -22,8 +22,9 @@ static struct loom_privacy_plan plan_of(const struct loom_recipe *recipe, const 
     return (struct loom_privacy_plan){recipe->dp_noise, expected_batch(recipe) / (double)examples_of(chat), steps};
 }
 
-static loom_status check_plan(const struct loom_recipe *recipe, const struct loom_chat_set *chat,
+static loom_status check_plan(const struct loom_setup *setup, const struct loom_chat_set *chat,
                               struct loom_error *error) {
+    const struct loom_recipe *recipe = &setup->recipe;
     if (!chat)
         return loom_fail(error, LOOM_INVALID,
                          "a private training (dp_clip) needs conversations: its promise is to each "
@@ -33,6 +34,10 @@ static loom_status check_plan(const struct loom_recipe *recipe, const struct loo
                          "router_bias_rate %g follows counts over examples, which are not private: "
                          "set it to 0",
                          recipe->router_bias_rate);
+    if (loom_config_looped(&setup->config) && setup->config.halting == LOOM_HALTING_GATE)
+        return loom_fail(error, LOOM_INVALID,
+                         "halting=gate cannot be trained privately: conversations teach the gate nothing, and noise "
+                         "would drown what it knows");
     loom_status status = loom_recipe_refuse_unheeded(recipe, "a private training", error);
     if (status)
         return status;
@@ -40,7 +45,7 @@ static loom_status check_plan(const struct loom_recipe *recipe, const struct loo
         return loom_fail(error, LOOM_INVALID, "an expected batch of %g is more than the %zu examples to learn from",
                          expected_batch(recipe), examples_of(chat));
     if (!(recipe->dp_noise > 0 || recipe->dp_epsilon > 0))
-        return loom_fail(error, LOOM_INVALID, "a private training needs dp_noise, or a dp_epsilon to find it for");
+        return loom_fail(error, LOOM_INVALID, "a private training needs dp_noise, or dp_epsilon to find it for");
     return LOOM_OK;
 }
 
@@ -83,7 +88,7 @@ loom_status loom_private_plan(struct loom_setup *setup, const struct loom_chat_s
                          "gradient");
     if (recipe->dp_clip <= 0)
         return LOOM_OK;
-    loom_status status = check_plan(recipe, chat, error);
+    loom_status status = check_plan(setup, chat, error);
     if (status)
         return status;
     struct loom_privacy_plan plan = plan_of(recipe, chat, recipe->max_iters);

@@ -227,6 +227,18 @@ static loom_status rewind_run(struct run *run, struct loom_error *error) {
     return status;
 }
 
+/* A gate, or rest, would choose loops where tokens exit; what fine-tunes runs them all. */
+static void tell_loops(struct run *run) {
+    const struct loom_config *c = &run->setup.config;
+    const struct loom_train_options *o = run->options;
+    char text[160];
+    if ((!o->task && !o->n_chat) || !loom_config_halts(c) || c->halting == LOOM_HALTING_ACT)
+        return;
+    snprintf(text, sizeof text, "every answer runs all %d loops, and none of them is chosen%s", c->max_loop_iters,
+             c->halting == LOOM_HALTING_GATE ? "; the gate stays as it is" : "");
+    tell(run, LOOM_EVENT_NOTE, text);
+}
+
 /* All that may be refused comes before a folder is made; one that is there is taken at once. */
 static loom_status open_run(struct run *run, const struct loom_train_result *sizes, struct loom_error *error) {
     loom_status status = loom_path_exists(run->options->out) ? take_folder(run, error) : LOOM_OK;
@@ -240,6 +252,8 @@ static loom_status open_run(struct run *run, const struct loom_train_result *siz
         status = take_folder(run, error);
     if (status == LOOM_OK)
         tell_sizes(run, sizes);
+    if (status == LOOM_OK)
+        tell_loops(run);
     if (status == LOOM_OK)
         status = rewind_run(run, error);
     if (status == LOOM_OK)

@@ -35,6 +35,16 @@ quietly "$loom" train "${same[@]}" --out pulled_halves --steps 12 --resume
 quietly "$loom" train "${same[@]}" --out pulled_whole --steps 12 --set rl_kl=0.05 --set rl_resample=2
 same_run pulled_halves pulled_whole
 
+# A gate chooses loops elsewhere; here all of them run, which is said, and no step moves it.
+quietly "$loom" train --data data --out gate --steps 3 "${tiny[@]}" --set eval_interval=3 --set max_seq_len=64 \
+    --set halting=gate
+quietly "$loom" train --chat coin.jsonl --init gate --out gate_chat --steps 3 --threads 1 --set eval_interval=3
+grep -q 'runs all 3 loops, and none of them is chosen; the gate stays' stderr || fail "the loops are not told"
+quietly "$loom" train "${same[@]}" --init gate_chat --out gate_rewarded --steps 3
+grep -q 'runs all 3 loops' stderr || fail "the loops are not told"
+expect 2 'halting=gate cannot be trained privately' "$loom" train --chat coin.jsonl --init gate --out new \
+    --set dp_clip=1 --set dp_noise=1
+
 quietly "$loom" train "${same[@]}" --out halves --steps 6
 quietly "$loom" train "${same[@]}" --out halves --steps 12 --resume
 quietly "$loom" train "${same[@]}" --out whole --steps 12
