@@ -30,7 +30,8 @@ static const char help[] =
     "  --document-mask     no attention across documents, for a model that was trained so\n"
     "  --task NAME         a task with answers to check, from the list below\n"
     "  --indices FILE      a JSON array of the row numbers that are taken, counted from 0\n"
-    "  --examples FILE     rows of the task whose first --shots go before each prompt, worked out\n"
+    "  --examples FILE     rows of the task whose first --shots go before each prompt, worked out; or a text that "
+    "does\n"
     "  --shots N           how many\n"
     "  --predictions FILE  score recorded responses: a JSON object a line with id (or task_id, doc_id) and response\n"
     "  --save FILE         write every response and verdict, a JSON object a line\n"
@@ -227,9 +228,8 @@ static int check_request(const struct request *request) {
     if (!task->task && (task->predictions || task->indices || task->examples || task->shots || task->save ||
                         task->samples || request->task.report))
         return report_usage("eval", "--task is missing: the name of a task");
-    if ((task->examples != NULL) != (task->shots > 0))
-        return report_usage("eval", "%s is missing: --examples FILE and --shots N go together",
-                            task->examples ? "--shots" : "--examples");
+    if (task->shots > 0 && !task->examples)
+        return report_usage("eval", "--examples is missing: the rows of which --shots go before each prompt");
     if (!request->model && !task->predictions)
         return report_usage("eval", "--model is missing: a model folder or a run folder");
     if (!request->data && task->task)

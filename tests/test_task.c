@@ -197,7 +197,7 @@ static void test_refusals(void **state) {
     free(path);
 }
 
-/* Worked examples lie beside the rows. */
+/* Worked examples lie beside the rows of bbh alone; for another task a text of them is named. */
 static void test_preface(void **state) {
     static const char text[] = "canary\n-----\nThink.\n\nQ: a\nA: b", rows[] = "{\"examples\":[{\"input\":\"c\","
                                                                                "\"target\":\"Yes\"}]}";
@@ -213,10 +213,15 @@ static void test_preface(void **state) {
     static const char shots[] = "Question: 1 + 1\nAnswer: #### 2",
                       row[] = "{\"question\":\"2 + 2\",\"answer\":\"#### 4\"}";
     path = scratch_write(*state, "few.jsonl", row, sizeof row - 1);
-    free(scratch_write(*state, "few.txt", shots, sizeof shots - 1));
+    char *beside = scratch_write(*state, "few.txt", shots, sizeof shots - 1);
     expect(loom_task_open(&task, "gsm8k", path, NULL, &error), LOOM_OK, &error, "");
+    assert_string_equal(task.problems[0].prompt, "Question: 2 + 2\nAnswer:");
+    expect(loom_task_show(&task, path, 0, &error), LOOM_INVALID, &error, "must be said how many");
+    expect(loom_task_show(&task, "/missing.txt", 0, &error), LOOM_IO, &error, "missing.txt");
+    expect(loom_task_show(&task, beside, 0, &error), LOOM_OK, &error, "");
     assert_string_equal(task.problems[0].prompt, "Question: 1 + 1\nAnswer: #### 2\n\nQuestion: 2 + 2\nAnswer:");
     loom_task_close(&task);
+    free(beside);
     free(path);
 }
 

@@ -528,8 +528,8 @@ struct loom_task_options {
     const char *task;     /* a name of the list */
     const char *data;     /* a file of rows, or a folder of such files */
     const char *indices;  /* NULL, or a JSON array of the row numbers that are taken */
-    const char *examples; /* NULL, or a file of rows whose first `shots` go before each prompt, worked out */
-    int shots;
+    const char *examples; /* NULL, or a file of rows whose first `shots` go before each prompt, worked out; or a text */
+    int shots;            /* 0: `examples` is a text */
     const char *predictions; /* NULL: the model answers; else recorded responses, a JSON object with an id a line */
     const char *save;        /* NULL, or the file to write every response and verdict to, a JSON object a line */
     size_t limit;            /* only the first problems; 0: all */

@@ -31,6 +31,10 @@ json "$loom" eval --task exact --data rows.jsonl --model run --loops 1,2 --max-t
 [ "$(wc -l <stdout)" = 2 ] || fail "not one line for each number of loops"
 has '"loops":2,.*"problems":4'
 
+echo 'Line 0: the 0' >worked.txt
+json "$loom" eval --task exact --data rows.jsonl --model run --examples worked.txt --max-tokens 5 --json --save shown.jsonl
+expect 2 'must be said how many' "$loom" eval --task exact --data rows.jsonl --model run --examples rows.jsonl --json
+expect 2 'examples is missing' "$loom" eval --task exact --data rows.jsonl --model run --shots 2 --json
 expect 2 'no task "nonsense"' "$loom" eval --task nonsense --data rows.jsonl --predictions answers.jsonl
 head -n 3 answers.jsonl >few.jsonl
 expect 2 '1 of 4 problems have no response' "$loom" eval --task number --data rows.jsonl --predictions few.jsonl --json

@@ -80,26 +80,32 @@ static size_t stem_of(const char *name) {
     return 0;
 }
 
-/* X.txt beside the file of rows X: worked examples behind a line of dashes, with an empty line before the question. */
+/* A text of worked examples: what is behind a line of dashes, or all of it, with an empty line before the question. */
+static loom_status read_worked(const char *path, char **worked, struct loom_error *error) {
+    char *text;
+    size_t size;
+    loom_status status = loom_file_read(path, 1 << 20, &text, &size, error);
+    if (status)
+        return status;
+    const char *mark = strstr(text, "-----\n"), *start = mark ? mark + 6 : text;
+    *worked = malloc(strlen(start) + 3);
+    if (*worked)
+        strcat(strcpy(*worked, start), "\n\n");
+    free(text);
+    return *worked ? LOOM_OK : loom_fail_memory(error, path, size);
+}
+
+/* X.txt beside the file of rows X, if this kind of task has it. */
 static loom_status read_preface(struct reading *r, const char *path, struct loom_error *error) {
-    size_t size, stem = stem_of(path);
-    char *beside = malloc(stem + sizeof ".txt"), *text;
+    size_t stem = stem_of(path);
+    char *beside = malloc(stem + sizeof ".txt");
     loom_status status = beside ? LOOM_OK : loom_fail_memory(error, path, strlen(path));
     if (beside) {
         memcpy(beside, path, stem);
         strcpy(beside + stem, ".txt");
     }
-    if (beside && stem > 0 && loom_path_exists(beside)) {
-        status = loom_file_read(beside, 1 << 20, &text, &size, error);
-        const char *mark = status == LOOM_OK ? strstr(text, "-----\n") : NULL, *start = mark ? mark + 6 : text;
-        if (status == LOOM_OK && !(r->preface = malloc(strlen(start) + 3)))
-            status = loom_fail_memory(error, beside, size);
-        if (status == LOOM_OK) {
-            strcpy(r->preface, start);
-            strcat(r->preface, "\n\n");
-            free(text);
-        }
-    }
+    if (beside && r->task->kind->beside && stem > 0 && loom_path_exists(beside))
+        status = read_worked(beside, &r->preface, error);
     free(beside);
     return status;
 }
@@ -202,27 +208,47 @@ static loom_status put_worked(const struct loom_task *examples, const char *path
     return text->failed ? loom_fail_memory(error, path, count) : LOOM_OK;
 }
 
-loom_status loom_task_show(struct loom_task *task, const char *path, size_t count, struct loom_error *error) {
+static loom_status put_before(struct loom_problem *p, const char *shown, struct loom_error *error) {
+    struct loom_text prompt = {0};
+    loom_text_append(&prompt, "%s%s", shown, p->prompt);
+    if (prompt.failed) {
+        loom_text_free(&prompt);
+        return loom_fail_memory(error, p->id, strlen(shown));
+    }
+    free(p->prompt);
+    p->prompt = prompt.data;
+    return LOOM_OK;
+}
+
+static loom_status show_rows(const struct loom_task *task, const char *path, size_t count, struct loom_text *shown,
+                             struct loom_error *error) {
     struct loom_task examples;
-    struct loom_text shown = {0};
     loom_status status = loom_task_open(&examples, task->kind->name, path, NULL, error);
     if (status)
         return status;
-    status = put_worked(&examples, path, count, &shown, error);
-    for (size_t i = 0; i < task->count && status == LOOM_OK; i++) {
-        struct loom_problem *p = &task->problems[i];
-        struct loom_text prompt = {0};
-        loom_text_append(&prompt, "%s%s", shown.data ? shown.data : "", p->prompt);
-        if (prompt.failed) {
-            status = loom_fail_memory(error, p->id, shown.size);
-            loom_text_free(&prompt);
-            break;
-        }
-        free(p->prompt);
-        p->prompt = prompt.data;
-    }
-    loom_text_free(&shown);
+    status = put_worked(&examples, path, count, shown, error);
     loom_task_close(&examples);
+    return status;
+}
+
+static loom_status show_text(const char *path, struct loom_text *shown, struct loom_error *error) {
+    char *worked;
+    if (stem_of(path) > 0)
+        return loom_fail(error, LOOM_INVALID, "%s: of rows it must be said how many go before each prompt", path);
+    loom_status status = read_worked(path, &worked, error);
+    if (status)
+        return status;
+    loom_text_append(shown, "%s", worked);
+    free(worked);
+    return shown->failed ? loom_fail_memory(error, path, shown->size) : LOOM_OK;
+}
+
+loom_status loom_task_show(struct loom_task *task, const char *path, size_t count, struct loom_error *error) {
+    struct loom_text shown = {0};
+    loom_status status = count ? show_rows(task, path, count, &shown, error) : show_text(path, &shown, error);
+    for (size_t i = 0; i < task->count && status == LOOM_OK; i++)
+        status = put_before(&task->problems[i], shown.data ? shown.data : "", error);
+    loom_text_free(&shown);
     return status;
 }
 

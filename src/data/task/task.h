@@ -28,6 +28,7 @@ struct loom_task_kind {
     const char *metrics[LOOM_TASK_METRICS + 1]; /* their names, NULL at the end */
     const char *stops[LOOM_TASK_STOPS];         /* a response ends before any of these; NULL at the end */
     int response_tokens;                        /* the longest response asked for by default */
+    bool beside;                                /* a file of rows X.json has its worked examples beside it, in X.txt */
 };
 
 struct loom_task {
@@ -41,12 +42,13 @@ const struct loom_task_kind *loom_task_kind_at(size_t index);
 loom_status loom_task_kind_find(const char *name, const struct loom_task_kind **kind, struct loom_error *error);
 
 /* Reads a file of rows, or all .json and .jsonl files of a folder, packed (.gz, .zst) or not, each
- * a group of its own name. Beside a file X.json or X.jsonl,
- * X.txt is its prompt with worked examples (what follows a line "-----"). `indices` (may be NULL) is a JSON array of
+ * a group of its own name. Where the kind says so, X.txt beside a file X.json is its
+ * prompt with worked examples (what follows a line "-----"). `indices` (may be NULL) is a JSON array of
  * the row numbers, counted from 0, that are taken, in its order. */
 loom_status loom_task_open(struct loom_task *task, const char *name, const char *path, const char *indices,
                            struct loom_error *error);
-/* Puts the first `count` problems of another file, worked out, before each prompt, an empty line behind each. */
+/* Puts the first `count` problems of another file, worked out, before each prompt, an empty line behind each. With
+ * count 0 the file is a text, which is put there as it is (what follows a line "-----"). */
 loom_status loom_task_show(struct loom_task *task, const char *path, size_t count, struct loom_error *error);
 void loom_task_close(struct loom_task *task);
 
