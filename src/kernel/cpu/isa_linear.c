@@ -11,11 +11,10 @@
 #include "kernel/cpu/isa_quant.h"
 #include "kernel/cpu/isa_tile.h"
 
-/* A packed block is at most DEPTH x COLUMNS: 384 KiB, within a small level-2 cache. In bf16 the result's way to memory
- * and back weighs twice as much, so blocks are deeper, 576 KiB; and wider where they are less than half as deep, and
- * in dW, whose left factor is turned as it is rounded, once for each block of columns. But there both factors come from
- * memory, so blocks leave the cache room for the next one on its way. */
-enum { DEPTH = 512, DEPTH_BF16 = 1536, DEPTH_WEIGHT = 384, COLUMNS = 192 };
+/* A packed block is at most WORDS x COLUMNS words, floats or pairs of bf16: 576 KiB, within a level-2 cache. It is
+ * wider where it is less than half as deep, and in dW, whose left factor is turned as it is staged, once for each block
+ * of columns. But there both factors come from memory, so blocks leave the cache room for the next one on its way. */
+enum { WORDS = 768, WORDS_WEIGHT = 192, COLUMNS = 192 };
 
 /* Up to so many rows are dot products; so are up to so many columns left over beyond whole vectors. */
 enum { DOT_ROWS_LIMIT = 6, DOT_COLUMNS_LIMIT = LANES / 4 };
@@ -117,11 +116,10 @@ static struct loom_panels panels_of(const struct product *p, size_t k, size_t de
 }
 
 static size_t deepest(const struct product *p) {
-    if (!p->bf16)
-        return DEPTH;
+    const size_t each = p->bf16 ? 2 : 1;
     if (p->a.column != 1)
-        return DEPTH_WEIGHT;
-    return p->columns > COLUMNS ? DEPTH_BF16 / 2 : DEPTH_BF16;
+        return each * WORDS_WEIGHT;
+    return each * (p->columns > COLUMNS ? WORDS / 2 : WORDS);
 }
 
 /* The rows of b behind a block that are packed next, where they are read along their rows. */
@@ -188,7 +186,7 @@ static struct cut cut_of(const struct call *call, size_t threads) {
         columns = p.columns > columns ? p.columns : columns;
         depth = p.depth > depth ? p.depth : depth;
     }
-    cut.columns = call->bf16 && (call->kind == WEIGHT || depth <= DEPTH_BF16 / 2) ? 2 * COLUMNS : COLUMNS;
+    cut.columns = call->kind == WEIGHT || depth <= (call->bf16 ? WORDS : WORDS / 2) ? 2 * COLUMNS : COLUMNS;
     cut.blocks = (columns + cut.columns - 1) / cut.columns;
     const size_t tasks = cut.groups * cut.blocks, wanted = tasks_wanted(call, threads);
     const size_t chunks = tasks < wanted ? (wanted + tasks - 1) / tasks : 1;

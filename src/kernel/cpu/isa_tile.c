@@ -1,6 +1,7 @@
 /* isa_tile.c - packing, the register tile and the tile of dot products; see isa_tile.h. */
 #include "kernel/cpu/isa_tile.h"
 
+#include "kernel/cpu/isa_strip.h"
 #include "kernel/cpu/isa_transpose.h"
 
 /* ---- packing ----------------------------------------------------------------------------------------------------- */
@@ -73,8 +74,11 @@ static inline __attribute__((always_inline)) void tile(struct loom_target c, str
         from[i] = a.data + (size_t)(3 * i) * a.row;
     /* The result's lines come while the sums are made. */
     LOOM_UNROLL
-    for (int i = 0; i < rows; i++)
-        __builtin_prefetch(c.data + (size_t)i * c.row, 1);
+    for (int i = 0; i < rows; i++) {
+        LOOM_UNROLL
+        for (int v = 0; v < vectors; v++)
+            __builtin_prefetch(c.data + (size_t)i * c.row + v * LANES, 1);
+    }
     for (size_t k = 0; k < depth; k++) {
         vec right[TILE_VECTORS];
         LOOM_UNROLL
@@ -177,14 +181,19 @@ static void tile_part(struct loom_target c, struct loom_matrix a, const float *b
 
 /* ---- blocks ------------------------------------------------------------------------------------------------------ */
 
-/* A tile's rows of the left factor are copied when several panels will read them: rows that lie a power of two apart
- * would evict each other from the first cache. */
-enum { STAGED_DEPTH = 512, STAGED_WIDTH = (TILE_ROWS + LANES - 1) / LANES * LANES };
+/* How much of the depth is staged at once; both layouts fit. */
+enum { STAGED_DEPTH = 768, STAGED_WIDTH = (TILE_ROWS + LANES - 1) / LANES * LANES };
 enum {
     STAGED_SIZE = TILE_ROWS * (STAGED_DEPTH + LANES) > STAGED_DEPTH *STAGED_WIDTH ? TILE_ROWS *(STAGED_DEPTH + LANES)
                                                                                   : STAGED_DEPTH *STAGED_WIDTH
 };
 
+/* Rows that lie a multiple of half a way of the first cache apart, 2 KiB, would evict each other from it. */
+static bool crowded(size_t row) {
+    return row % 512 == 0;
+}
+
+/* One tile, whose rows are contiguous. */
 static struct loom_matrix stage_rows(float *to, struct loom_matrix a, size_t rows, size_t depth) {
     const size_t row = (depth + LANES - 1) / LANES * LANES + LANES;
     for (size_t i = 0; i < rows; i++) {
@@ -198,24 +207,45 @@ static struct loom_matrix stage_rows(float *to, struct loom_matrix a, size_t row
     return (struct loom_matrix){to, row, 1};
 }
 
-/* The same for a transposed left factor. Whole vectors are read as long as they end before a's last element does. */
-static struct loom_matrix stage_columns(float *to, struct loom_matrix a, size_t rows, size_t depth) {
-    const size_t end = (depth - 1) * a.column + rows;
+/* Row k of all tiles of a strip whose columns are contiguous, when whole vectors may be read. */
+static inline void stage_row(float *to, const float *row, const size_t *start, size_t tiles) {
+    for (size_t t = 0; t < tiles; t++) {
+        for (size_t lane = 0; lane < STAGED_WIDTH; lane += LANES)
+            vec_store(to + t * STAGED_SIZE + lane, vec_load(row + start[t] + lane));
+    }
+}
+
+/* All tiles of a strip whose columns are contiguous; tile t is at to + t * STAGED_SIZE. Whole vectors are read as long
+ * as they end before the strip's last element does. */
+static void stage_columns(float *to, const struct strip *s) {
+    size_t start[STAGED_TILES];
+    for (size_t t = 0; t < s->tiles; t++)
+        start[t] = tile_start(s, t);
+    const size_t column = s->a.column, longest = start[s->tiles - 1] + STAGED_WIDTH;
+    const size_t end = (s->depth - 1) * column + s->rows;
+    const float *row = s->a.data;
     size_t k = 0;
-    for (; k < depth && k * a.column + STAGED_WIDTH <= end; k++) {
-        for (size_t i = 0; i < STAGED_WIDTH; i += LANES)
-            vec_store(to + k * STAGED_WIDTH + i, vec_load(a.data + k * a.column + i));
+    for (; k < s->depth && k * column + longest <= end; k++, row += column) {
+        const float *ahead = k + AHEAD < s->depth ? row + AHEAD * column : row;
+        for (size_t i = 0; i < s->rows; i += LINE)
+            __builtin_prefetch(ahead + i);
+        __builtin_prefetch(ahead + s->rows - 1);
+        stage_row(to + k * STAGED_WIDTH, row, start, s->tiles);
     }
-    for (; k < depth; k++) {
-        for (size_t i = 0; i < rows; i++)
-            to[k * STAGED_WIDTH + i] = a.data[k * a.column + i];
+    for (; k < s->depth; k++, row += column) {
+        for (size_t t = 0; t < s->tiles; t++) {
+            for (size_t i = 0; i < tile_rows(s, t); i++)
+                to[t * STAGED_SIZE + k * STAGED_WIDTH + i] = row[start[t] + i];
+        }
     }
-    return (struct loom_matrix){to, 1, STAGED_WIDTH};
 }
 
 /* One tile's rows against every panel. */
-static void multiply_rows(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows, size_t depth) {
+static void multiply_rows(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows, size_t depth,
+                          struct coming *coming) {
     for (size_t j = 0; j < b.columns; j += PANEL) {
+        fetch_some(&coming->left);
+        fetch_some(&coming->behind);
         struct loom_target to = {c.data + j, c.row, c.accumulate};
         size_t columns = b.columns - j, width = columns > LANES ? PANEL : LANES;
         const float *right = b.data + j * b.depth + b.first * width;
@@ -226,20 +256,56 @@ static void multiply_rows(struct loom_target c, struct loom_matrix a, struct loo
     }
 }
 
-/* Rows are dealt evenly to the fewest tiles: 16 rows are two tiles of 8, not 14 and 2. Tiles are outermost, so that a's
- * rows stay in the first cache while the panels pass. */
-void loom_cpu_multiply(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows, size_t depth) {
-    _Alignas(64) float staged[STAGED_SIZE];
-    const bool stage = b.columns > PANEL && depth > 0 && depth <= STAGED_DEPTH;
-    const size_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
-    for (size_t t = 0, row = 0; t < tiles; t++) {
-        size_t count = (rows - row + tiles - t - 1) / (tiles - t);
-        struct loom_matrix left = {a.data + row * a.row, a.row, a.column};
-        if (stage)
-            left = a.column == 1 ? stage_rows(staged, left, count, depth) : stage_columns(staged, left, count, depth);
-        multiply_rows((struct loom_target){c.data + row * c.row, c.row, c.accumulate}, left, b, count, depth);
-        row += count;
+/* `more` rows of the left factor follow the strip's. Tiles are outermost, so that a's rows stay in the first cache
+ * while the panels pass. */
+static void multiply_strip(struct loom_target c, const struct strip *s, struct loom_panels b, float *stage, size_t more,
+                           struct coming *coming) {
+    const bool along = s->a.column == 1, staged = b.columns > PANEL && s->depth > 0 && s->depth <= STAGED_DEPTH;
+    const size_t panels = (b.columns + PANEL - 1) / PANEL;
+    if (!along && staged) {
+        const struct loom_ahead next = {s->a.data + s->rows, s->a.column, more > 0 ? s->depth : 0,
+                                        least(more, s->rows)};
+        coming->left = fetch_of(next, panels * s->tiles);
+        stage_columns(stage, s);
     }
+    for (size_t t = 0; t < s->tiles; t++) {
+        const size_t row = tile_start(s, t), rows = tile_rows(s, t);
+        struct loom_matrix left = {s->a.data + row * s->a.row, s->a.row, s->a.column};
+        if (along) {
+            const size_t behind = s->rows + more - row - rows;
+            coming->left = fetch_of(
+                (struct loom_ahead){left.data + rows * left.row, left.row, least(rows, behind), s->depth}, panels);
+        }
+        if (along && staged && crowded(left.row))
+            left = stage_rows(stage, left, rows, s->depth);
+        else if (!along && staged)
+            left = (struct loom_matrix){stage + t * STAGED_SIZE, 1, STAGED_WIDTH};
+        multiply_rows((struct loom_target){c.data + row * c.row, c.row, c.accumulate}, left, b, rows, s->depth, coming);
+    }
+}
+
+/* Rows are dealt evenly to the fewest tiles: 16 rows are two tiles of 8, not 14 and 2. */
+static void multiply(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows, size_t depth,
+                     float *stage, size_t most, struct loom_ahead next) {
+    const size_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+    struct coming coming = {.behind = fetch_of(next, tiles * ((b.columns + PANEL - 1) / PANEL))};
+    for (size_t t = 0, row = 0; t < tiles; t += most) {
+        struct strip s = {{a.data + row * a.row, a.row, a.column}, 0, least(most, tiles - t), depth};
+        s.rows = (t + s.tiles) * rows / tiles - row;
+        multiply_strip((struct loom_target){c.data + row * c.row, c.row, c.accumulate}, &s, b, stage,
+                       rows - row - s.rows, &coming);
+        row += s.rows;
+    }
+}
+
+void loom_cpu_multiply(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows, size_t depth) {
+    _Alignas(64) float stage[STAGED_SIZE];
+    multiply(c, a, b, rows, depth, stage, 1, (struct loom_ahead){NULL, 0, 0, 0});
+}
+
+void loom_cpu_multiply_large(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows,
+                             size_t depth, float *stage, struct loom_ahead next) {
+    multiply(c, a, b, rows, depth, stage, STAGED_TILES, next);
 }
 
 /* ---- dot products ------------------------------------------------------------------------------------------------ */

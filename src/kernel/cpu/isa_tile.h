@@ -13,6 +13,7 @@
 
 #define loom_cpu_pack LOOM_ISA_NAME(loom_cpu_pack)
 #define loom_cpu_multiply LOOM_ISA_NAME(loom_cpu_multiply)
+#define loom_cpu_multiply_large LOOM_ISA_NAME(loom_cpu_multiply_large)
 #define loom_cpu_dots LOOM_ISA_NAME(loom_cpu_dots)
 #define loom_cpu_sums LOOM_ISA_NAME(loom_cpu_sums)
 #define loom_cpu_pack_bf16 LOOM_ISA_NAME(loom_cpu_pack_bf16)
@@ -54,11 +55,6 @@ struct loom_panels loom_cpu_pack(float *to, struct loom_matrix b, size_t depth, 
  * the order of the depth. */
 void loom_cpu_multiply(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows, size_t depth);
 
-/* The same with both factors rounded to bf16, where this instruction set has it. */
-struct loom_panels loom_cpu_pack_bf16(float *to, struct loom_matrix b, size_t depth, size_t columns);
-void loom_cpu_multiply_bf16(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows,
-                            size_t depth);
-
 /* `rows` rows of `length` floats, `row` floats apart, that are read behind a product: they are asked for meanwhile. */
 struct loom_ahead {
     const float *data;
@@ -67,6 +63,13 @@ struct loom_ahead {
 
 /* The same for many rows, with LOOM_CPU_STAGE floats of scratch for the left factor. */
 enum { LOOM_CPU_STAGE = 1 << 16 };
+void loom_cpu_multiply_large(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows,
+                             size_t depth, float *stage, struct loom_ahead next);
+
+/* The same three with both factors rounded to bf16, where this instruction set has it. */
+struct loom_panels loom_cpu_pack_bf16(float *to, struct loom_matrix b, size_t depth, size_t columns);
+void loom_cpu_multiply_bf16(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows,
+                            size_t depth);
 void loom_cpu_multiply_large_bf16(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows,
                                   size_t depth, float *stage, struct loom_ahead next);
 
@@ -101,9 +104,7 @@ static inline void loom_cpu_multiply_large_as(struct loom_target c, struct loom_
         return;
     }
 #endif
-    (void)stage;
-    (void)next;
-    loom_cpu_multiply(c, a, b, rows, depth);
+    loom_cpu_multiply_large(c, a, b, rows, depth, stage, next);
 }
 
 /* c = x w^T or += without packing: x (rows, depth) and w (columns, depth) have contiguous rows; element (i,j) goes to

@@ -10,6 +10,7 @@
 #include <immintrin.h>
 
 #include "kernel/cpu/cpu.h"
+#include "kernel/cpu/isa_strip.h"
 #include "kernel/cpu/isa_transpose.h"
 
 /* The left factor in words: row i's word p is data[i*row + p*column]. */
@@ -65,9 +66,6 @@ static void pack_transposed(uint32_t *to, size_t width, const float *b, size_t l
             _mm512_storeu_si512(to + (p + i) * width, (__m512i)block[i]);
     }
 }
-
-/* Rows of a narrow block lie too far apart for the processor to guess the next one. */
-enum { AHEAD = 16 };
 
 static void pack_rows(uint32_t *to, struct loom_matrix b, size_t depth, size_t columns) {
     const size_t pairs = (depth + 1) / 2;
@@ -212,24 +210,6 @@ static void tile_any(struct loom_target c, struct words a, const uint32_t *b, si
  * lie apart by no power of two, and both layouts fit. */
 enum { STAGED_PAIRS = 768, STAGED_ROW = STAGED_PAIRS + 16, STAGED_WIDTH = 16, STAGED_SIZE = STAGED_WIDTH * STAGED_ROW };
 
-/* How many tiles of a transposed left factor are rounded at once, so that memory is read along its rows; the next ones
- * come to the second cache meanwhile. */
-enum { STAGED_TILES = 4 };
-
-/* A part of the left factor: `rows` in `tiles` tiles, dealt evenly. */
-struct strip {
-    struct loom_matrix a;
-    size_t rows, tiles, depth;
-};
-
-static size_t tile_start(const struct strip *s, size_t tile) {
-    return tile * s->rows / s->tiles;
-}
-
-static size_t tile_rows(const struct strip *s, size_t tile) {
-    return tile_start(s, tile + 1) - tile_start(s, tile);
-}
-
 /* One tile, whose rows are contiguous. */
 static struct words stage_rows(uint32_t *to, struct loom_matrix a, size_t rows, size_t depth) {
     for (size_t i = 0; i < rows; i++) {
@@ -260,35 +240,6 @@ static void stage_columns(uint32_t *to, const struct strip *s) {
         }
     }
 }
-
-/* What is read next, asked for a little with every tile: its way from memory takes as long as some of them. */
-struct fetch {
-    const float *data;
-    size_t row, rows, lines; /* rows that are left, and lines of a row */
-    size_t line, share;      /* of this row; lines a tile */
-};
-
-static struct fetch fetch_of(struct loom_ahead next, size_t tiles) {
-    const size_t lines = (next.length + LANES - 1) / LANES;
-    const size_t share = tiles > 0 ? (next.rows * lines + tiles - 1) / tiles : 0;
-    return (struct fetch){next.data, next.row, next.rows, lines, 0, share};
-}
-
-static void fetch_some(struct fetch *s) {
-    for (size_t i = 0; i < s->share && s->rows > 0; i++) {
-        __builtin_prefetch(s->data + s->line * LANES, 0, 2);
-        if (++s->line == s->lines) {
-            s->line = 0;
-            s->data += s->row;
-            s->rows--;
-        }
-    }
-}
-
-/* What comes behind a strip of the left factor, and behind all of the product. */
-struct coming {
-    struct fetch left, behind;
-};
 
 /* One tile's rows against every panel; `first` is where in the panels' depth they begin. */
 static void multiply_rows(struct loom_target c, struct words a, struct loom_panels b, size_t first, size_t rows,
