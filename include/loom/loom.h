@@ -180,7 +180,7 @@ struct loom_prepare_result {
     uint64_t bytes; /* of text */
     uint64_t train_tokens, val_tokens;
     uint64_t documents;                            /* written */
-    uint64_t filtered, empty, duplicates, skipped; /* left out; the manifest names the first that were skipped */
+    uint64_t filtered, empty, duplicates, skipped; /* rows left out; of `skipped` the manifest names the first */
     int vocab_size;
     bool resumed; /* it went on from a checkpoint */
 };

@@ -41,6 +41,30 @@ if "$duckdb" -version >/dev/null 2>&1; then
     "$loom" prepare --tokenizer byte --format parquet --out again - <rows.parquet >stdout 2>stderr || fail "Parquet on standard input"
     cmp plain/train-00000.bin again/train-00000.bin || fail "Parquet on standard input gives other tokens"
     grep -q "$(sha256sum rows.parquet | cut -d ' ' -f 1)" again/manifest.json || fail "no hash of standard input"
+    expect 1 'rows.parquet has no column "body", but "text", "int_score"$' \
+        "$loom" prepare --tokenizer byte --out none --column body rows.parquet
+
+    # One byte that is no text: of a column of text its row group is lost, of one of bytes its row.
+    rows 1 5000 >long.jsonl
+    "$loom" tokenizer train --vocab-size 300 --out small.json rows.jsonl >stdout 2>stderr
+    for column in text 'encode(text)'; do
+        "$duckdb" -batch -c "COPY (SELECT $column AS text FROM read_json('long.jsonl', format='newline_delimited'))
+            TO 'long.parquet' (COMPRESSION uncompressed, ROW_GROUP_SIZE 2048)" >stdout
+        LC_ALL=C sed -i 's/Row 3000 says/Row 3\xff00 says/' long.parquet
+        mv long.parquet "broken-${column%%(*}.parquet"
+    done
+    rm -rf again
+    prepare=("$loom" prepare --tokenizer small.json --out again)
+    expect 1 'text.parquet, rows 2049 to 4096 cannot be read: .*not valid UTF8' "${prepare[@]}" broken-text.parquet
+    json "${prepare[@]}" --on-error skip --json broken-text.parquet
+    has '"documents":2952,.*"skipped":2048,'
+    rm -rf again
+    expect 1 'encode.parquet is not UTF-8: byte 0xFF at offset 5 \(row 3000\)' "${prepare[@]}" broken-encode.parquet
+    json "${prepare[@]}" --on-error skip --json broken-encode.parquet
+    has '"documents":4999,.*"skipped":1,'
+    rm -rf again
+    json "$loom" prepare --tokenizer byte --out again --json broken-encode.parquet
+    has '"documents":5000,.*"skipped":0,'
 fi
 
 # ---- a look into the result

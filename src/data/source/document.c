@@ -176,6 +176,11 @@ static void close_source(struct loom_reader *reader) {
     reader->open = false;
 }
 
+static void leave_source(struct loom_reader *reader) {
+    close_source(reader);
+    reader->at = (struct loom_cursor){reader->at.source + 1, 0, 0};
+}
+
 /* Starts reading a source ahead of its turn, if it is a Parquet file that lies there as it is: DuckDB takes a tenth of
  * a second to begin. A failure is for its own turn. */
 static void start_upcoming(struct loom_reader *reader, size_t index, uint64_t row) {
@@ -226,13 +231,18 @@ static loom_status end_source(struct loom_reader *reader, struct loom_error *err
     if (!source->remote)
         loom_stream_hash(stored, source->sha256);
     source->bytes = stored->raw;
-    loom_reader_skip(reader);
+    leave_source(reader);
     return LOOM_OK;
 }
 
-void loom_reader_skip(struct loom_reader *reader) {
-    close_source(reader);
-    reader->at = (struct loom_cursor){reader->at.source + 1, 0, 0};
+uint64_t loom_reader_skip(struct loom_reader *reader, struct loom_cursor *behind) {
+    uint64_t lost = reader->open && is_parquet(source_of(reader)) ? loom_parquet_skip(&reader->parquet) : 0;
+    if (lost > 0)
+        reader->at.row = reader->parquet.at;
+    else
+        leave_source(reader);
+    *behind = reader->at;
+    return lost > 0 ? lost : 1;
 }
 
 static loom_status next_row(struct loom_reader *reader, struct loom_text *buffer, struct loom_record *record,
@@ -261,7 +271,7 @@ loom_status loom_reader_next(struct loom_reader *reader, struct loom_text *buffe
     *record = (struct loom_record){0};
     while (status == LOOM_OK && record->row == 0 && reader->at.source < reader->sources->count) {
         if (source_of(reader)->left_out) {
-            loom_reader_skip(reader);
+            leave_source(reader);
             continue;
         }
         if (!reader->open)

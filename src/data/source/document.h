@@ -19,13 +19,14 @@ struct loom_reader;
 loom_status loom_reader_open(struct loom_sources *sources, const struct loom_read_options *options,
                              const struct loom_cursor *from, struct loom_reader **reader, struct loom_error *error);
 /* Appends the next record's bytes to `buffer` and describes them; *done at the end of all. After a failure, which names
- * the source, the reader can go on behind that source. */
+ * the source, loom_reader_skip can go on. */
 loom_status loom_reader_next(struct loom_reader *reader, struct loom_text *buffer, struct loom_record *record,
                              bool *done, struct loom_error *error);
 /* The source that is read, and how many of its stored bytes have been: 0 where that is not known. */
 size_t loom_reader_source(const struct loom_reader *reader, uint64_t *bytes);
-/* Leaves the source that is read: the next record comes from the one behind it. */
-void loom_reader_skip(struct loom_reader *reader);
+/* Goes on behind what could not be read: rows of a Parquet file, or all that was left of the source. *behind is where.
+ * Returns the number of rows, and 1 for the rest of a source. */
+uint64_t loom_reader_skip(struct loom_reader *reader, struct loom_cursor *behind);
 void loom_reader_free(struct loom_reader *reader);
 
 #endif

@@ -61,8 +61,28 @@ static loom_status unpack(struct loom_parquet *parquet, struct loom_error *error
     return status;
 }
 
-static loom_status start(struct loom_parquet *parquet, const struct loom_read_options *options,
-                         struct loom_error *error) {
+static const char *path_of(const struct loom_parquet *parquet) {
+    return parquet->unpacked ? parquet->unpacked : parquet->source->path;
+}
+
+/* Asks for the rows from parquet->at on. */
+static loom_status start_query(struct loom_parquet *parquet, struct loom_error *error) {
+    const struct loom_duckdb_query query = {.form = parquet->form,
+                                            .path = path_of(parquet),
+                                            .remote = parquet->source->remote,
+                                            .column = loom_read_column(parquet->options),
+                                            .filter = parquet->options->filter,
+                                            .first = parquet->at};
+    loom_stream_close(&parquet->output);
+    loom_child_close(&parquet->child);
+    parquet->begun = false;
+    loom_status status = loom_duckdb_open(&query, &parquet->child, error);
+    if (status == LOOM_OK)
+        loom_stream_attach(&parquet->output, parquet->child.output, name_of(parquet));
+    return status;
+}
+
+static loom_status start(struct loom_parquet *parquet, struct loom_error *error) {
     const struct loom_source *source = parquet->source;
     const bool is_input = loom_source_is_input(source);
     loom_status status = LOOM_OK;
@@ -71,23 +91,18 @@ static loom_status start(struct loom_parquet *parquet, const struct loom_read_op
     if (status == LOOM_OK && !source->remote)
         status =
             loom_stream_open(&parquet->stored, is_input ? parquet->unpacked : source->path, LOOM_PACKING_NONE, error);
-    const struct loom_duckdb_query query = {.path = parquet->unpacked ? parquet->unpacked : source->path,
-                                            .remote = source->remote,
-                                            .column = loom_read_column(options),
-                                            .filter = options->filter,
-                                            .first = parquet->at};
-    if (status == LOOM_OK)
-        status = loom_duckdb_open(&query, &parquet->child, error);
-    if (status == LOOM_OK)
-        loom_stream_attach(&parquet->output, parquet->child.output, name_of(parquet));
-    return status;
+    return status == LOOM_OK ? start_query(parquet, error) : status;
 }
 
 loom_status loom_parquet_open(struct loom_parquet *parquet, const struct loom_source *source,
                               const struct loom_read_options *options, uint64_t first, struct loom_error *error) {
-    *parquet = (struct loom_parquet){
-        .source = source, .child = {0, -1, -1}, .output.descriptor = -1, .stored.descriptor = -1, .at = first};
-    loom_status status = start(parquet, options, error);
+    *parquet = (struct loom_parquet){.source = source,
+                                     .options = options,
+                                     .child = {0, -1, -1},
+                                     .output.descriptor = -1,
+                                     .stored.descriptor = -1,
+                                     .at = first};
+    loom_status status = start(parquet, error);
     if (status != LOOM_OK)
         loom_parquet_close(parquet);
     return status;
@@ -102,6 +117,7 @@ void loom_parquet_close(struct loom_parquet *parquet) {
     if (parquet->unpacked)
         unlink(parquet->unpacked);
     free(parquet->unpacked);
+    free(parquet->ends);
     *parquet = (struct loom_parquet){.source = NULL};
 }
 
@@ -136,6 +152,7 @@ static loom_status begin(struct loom_parquet *parquet, struct loom_error *error)
     struct loom_stream *output = &parquet->output;
     loom_status status = loom_stream_fill(output, HEADER_BYTES, error);
     size_t digits = 0;
+    parquet->rows = 0;
     for (; status == LOOM_OK && digits < output->size && output->data[digits] != '\n'; digits++)
         parquet->rows = parquet->rows * 10 + (uint64_t)(output->data[digits] - '0');
     if (status == LOOM_OK && digits < output->size)
@@ -195,13 +212,70 @@ static loom_status drop_text(struct loom_stream *stream, uint64_t size, struct l
     return status;
 }
 
-/* DuckDB's output ends for one of two reasons; the child's exit code tells. */
+/* Where the row group ends that the next row lies in; 0: there is none. */
+static uint64_t group_end(const struct loom_parquet *parquet) {
+    for (size_t i = 0; i < parquet->n_ends; i++)
+        if (parquet->ends[i] > parquet->at)
+            return parquet->ends[i];
+    return 0;
+}
+
+/* The form of query that tells more about what went wrong; the same one where there is none. */
+static enum loom_duckdb_form next_form(struct loom_parquet *parquet, const struct loom_duckdb_end *end) {
+    if (parquet->form == LOOM_DUCKDB_FAST && loom_duckdb_end_is_of_text(end) && !parquet->is_text)
+        return LOOM_DUCKDB_BYTES;
+    if (parquet->form == LOOM_DUCKDB_BYTES && !loom_duckdb_end_is_of_rows(end)) {
+        parquet->is_text = true; /* the query does not fit such a column */
+        return LOOM_DUCKDB_EXACT;
+    }
+    return parquet->form == LOOM_DUCKDB_FAST ? LOOM_DUCKDB_EXACT : parquet->form;
+}
+
+/* After a query that failed: asks again in another form, or fails and knows where to go on. */
+static loom_status ask_again(struct loom_parquet *parquet, const struct loom_duckdb_end *end,
+                             struct loom_error *error) {
+    if (parquet->form == LOOM_DUCKDB_FAST) {
+        bool hopeless = !loom_duckdb_end_is_of_rows(end);
+        if (!hopeless && !parquet->ends)
+            hopeless = loom_duckdb_groups(path_of(parquet), parquet->source->remote, &parquet->ends, &parquet->n_ends,
+                                          NULL) != LOOM_OK;
+        if (hopeless || group_end(parquet) == 0) {
+            loom_status status = loom_duckdb_fail(end, name_of(parquet), parquet->at + 1, 0, error);
+            if (loom_duckdb_end_is_of_column(end))
+                loom_duckdb_add_columns(path_of(parquet), parquet->source->remote, error);
+            return status;
+        }
+    }
+    enum loom_duckdb_form form = next_form(parquet, end);
+    if (form == parquet->form) {
+        parquet->lost_to = group_end(parquet);
+        return loom_duckdb_fail(end, name_of(parquet), parquet->at + 1, parquet->lost_to, error);
+    }
+    parquet->form = form;
+    return start_query(parquet, error);
+}
+
+uint64_t loom_parquet_skip(struct loom_parquet *parquet) {
+    uint64_t lost = parquet->lost_to > parquet->at ? parquet->lost_to - parquet->at : 0;
+    if (lost == 0)
+        return 0;
+    parquet->at = parquet->lost_to;
+    parquet->lost_to = 0;
+    parquet->form = parquet->form == LOOM_DUCKDB_BYTES ? LOOM_DUCKDB_BYTES : LOOM_DUCKDB_FAST;
+    return start_query(parquet, NULL) == LOOM_OK ? lost : 0;
+}
+
+/* DuckDB's output ends for one of two reasons; the child's exit code tells. After a failure the child may be another
+ * one, whose output goes on. */
 static loom_status end(struct loom_parquet *parquet, struct loom_error *error) {
-    loom_status status = loom_duckdb_finish(&parquet->child, name_of(parquet), parquet->at + 1, error);
-    if (status == LOOM_OK && parquet->output.size > 0)
-        status = loom_fail(error, LOOM_FAILED, "%s: what DuckDB wrote behind row %" PRIu64 " is not a row",
-                           name_of(parquet), parquet->at);
-    return status;
+    struct loom_duckdb_end how;
+    loom_duckdb_finish(&parquet->child, &how);
+    if (how.code != 0)
+        return ask_again(parquet, &how, error);
+    if (parquet->output.size > 0)
+        return loom_fail(error, LOOM_FAILED, "%s: what DuckDB wrote behind row %" PRIu64 " is not a row",
+                         name_of(parquet), parquet->at);
+    return LOOM_OK;
 }
 
 /* The rows behind the last one that the filter took. */
@@ -213,7 +287,7 @@ static void count_rest(struct loom_parquet *parquet, struct loom_record *record)
     parquet->at = parquet->rows;
 }
 
-/* The text of a row whose header has been read, and what describes it. */
+/* The text of a row whose header has been read, and what describes it; none where the output broke off inside it. */
 static loom_status take_row(struct loom_parquet *parquet, const struct header *header, struct loom_text *buffer,
                             struct loom_record *record, struct loom_error *error) {
     struct loom_stream *output = &parquet->output;
@@ -222,7 +296,7 @@ static loom_status take_row(struct loom_parquet *parquet, const struct header *h
     if (status != LOOM_OK)
         return status;
     if (!too_long && output->size <= header->size)
-        return end(parquet, error); /* it broke off inside the row */
+        return end(parquet, error);
     *record = (struct loom_record){.row = header->row + 1,
                                    .start = buffer->size,
                                    .size = too_long ? 0 : (size_t)header->size,
@@ -237,8 +311,9 @@ static loom_status take_row(struct loom_parquet *parquet, const struct header *h
     return drop_text(output, header->size, error);
 }
 
-loom_status loom_parquet_next(struct loom_parquet *parquet, struct loom_text *buffer, struct loom_record *record,
-                              struct loom_error *error) {
+/* One row, or what is to be known at the end of the output. */
+static loom_status next(struct loom_parquet *parquet, struct loom_text *buffer, struct loom_record *record,
+                        struct loom_error *error) {
     struct header header;
     loom_status status = parquet->begun ? LOOM_OK : begin(parquet, error);
     if (status == LOOM_OK)
@@ -254,7 +329,16 @@ loom_status loom_parquet_next(struct loom_parquet *parquet, struct loom_text *bu
     }
     if (parquet->child.process)
         status = end(parquet, error);
-    if (status == LOOM_OK)
+    if (status == LOOM_OK && !parquet->child.process)
         count_rest(parquet, record);
+    return status;
+}
+
+loom_status loom_parquet_next(struct loom_parquet *parquet, struct loom_text *buffer, struct loom_record *record,
+                              struct loom_error *error) {
+    loom_status status;
+    do
+        status = next(parquet, buffer, record, error);
+    while (status == LOOM_OK && record->row == 0 && parquet->child.process);
     return status;
 }

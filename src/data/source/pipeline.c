@@ -65,14 +65,14 @@ static void keep_failure(struct entry *entry, loom_status status, const struct l
     entry->item.reason = entry->reason;
 }
 
-/* A source that cannot be read any further is an entry like others, so that what was read before it is put first. */
+/* What cannot be read is an entry like others, so that what was read before it is put first. */
 static void note_broken_source(struct run *run, struct entry *entry, loom_status status,
                                const struct loom_error *error) {
     uint64_t bytes;
     entry->item.record = (struct loom_record){.source = loom_reader_source(run->pipeline->reader, &bytes)};
     entry->item.verdict = LOOM_BROKEN_SOURCE;
     keep_failure(entry, status, error);
-    loom_reader_skip(run->pipeline->reader);
+    entry->item.lost = loom_reader_skip(run->pipeline->reader, &entry->item.behind);
 }
 
 static void read_batch(struct run *run, struct batch *batch) {

@@ -13,7 +13,7 @@ enum loom_verdict {
     LOOM_TAKEN,
     LOOM_FILTERED,      /* the filter does not hold */
     LOOM_BROKEN,        /* the record is not what it should be */
-    LOOM_BROKEN_SOURCE, /* from here on the source cannot be read */
+    LOOM_BROKEN_SOURCE, /* no record: from here on the source, or some of its rows, cannot be read */
 };
 
 /* What became of a record. */
@@ -26,6 +26,8 @@ struct loom_item {
     uint64_t head; /* for work to fill and put to read: a number drawn from the text's head */
     unsigned char content[LOOM_SHA256_BYTES]; /* likewise: the text's hash */
     const char *reason;                       /* BROKEN and BROKEN_SOURCE: a sentence that names source and row */
+    uint64_t lost;                            /* BROKEN_SOURCE: rows; 1 for the rest of a source */
+    struct loom_cursor behind;                /* BROKEN_SOURCE: where it goes on */
 };
 
 struct loom_pipeline {

@@ -86,6 +86,10 @@ static loom_status read_pre_tokenizer(const json_t *json, const char *name, stru
     const json_t *step = json_object_get(json, "pre_tokenizer");
     if (strcmp(type_of(step), "Sequence") == 0)
         return read_steps(json_object_get(step, "pretokenizers"), name, split, error);
+    if (!json_is_object(step))
+        return loom_fail(error, LOOM_FAILED,
+                         "%s has no \"pre_tokenizer\"; only a ByteLevel, or a Split with one behind it, is supported",
+                         name);
     if (strcmp(type_of(step), "ByteLevel") != 0)
         return refuse(name, "pre_tokenizer", type_of(step), "only a ByteLevel, or a Split with one behind it, is",
                       error);

@@ -44,8 +44,10 @@ loom_status loom_preparation_encode(void *user, int worker, const struct loom_pi
 loom_status loom_preparation_put(void *user, const struct loom_item *item, struct loom_error *error);
 loom_status loom_preparation_tick(void *user, size_t source, uint64_t bytes, struct loom_error *error);
 
-/* Counts something broken that is left out; LOOM_FAILED with its sentence when that was not asked for. */
-loom_status loom_preparation_skip(struct loom_preparation *p, const char *reason, struct loom_error *error);
+/* Counts rows that are broken and left out, or something else as one; LOOM_FAILED with its sentence when that was not
+ * asked for. */
+loom_status loom_preparation_skip(struct loom_preparation *p, const char *reason, uint64_t rows,
+                                  struct loom_error *error);
 
 /* Takes up what a checkpoint of the same work says; *hashes is how many documents' hashes it kept. LOOM_INVALID when it
  * is the checkpoint of other work. */

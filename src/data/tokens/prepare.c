@@ -181,7 +181,7 @@ static loom_status scan_texts(struct loom_preparation *p, bool fresh, struct loo
         status = scan_text(p, source, &why);
         source->left_out = status == LOOM_FAILED && p->options->skip_broken;
         if (source->left_out)
-            status = fresh ? loom_preparation_skip(p, why.text, error) : LOOM_OK;
+            status = fresh ? loom_preparation_skip(p, why.text, 1, error) : LOOM_OK;
         else if (status != LOOM_OK)
             status = loom_fail(error, status, "%s", why.text);
     }

@@ -89,10 +89,10 @@ static double share_read(const struct loom_preparation *p, size_t source, uint64
     return total ? fmin(1, (double)done / (double)total) : (double)NAN;
 }
 
-/* What this run has read tells the rate, not what an earlier one had. */
+/* What this run has read tells the rate, not what an earlier one had, which it must first read past. */
 static void show(struct loom_preparation *p, size_t source, uint64_t bytes) {
     double now = loom_clock(), share = share_read(p, source, bytes), seconds = now - p->started;
-    if (p->shown == 0) {
+    if (p->shown == 0 && p->result->resumed) {
         p->first_share = share;
         p->first_bytes = p->result->bytes;
     }

@@ -28,10 +28,11 @@ loom_status loom_preparation_encode(void *user, int worker, const struct loom_pi
     return loom_encoder_put_valid(p->encoders[worker], piece, ids, error);
 }
 
-loom_status loom_preparation_skip(struct loom_preparation *p, const char *reason, struct loom_error *error) {
+loom_status loom_preparation_skip(struct loom_preparation *p, const char *reason, uint64_t rows,
+                                  struct loom_error *error) {
     if (!p->options->skip_broken)
         return loom_fail(error, LOOM_FAILED, "%s", reason);
-    p->result->skipped++;
+    p->result->skipped += rows;
     if (json_array_size(p->skipped) < SKIPPED_SHOWN && json_array_append_new(p->skipped, json_string(reason)) != 0)
         return loom_fail_memory(error, "skipped rows", strlen(reason));
     return LOOM_OK;
@@ -75,13 +76,15 @@ static loom_status put_text(struct loom_preparation *p, const struct loom_item *
 static loom_status put_broken(struct loom_preparation *p, const struct loom_item *item, struct loom_error *error) {
     bool is_part =
         p->sources.items[item->record.source].format == LOOM_FORMAT_TEXT && !(item->record.begins && item->record.ends);
-    return is_part ? loom_fail(error, LOOM_FAILED, "%s", item->reason) : loom_preparation_skip(p, item->reason, error);
+    uint64_t rows = item->verdict == LOOM_BROKEN_SOURCE ? item->lost : 1;
+    return is_part ? loom_fail(error, LOOM_FAILED, "%s", item->reason)
+                   : loom_preparation_skip(p, item->reason, rows, error);
 }
 
 static void advance(struct loom_cursor *cursor, const struct loom_item *item) {
     const struct loom_record *record = &item->record;
     if (item->verdict == LOOM_BROKEN_SOURCE)
-        *cursor = (struct loom_cursor){record->source + 1, 0, 0};
+        *cursor = item->behind;
     else if (record->begins && record->ends)
         *cursor = (struct loom_cursor){record->source, record->row, record->size};
     else
