@@ -167,7 +167,7 @@ static void run_rows(struct scene *s) {
 static void run_row_sums(struct scene *s) {
     const struct table t = table(s);
     const float *x = input(s, t.rows * t.cols), *dy = input(s, t.rows * t.cols);
-    s->k->sum_rows(s->k, output(s, t.cols), dy, t.rows, t.cols);
+    s->k->sum_rows(s->k, output(s, t.cols), dy, LOOM_STORAGE_REAL, t.rows, t.cols);
     s->k->sum_products(s->k, output(s, t.cols), dy, x, t.rows, t.cols);
     s->k->dot_rows(s->k, output(s, t.rows), dy, x, t.rows, t.cols);
 }
@@ -235,9 +235,9 @@ static void run_rmsnorm(struct scene *s) {
     const size_t n = t.rows * t.cols;
     const float *x = input(s, n), *weight = input(s, t.cols), *dy = input(s, n);
     float *rstd = output(s, t.rows);
-    s->k->rmsnorm(s->k, output(s, n), rstd, x, weight, t.rows, t.cols, 1e-5f);
+    s->k->rmsnorm(s->k, output(s, n), LOOM_STORAGE_REAL, rstd, x, weight, t.rows, t.cols, 1e-5f);
     s->k->rmsnorm_backward(s->k, output(s, n), output(s, t.cols), dy, x, weight, rstd, t.rows, t.cols);
-    s->k->rmsnorm(s->k, output(s, n), rstd, x, NULL, t.rows, t.cols, 1e-5f);
+    s->k->rmsnorm(s->k, output(s, n), LOOM_STORAGE_REAL, rstd, x, NULL, t.rows, t.cols, 1e-5f);
     s->k->rmsnorm_backward(s->k, output(s, n), NULL, dy, x, NULL, rstd, t.rows, t.cols);
 }
 
@@ -250,7 +250,8 @@ static void run_layernorm(struct scene *s) {
         x[i] += 0.5f;
     const float *weight = input(s, t.cols), *bias = input(s, t.cols), *dy = input(s, n);
     float *mean = output(s, t.rows), *rstd = output(s, t.rows), *dbias = output(s, t.cols);
-    s->k->layernorm(s->k, output(s, n), mean, rstd, x, weight, biased ? bias : NULL, t.rows, t.cols, 1e-3f);
+    s->k->layernorm(s->k, output(s, n), LOOM_STORAGE_REAL, mean, rstd, x, weight, biased ? bias : NULL, t.rows, t.cols,
+                    1e-3f);
     s->k->layernorm_backward(s->k, output(s, n), output(s, t.cols), biased ? dbias : NULL, dy, x, weight, mean, rstd,
                              t.rows, t.cols);
 }
@@ -267,24 +268,24 @@ static void run_swiglu(struct scene *s) {
     const size_t n = length(s);
     const float *gate = wide_input(s, n), *up = input(s, n);
     float *dy = output(s, n);
-    s->k->swiglu(s->k, output(s, n), gate, up, n);
-    s->k->swiglu_backward(s->k, dy, output(s, n), output(s, n), dy, gate, up, n);
+    s->k->swiglu(s->k, output(s, n), LOOM_STORAGE_REAL, gate, up, n);
+    s->k->swiglu_backward(s->k, dy, output(s, n), output(s, n), LOOM_STORAGE_REAL, dy, gate, up, n);
 }
 
 static void run_gelu(struct scene *s) {
     const size_t n = length(s);
     const float *x = wide_input(s, n);
     float *dy = output(s, n);
-    s->k->gelu(s->k, output(s, n), x, n);
-    s->k->gelu_backward(s->k, dy, output(s, n), dy, x, n);
+    s->k->gelu(s->k, output(s, n), LOOM_STORAGE_REAL, x, n);
+    s->k->gelu_backward(s->k, dy, output(s, n), LOOM_STORAGE_REAL, dy, x, n);
 }
 
 static void run_relu2(struct scene *s) {
     const size_t n = length(s);
     const float *x = wide_input(s, n);
     float *dy = output(s, n);
-    s->k->relu2(s->k, output(s, n), x, n);
-    s->k->relu2_backward(s->k, dy, output(s, n), dy, x, n);
+    s->k->relu2(s->k, output(s, n), LOOM_STORAGE_REAL, x, n);
+    s->k->relu2_backward(s->k, dy, output(s, n), LOOM_STORAGE_REAL, dy, x, n);
 }
 
 static void run_softcap(struct scene *s) {
@@ -328,7 +329,7 @@ static void run_gelu_tail(struct scene *s) {
     for (size_t i = 0; i < 1000; i++)
         x[i] = -5.0f + x[i];
     float *y = output(s, 1000);
-    s->k->gelu(s->k, y, x, 1000);
+    s->k->gelu(s->k, y, LOOM_STORAGE_REAL, x, 1000);
     for (size_t i = 0; i < 1000; i++)
         y[i] *= 1e5f; /* beyond the floor of the comparison */
 }
@@ -469,10 +470,10 @@ static void run_experts(struct scene *s) {
     s->k->group(s->k, &r, offset, slot, source, ids);
     const float *x = input(s, n), *gates = input(s, t.rows * 2), *dy = input(s, 2 * n);
     float *sorted = output(s, 2 * n);
-    s->k->gather(s->k, &r, sorted, x, source, t.cols);
+    s->k->gather(s->k, &r, sorted, x, LOOM_STORAGE_REAL, source, t.cols);
     s->k->gather_backward(s->k, &r, output(s, n), dy, slot, t.cols);
     s->k->combine(s->k, &r, output(s, n), sorted, gates, slot, t.cols);
-    s->k->combine_backward(s->k, &r, sorted, output(s, t.rows * 2), dy, sorted, gates, slot, t.cols);
+    s->k->combine_backward(s->k, &r, sorted, LOOM_STORAGE_REAL, output(s, t.rows * 2), dy, sorted, gates, slot, t.cols);
 }
 
 static void run_lti(struct scene *s) {
@@ -603,11 +604,11 @@ static void nan_stays_nan(void **state) {
         x[i] = i == 20 ? NAN : 0.1f * (float)i;
     k->cross_entropy(k, loss, y, x, &target, 1, 1, N);
     assert_true(isnan(loss[0]) && isnan(y[0]));
-    k->rmsnorm(k, y, rstd, x, x, 1, N, 1e-5f);
+    k->rmsnorm(k, y, LOOM_STORAGE_REAL, rstd, x, x, 1, N, 1e-5f);
     assert_true(isnan(y[0]));
-    k->swiglu(k, y, x, x, N);
+    k->swiglu(k, y, LOOM_STORAGE_REAL, x, x, N);
     assert_true(isnan(y[20]) && !isnan(y[19]));
-    k->gelu(k, y, x, N);
+    k->gelu(k, y, LOOM_STORAGE_REAL, x, N);
     assert_true(isnan(y[20]) && !isnan(y[19]));
     k->linear(k, &(struct loom_linear){.rows = 1, .n_in = N, .n_out = 1, .groups = 1}, y, x, w, false);
     assert_true(isnan(y[0]));

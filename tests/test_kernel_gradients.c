@@ -163,19 +163,20 @@ static void swiglu_prepare(struct scene *s) {
 }
 
 static void swiglu_forward(struct scene *s) {
-    s->k->swiglu(s->k, s->y, s->input[0].x, s->input[1].x, s->outputs);
+    s->k->swiglu(s->k, s->y, LOOM_STORAGE_REAL, s->input[0].x, s->input[1].x, s->outputs);
 }
 
 static void swiglu_backward(struct scene *s) {
-    s->k->swiglu_backward(s->k, s->input[0].dx, s->input[1].dx, s->y, s->dy, s->input[0].x, s->input[1].x, s->outputs);
+    s->k->swiglu_backward(s->k, s->input[0].dx, s->input[1].dx, s->y, LOOM_STORAGE_REAL, s->dy, s->input[0].x,
+                          s->input[1].x, s->outputs);
 }
 
 static void gelu_forward(struct scene *s) {
-    s->k->gelu(s->k, s->y, s->input[0].x, s->outputs);
+    s->k->gelu(s->k, s->y, LOOM_STORAGE_REAL, s->input[0].x, s->outputs);
 }
 
 static void gelu_backward(struct scene *s) {
-    s->k->gelu_backward(s->k, s->input[0].dx, s->y, s->dy, s->input[0].x, s->outputs);
+    s->k->gelu_backward(s->k, s->input[0].dx, s->y, LOOM_STORAGE_REAL, s->dy, s->input[0].x, s->outputs);
 }
 
 /* (rows, cols) inputs and outputs, and one value for each column or each row. Widths go past the kernels' chunks. */
@@ -195,7 +196,7 @@ static void add_row_forward(struct scene *s) {
 }
 
 static void add_row_backward(struct scene *s) {
-    s->k->sum_rows(s->k, s->input[0].dx, s->dy, s->rows, s->cols);
+    s->k->sum_rows(s->k, s->input[0].dx, s->dy, LOOM_STORAGE_REAL, s->rows, s->cols);
 }
 
 static void scale_columns_prepare(struct scene *s) {
@@ -286,7 +287,8 @@ static void norm_prepare(struct scene *s) {
 }
 
 static void rmsnorm_forward(struct scene *s) {
-    s->k->rmsnorm(s->k, s->y, s->kept[0], s->input[0].x, s->input[1].x, s->rows, s->cols, (real)0.01);
+    s->k->rmsnorm(s->k, s->y, LOOM_STORAGE_REAL, s->kept[0], s->input[0].x, s->input[1].x, s->rows, s->cols,
+                  (real)0.01);
 }
 
 static void rmsnorm_backward(struct scene *s) {
@@ -302,7 +304,7 @@ static void plain_norm_prepare(struct scene *s) {
 }
 
 static void plain_rmsnorm_forward(struct scene *s) {
-    s->k->rmsnorm(s->k, s->y, s->kept[0], s->input[0].x, NULL, s->rows, s->cols, (real)0.01);
+    s->k->rmsnorm(s->k, s->y, LOOM_STORAGE_REAL, s->kept[0], s->input[0].x, NULL, s->rows, s->cols, (real)0.01);
 }
 
 static void plain_rmsnorm_backward(struct scene *s) {
@@ -317,8 +319,8 @@ static void layernorm_prepare(struct scene *s) {
 /* The bias is the third input, where there is one. */
 static void layernorm_forward(struct scene *s) {
     const real *bias = s->n_inputs > 2 ? s->input[2].x : NULL;
-    s->k->layernorm(s->k, s->y, s->kept[0], s->kept[1], s->input[0].x, s->input[1].x, bias, s->rows, s->cols,
-                    (real)0.01);
+    s->k->layernorm(s->k, s->y, LOOM_STORAGE_REAL, s->kept[0], s->kept[1], s->input[0].x, s->input[1].x, bias, s->rows,
+                    s->cols, (real)0.01);
 }
 
 static void layernorm_backward(struct scene *s) {
@@ -328,11 +330,11 @@ static void layernorm_backward(struct scene *s) {
 }
 
 static void relu2_forward(struct scene *s) {
-    s->k->relu2(s->k, s->y, s->input[0].x, s->outputs);
+    s->k->relu2(s->k, s->y, LOOM_STORAGE_REAL, s->input[0].x, s->outputs);
 }
 
 static void relu2_backward(struct scene *s) {
-    s->k->relu2_backward(s->k, s->input[0].dx, s->y, s->dy, s->input[0].x, s->outputs);
+    s->k->relu2_backward(s->k, s->input[0].dx, s->y, LOOM_STORAGE_REAL, s->dy, s->input[0].x, s->outputs);
 }
 
 static void softcap_forward(struct scene *s) {
@@ -557,7 +559,7 @@ static void gather_prepare(struct scene *s) {
 }
 
 static void gather_forward(struct scene *s) {
-    s->k->gather(s->k, &s->route, s->y, s->input[0].x, s->source, s->cols);
+    s->k->gather(s->k, &s->route, s->y, s->input[0].x, LOOM_STORAGE_REAL, s->source, s->cols);
 }
 
 static void gather_backward(struct scene *s) {
@@ -576,8 +578,8 @@ static void combine_forward(struct scene *s) {
 }
 
 static void combine_backward(struct scene *s) {
-    s->k->combine_backward(s->k, &s->route, s->input[0].dx, s->input[1].dx, s->dy, s->input[0].x, s->input[1].x,
-                           s->slot, s->cols);
+    s->k->combine_backward(s->k, &s->route, s->input[0].dx, LOOM_STORAGE_REAL, s->input[1].dx, s->dy, s->input[0].x,
+                           s->input[1].x, s->slot, s->cols);
 }
 
 /* ---- the loop ---------------------------------------------------------------------------------------------------- */

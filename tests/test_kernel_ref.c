@@ -157,12 +157,12 @@ static void test_linear_unused_group(void **state) {
 static void test_norms(void **state) {
     const struct loom_kernels *k = *state;
     real x[4] = {10001, 10002, 10003, 10006}, one[4] = {1, 1, 1, 1}, bias[4] = {0, 0, 0, 5}, y[4], mean, rstd;
-    k->layernorm(k, y, &mean, &rstd, x, one, bias, 1, 4, 0);
+    k->layernorm(k, y, LOOM_STORAGE_REAL, &mean, &rstd, x, one, bias, 1, 4, 0);
     assert_near((double)mean, 10003, 0);
     assert_near((double)rstd, 1 / sqrt(3.5), 1e-7);
     assert_near((double)y[0], -2 / sqrt(3.5), 1e-6);
     assert_near((double)y[3], 5 + 3 / sqrt(3.5), 1e-6);
-    k->rmsnorm(k, y, &rstd, (real[]){1, -2, 3, 4}, (real[]){1, 2, 3, 4}, 1, 4, (real)1.5);
+    k->rmsnorm(k, y, LOOM_STORAGE_REAL, &rstd, (real[]){1, -2, 3, 4}, (real[]){1, 2, 3, 4}, 1, 4, (real)1.5);
     assert_near((double)rstd, 1 / 3.0, 1e-7);
     assert_near((double)y[1], -4 / 3.0, 1e-6);
 }
@@ -171,12 +171,12 @@ static void test_norms(void **state) {
 static void test_activations(void **state) {
     const struct loom_kernels *k = *state;
     real x[4] = {1, -1, -5, 100}, up[4] = {2, 2, 2, 2}, y[4];
-    k->gelu(k, y, x, 4);
+    k->gelu(k, y, LOOM_STORAGE_REAL, x, 4);
     assert_near((double)y[0], 0.84134474606854, 1e-7);
     assert_near((double)y[1], -0.15865525393146, 1e-7);
     assert_near((double)y[2] * 1e6, -1.43325785937267, 1e-6);
     assert_near((double)y[3], 100, 0);
-    k->swiglu(k, y, (real[]){1, -1, -1000, 1000}, up, 4);
+    k->swiglu(k, y, LOOM_STORAGE_REAL, (real[]){1, -1, -1000, 1000}, up, 4);
     assert_near((double)y[0], 1.46211715726001, 1e-7);
     assert_near((double)y[1], -0.53788284273999, 1e-7);
     assert_near((double)y[2], 0, 0);
@@ -477,22 +477,22 @@ static void test_overlap_elements(void **state) {
     noise(dy, N, 1);
     noise(gate, N, 2);
     noise(up, N, 3);
-    k->swiglu(k, act, gate, up, N);
-    k->swiglu_backward(k, apart, dup, again, dy, gate, up, N);
+    k->swiglu(k, act, LOOM_STORAGE_REAL, gate, up, N);
+    k->swiglu_backward(k, apart, dup, again, LOOM_STORAGE_REAL, dy, gate, up, N);
     assert_same(again, act, N);
     memcpy(copies[0], dy, sizeof dy);
     memcpy(copies[1], gate, sizeof gate);
     memcpy(copies[2], up, sizeof up);
-    k->swiglu_backward(k, copies[0], copies[1], copies[2], copies[0], copies[1], copies[2], N);
+    k->swiglu_backward(k, copies[0], copies[1], copies[2], LOOM_STORAGE_REAL, copies[0], copies[1], copies[2], N);
     assert_same(copies[0], apart, N);
     assert_same(copies[1], dup, N);
     assert_same(copies[2], act, N);
-    k->gelu(k, act, gate, N);
-    k->gelu_backward(k, apart, again, dy, gate, N);
+    k->gelu(k, act, LOOM_STORAGE_REAL, gate, N);
+    k->gelu_backward(k, apart, again, LOOM_STORAGE_REAL, dy, gate, N);
     assert_same(again, act, N);
     memcpy(copies[0], dy, sizeof dy);
     memcpy(copies[1], gate, sizeof gate);
-    k->gelu_backward(k, copies[0], copies[1], copies[0], copies[1], N);
+    k->gelu_backward(k, copies[0], copies[1], LOOM_STORAGE_REAL, copies[0], copies[1], N);
     assert_same(copies[0], apart, N);
     assert_same(copies[1], act, N);
     k->scale_columns(k, apart, gate, up, 3, 7);
@@ -514,8 +514,8 @@ static void test_overlap_rows(void **state) {
     memcpy(y, dy, sizeof y);
     k->lti(k, y, x, dy, y, x, gates, dy, ROWS, COLS);
     assert_same(y, apart, ROWS * COLS);
-    k->combine_backward(k, &r, apart, dgates, dy, x, gates, slot, COLS);
-    k->combine_backward(k, &r, x, again, dy, x, gates, slot, COLS);
+    k->combine_backward(k, &r, apart, LOOM_STORAGE_REAL, dgates, dy, x, gates, slot, COLS);
+    k->combine_backward(k, &r, x, LOOM_STORAGE_REAL, again, dy, x, gates, slot, COLS);
     assert_same(x, apart, N);
     assert_same(again, dgates, ROWS * 2);
 }

@@ -26,6 +26,12 @@ static bool count_set_precision(const struct loom_kernels *k, enum loom_precisio
     return inner == NULL || inner->set_precision(inner, precision);
 }
 
+/* A dry machine's arrays are as large as they can be. */
+static enum loom_storage count_factor_format(const struct loom_kernels *k) {
+    const struct loom_kernels *inner = charge(k, 0);
+    return inner != NULL ? inner->factor_format(inner) : LOOM_STORAGE_REAL;
+}
+
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static void *count_alloc(const struct loom_kernels *k, size_t bytes) {
@@ -62,6 +68,12 @@ static void count_fill(const struct loom_kernels *k, real *y, real value, size_t
     const struct loom_kernels *inner = charge(k, 0);
     if (inner != NULL)
         inner->fill(inner, y, value, n);
+}
+
+static void count_convert(const struct loom_kernels *k, void *y, enum loom_storage format, const real *x, size_t n) {
+    const struct loom_kernels *inner = charge(k, 0);
+    if (inner != NULL)
+        inner->convert(inner, y, format, x, n);
 }
 
 static void count_copy(const struct loom_kernels *k, real *y, const real *x, size_t n) {
@@ -131,10 +143,11 @@ static void count_add_row(const struct loom_kernels *k, real *y, const real *row
         inner->add_row(inner, y, row, rows, cols);
 }
 
-static void count_sum_rows(const struct loom_kernels *k, real *drow, const real *dy, size_t rows, size_t cols) {
+static void count_sum_rows(const struct loom_kernels *k, real *drow, const void *dy, enum loom_storage format,
+                           size_t rows, size_t cols) {
     const struct loom_kernels *inner = charge_array(k, 1, rows, cols);
     if (inner != NULL)
-        inner->sum_rows(inner, drow, dy, rows, cols);
+        inner->sum_rows(inner, drow, dy, format, rows, cols);
 }
 
 static void count_scale_columns(const struct loom_kernels *k, real *y, const real *x, const real *row, size_t rows,
@@ -172,22 +185,22 @@ static const struct loom_kernels *charge_linear(const struct loom_kernels *k, co
     return charge_array(k, 2 * (double)s->rows, s->n_in, s->n_out);
 }
 
-static void count_linear(const struct loom_kernels *k, const struct loom_linear *s, real *y, const real *x,
+static void count_linear(const struct loom_kernels *k, const struct loom_linear *s, real *y, const void *x,
                          const real *w, bool accumulate) {
     const struct loom_kernels *inner = charge_linear(k, s);
     if (inner != NULL)
         inner->linear(inner, s, y, x, w, accumulate);
 }
 
-static void count_linear_input(const struct loom_kernels *k, const struct loom_linear *s, real *dx, const real *dy,
+static void count_linear_input(const struct loom_kernels *k, const struct loom_linear *s, real *dx, const void *dy,
                                const real *w, bool accumulate) {
     const struct loom_kernels *inner = charge_linear(k, s);
     if (inner != NULL)
         inner->linear_input(inner, s, dx, dy, w, accumulate);
 }
 
-static void count_linear_weight(const struct loom_kernels *k, const struct loom_linear *s, real *dw, const real *dy,
-                                const real *x) {
+static void count_linear_weight(const struct loom_kernels *k, const struct loom_linear *s, real *dw, const void *dy,
+                                const void *x) {
     const struct loom_kernels *inner = charge_linear(k, s);
     if (inner != NULL)
         inner->linear_weight(inner, s, dw, dy, x);
@@ -196,11 +209,11 @@ static void count_linear_weight(const struct loom_kernels *k, const struct loom_
 /* ---- normalisation ----------------------------------------------------------------------------------------------- */
 
 /* The sum of squares 2, the scaling 2. */
-static void count_rmsnorm(const struct loom_kernels *k, real *y, real *rstd, const real *x, const real *weight,
-                          size_t rows, size_t cols, real eps) {
+static void count_rmsnorm(const struct loom_kernels *k, void *y, enum loom_storage format, real *rstd, const real *x,
+                          const real *weight, size_t rows, size_t cols, real eps) {
     const struct loom_kernels *inner = charge_array(k, 4, rows, cols);
     if (inner != NULL)
-        inner->rmsnorm(inner, y, rstd, x, weight, rows, cols, eps);
+        inner->rmsnorm(inner, y, format, rstd, x, weight, rows, cols, eps);
 }
 
 /* g and z 2, their product's sum 2, dx 4, dweight 2. */
@@ -212,11 +225,11 @@ static void count_rmsnorm_backward(const struct loom_kernels *k, real *dx, real 
 }
 
 /* The mean 1, the variance 3, the scaling 3, the bias 1. */
-static void count_layernorm(const struct loom_kernels *k, real *y, real *mean, real *rstd, const real *x,
-                            const real *weight, const real *bias, size_t rows, size_t cols, real eps) {
+static void count_layernorm(const struct loom_kernels *k, void *y, enum loom_storage format, real *mean, real *rstd,
+                            const real *x, const real *weight, const real *bias, size_t rows, size_t cols, real eps) {
     const struct loom_kernels *inner = charge_array(k, bias != NULL ? 8 : 7, rows, cols);
     if (inner != NULL)
-        inner->layernorm(inner, y, mean, rstd, x, weight, bias, rows, cols, eps);
+        inner->layernorm(inner, y, format, mean, rstd, x, weight, bias, rows, cols, eps);
 }
 
 /* As rmsnorm_backward, and 1 each for z's centre, the sum of g and its part in dx; dbias 1. */
@@ -231,31 +244,33 @@ static void count_layernorm_backward(const struct loom_kernels *k, real *dx, rea
 /* ---- activations ------------------------------------------------------------------------------------------------- */
 
 /* silu 3, the product 1. */
-static void count_swiglu(const struct loom_kernels *k, real *y, const real *gate, const real *up, size_t n) {
+static void count_swiglu(const struct loom_kernels *k, void *y, enum loom_storage format, const real *gate,
+                         const real *up, size_t n) {
     const struct loom_kernels *inner = charge(k, 4 * (double)n);
     if (inner != NULL)
-        inner->swiglu(inner, y, gate, up, n);
+        inner->swiglu(inner, y, format, gate, up, n);
 }
 
 /* The sigmoid 3, dup 2, dgate 6; y is the forward's, counted there. */
-static void count_swiglu_backward(const struct loom_kernels *k, real *dgate, real *dup, real *y, const real *dy,
-                                  const real *gate, const real *up, size_t n) {
+static void count_swiglu_backward(const struct loom_kernels *k, void *dgate, void *dup, void *y,
+                                  enum loom_storage format, const real *dy, const real *gate, const real *up,
+                                  size_t n) {
     const struct loom_kernels *inner = charge(k, 11 * (double)n);
     if (inner != NULL)
-        inner->swiglu_backward(inner, dgate, dup, y, dy, gate, up, n);
+        inner->swiglu_backward(inner, dgate, dup, y, format, dy, gate, up, n);
 }
 
-static void count_relu2(const struct loom_kernels *k, real *y, const real *x, size_t n) {
+static void count_relu2(const struct loom_kernels *k, void *y, enum loom_storage format, const real *x, size_t n) {
     const struct loom_kernels *inner = charge(k, (double)n);
     if (inner != NULL)
-        inner->relu2(inner, y, x, n);
+        inner->relu2(inner, y, format, x, n);
 }
 
-static void count_relu2_backward(const struct loom_kernels *k, real *dx, real *y, const real *dy, const real *x,
-                                 size_t n) {
+static void count_relu2_backward(const struct loom_kernels *k, void *dx, void *y, enum loom_storage format,
+                                 const real *dy, const real *x, size_t n) {
     const struct loom_kernels *inner = charge(k, 2 * (double)n);
     if (inner != NULL)
-        inner->relu2_backward(inner, dx, y, dy, x, n);
+        inner->relu2_backward(inner, dx, y, format, dy, x, n);
 }
 
 /* Two scales, and 4 for the hyperbolic tangent. */
@@ -272,18 +287,18 @@ static void count_softcap_backward(const struct loom_kernels *k, real *dx, const
         inner->softcap_backward(inner, dx, dy, y, cap, n);
 }
 
-static void count_gelu(const struct loom_kernels *k, real *y, const real *x, size_t n) {
+static void count_gelu(const struct loom_kernels *k, void *y, enum loom_storage format, const real *x, size_t n) {
     const struct loom_kernels *inner = charge(k, 5 * (double)n);
     if (inner != NULL)
-        inner->gelu(inner, y, x, n);
+        inner->gelu(inner, y, format, x, n);
 }
 
 /* The normal's distribution function 4, its density 4, the rest 3. */
-static void count_gelu_backward(const struct loom_kernels *k, real *dx, real *y, const real *dy, const real *x,
-                                size_t n) {
+static void count_gelu_backward(const struct loom_kernels *k, void *dx, void *y, enum loom_storage format,
+                                const real *dy, const real *x, size_t n) {
     const struct loom_kernels *inner = charge(k, 11 * (double)n);
     if (inner != NULL)
-        inner->gelu_backward(inner, dx, y, dy, x, n);
+        inner->gelu_backward(inner, dx, y, format, dy, x, n);
 }
 
 /* ---- embedding --------------------------------------------------------------------------------------------------- */
@@ -372,11 +387,11 @@ static void count_group(const struct loom_kernels *k, const struct loom_route *r
         inner->group(inner, r, offset, slot, source, ids);
 }
 
-static void count_gather(const struct loom_kernels *k, const struct loom_route *r, real *y, const real *x,
-                         const int *source, size_t cols) {
+static void count_gather(const struct loom_kernels *k, const struct loom_route *r, void *y, const void *x,
+                         enum loom_storage format, const int *source, size_t cols) {
     const struct loom_kernels *inner = charge(k, 0);
     if (inner != NULL)
-        inner->gather(inner, r, y, x, source, cols);
+        inner->gather(inner, r, y, x, format, source, cols);
 }
 
 static void count_gather_backward(const struct loom_kernels *k, const struct loom_route *r, real *dx, const real *dy,
@@ -393,11 +408,12 @@ static void count_combine(const struct loom_kernels *k, const struct loom_route 
         inner->combine(inner, r, y, x, gates, slot, cols);
 }
 
-static void count_combine_backward(const struct loom_kernels *k, const struct loom_route *r, real *dx, real *dgates,
-                                   const real *dy, const real *x, const real *gates, const int *slot, size_t cols) {
+static void count_combine_backward(const struct loom_kernels *k, const struct loom_route *r, void *dx,
+                                   enum loom_storage format, real *dgates, const real *dy, const real *x,
+                                   const real *gates, const int *slot, size_t cols) {
     const struct loom_kernels *inner = charge_array(k, 3, r->rows * r->top_k, cols);
     if (inner != NULL)
-        inner->combine_backward(inner, r, dx, dgates, dy, x, gates, slot, cols);
+        inner->combine_backward(inner, r, dx, format, dgates, dy, x, gates, slot, cols);
 }
 
 /* ---- the loop ---------------------------------------------------------------------------------------------------- */
@@ -462,6 +478,7 @@ void loom_counter_init(struct loom_counter *counter, const struct loom_kernels *
     static const struct loom_kernels table = {
         .name = "count",
         .set_precision = count_set_precision,
+        .factor_format = count_factor_format,
         .alloc = count_alloc,
         .release = count_release,
         .upload = count_upload,
@@ -469,6 +486,7 @@ void loom_counter_init(struct loom_counter *counter, const struct loom_kernels *
         .hold = count_hold,
         .fill = count_fill,
         .copy = count_copy,
+        .convert = count_convert,
         .add = count_add,
         .add_scaled = count_add_scaled,
         .blend = count_blend,

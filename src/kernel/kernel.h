@@ -32,6 +32,19 @@ struct loom_view {
  * own; x is rounded to 8 bits in the same way. */
 enum loom_precision { LOOM_PRECISION_FLOAT32, LOOM_PRECISION_BF16, LOOM_PRECISION_INT8, LOOM_PRECISION_INT4 };
 
+/* How an array's elements lie in memory: as `real`, or rounded to bf16. Where products round their factors to bf16, an
+ * array that products alone read may be kept so from the start, at half the bytes and with nothing left to round. */
+enum loom_storage { LOOM_STORAGE_REAL, LOOM_STORAGE_BF16 };
+
+static inline size_t loom_storage_size(enum loom_storage format) {
+    return format == LOOM_STORAGE_BF16 ? sizeof(uint16_t) : sizeof(real);
+}
+
+/* The place of an element. */
+static inline const void *loom_storage_at(const void *array, enum loom_storage format, size_t element) {
+    return (const char *)array + element * loom_storage_size(format);
+}
+
 /* Matrix products over groups of rows. Rows offset[g] .. offset[g+1]-1 belong to group g, which has its own weight
  * matrix, the g-th of `groups` that lie one after another, or `stride` elements apart. offset == NULL means that all
  * groups have as many rows. x has `rows` rows of n_in, y has `rows` rows of n_out, each weight matrix is (n_out, n_in),
@@ -42,6 +55,7 @@ struct loom_linear {
     const int *offset; /* (groups+1) or NULL */
     size_t stride;     /* from one group's matrix to the next; 0: n_in * n_out */
     bool exact;        /* float32 factors whatever the machine's precision: what chooses experts and halts tokens */
+    enum loom_storage x, y; /* of x and of y's gradient where they are factors; results are `real` */
 };
 
 /* Elements from one group's matrix to the next. */
@@ -118,6 +132,10 @@ struct loom_kernels {
      * float32. False, and nothing changes, when this machine cannot. */
     bool (*set_precision)(const struct loom_kernels *k, enum loom_precision precision);
 
+    /* The format for arrays that only products which are not exact will read. No other than this and `real` may be
+     * asked of this machine. */
+    enum loom_storage (*factor_format)(const struct loom_kernels *k);
+
     /* ---- memory -------------------------------------------------------------------------------------------------- */
     /* Zeroed, aligned to 64 bytes; NULL when there is none. release(NULL) is fine. */
     void *(*alloc)(const struct loom_kernels *k, size_t bytes);
@@ -135,6 +153,8 @@ struct loom_kernels {
     /* ---- plain arrays of n elements ------------------------------------------------------------------------------ */
     void (*fill)(const struct loom_kernels *k, real *y, real value, size_t n);
     void (*copy)(const struct loom_kernels *k, real *y, const real *x, size_t n);
+    /* y = x, in another format. */
+    void (*convert)(const struct loom_kernels *k, void *y, enum loom_storage format, const real *x, size_t n);
     /* y = a + b; y may be a or b. */
     void (*add)(const struct loom_kernels *k, real *y, const real *a, const real *b, size_t n);
     /* y += s * x. */
@@ -159,7 +179,8 @@ struct loom_kernels {
     /* y[r][c] += row[c]. */
     void (*add_row)(const struct loom_kernels *k, real *y, const real *row, size_t rows, size_t cols);
     /* drow[c] += sum over r of dy[r][c]: the backward of add_row. */
-    void (*sum_rows)(const struct loom_kernels *k, real *drow, const real *dy, size_t rows, size_t cols);
+    void (*sum_rows)(const struct loom_kernels *k, real *drow, const void *dy, enum loom_storage format, size_t rows,
+                     size_t cols);
     /* y[r][c] = x[r][c] * row[c]; y may be x. */
     void (*scale_columns)(const struct loom_kernels *k, real *y, const real *x, const real *row, size_t rows,
                           size_t cols);
@@ -174,50 +195,53 @@ struct loom_kernels {
 
     /* ---- matrix products (struct loom_linear has the shapes) ----------------------------------------------------- */
     /* y = x W^T, or += when `accumulate`. */
-    void (*linear)(const struct loom_kernels *k, const struct loom_linear *s, real *y, const real *x, const real *w,
+    void (*linear)(const struct loom_kernels *k, const struct loom_linear *s, real *y, const void *x, const real *w,
                    bool accumulate);
     /* dx = dy W, or += when `accumulate`. */
-    void (*linear_input)(const struct loom_kernels *k, const struct loom_linear *s, real *dx, const real *dy,
+    void (*linear_input)(const struct loom_kernels *k, const struct loom_linear *s, real *dx, const void *dy,
                          const real *w, bool accumulate);
     /* dW += dy^T x, each group from its own rows; a group without rows is left as it is. */
-    void (*linear_weight)(const struct loom_kernels *k, const struct loom_linear *s, real *dw, const real *dy,
-                          const real *x);
+    void (*linear_weight)(const struct loom_kernels *k, const struct loom_linear *s, real *dw, const void *dy,
+                          const void *x);
 
     /* ---- normalisation over the last axis ------------------------------------------------------------------------ */
-    /* y = x / sqrt(mean(x^2) + eps) * weight; rstd (rows) is kept for the backward. weight may be NULL: ones. Zhang &
-     * Sennrich 2019. */
-    void (*rmsnorm)(const struct loom_kernels *k, real *y, real *rstd, const real *x, const real *weight, size_t rows,
-                    size_t cols, real eps);
+    /* y, in this format, = x / sqrt(mean(x^2) + eps) * weight; rstd (rows) is kept for the backward. weight may be
+     * NULL: ones. Zhang & Sennrich 2019. */
+    void (*rmsnorm)(const struct loom_kernels *k, void *y, enum loom_storage format, real *rstd, const real *x,
+                    const real *weight, size_t rows, size_t cols, real eps);
     /* dx +=, dweight +=; weight and dweight may be NULL. */
     void (*rmsnorm_backward)(const struct loom_kernels *k, real *dx, real *dweight, const real *dy, const real *x,
                              const real *weight, const real *rstd, size_t rows, size_t cols);
     /* y = (x - mean) / sqrt(var + eps) * weight + bias; bias may be NULL. mean and rstd are (rows). Ba et al. 2016. */
-    void (*layernorm)(const struct loom_kernels *k, real *y, real *mean, real *rstd, const real *x, const real *weight,
-                      const real *bias, size_t rows, size_t cols, real eps);
+    void (*layernorm)(const struct loom_kernels *k, void *y, enum loom_storage format, real *mean, real *rstd,
+                      const real *x, const real *weight, const real *bias, size_t rows, size_t cols, real eps);
     /* dx +=, dweight +=, dbias +=; both may be NULL, or dbias alone. */
     void (*layernorm_backward)(const struct loom_kernels *k, real *dx, real *dweight, real *dbias, const real *dy,
                                const real *x, const real *weight, const real *mean, const real *rstd, size_t rows,
                                size_t cols);
 
     /* ---- activations --------------------------------------------------------------------------------------------- */
-    /* y = silu(gate) * up, silu(z) = z / (1 + exp(-z)). Shazeer 2020. */
-    void (*swiglu)(const struct loom_kernels *k, real *y, const real *gate, const real *up, size_t n);
-    /* Backward also gives the forward's y again, so that nobody has to keep it. dgate, dup and y are overwritten; each
-     * may be one of the inputs. */
-    void (*swiglu_backward)(const struct loom_kernels *k, real *dgate, real *dup, real *y, const real *dy,
-                            const real *gate, const real *up, size_t n);
+    /* Outputs are in this format; where it is `real`, each may be one of the inputs.
+     * y = silu(gate) * up, silu(z) = z / (1 + exp(-z)). Shazeer 2020. */
+    void (*swiglu)(const struct loom_kernels *k, void *y, enum loom_storage format, const real *gate, const real *up,
+                   size_t n);
+    /* Backward also gives the forward's y again, so that nobody has to keep it. dgate, dup and y are overwritten. */
+    void (*swiglu_backward)(const struct loom_kernels *k, void *dgate, void *dup, void *y, enum loom_storage format,
+                            const real *dy, const real *gate, const real *up, size_t n);
     /* y = max(x, 0)^2. So et al., arXiv 2109.08668. */
-    void (*relu2)(const struct loom_kernels *k, real *y, const real *x, size_t n);
-    /* dx and y are overwritten; each may be one of the inputs. */
-    void (*relu2_backward)(const struct loom_kernels *k, real *dx, real *y, const real *dy, const real *x, size_t n);
+    void (*relu2)(const struct loom_kernels *k, void *y, enum loom_storage format, const real *x, size_t n);
+    /* dx and y are overwritten. */
+    void (*relu2_backward)(const struct loom_kernels *k, void *dx, void *y, enum loom_storage format, const real *dy,
+                           const real *x, size_t n);
     /* y = cap tanh(x / cap): nothing leaves (-cap, cap). y may be x. Gemma 2, arXiv 2408.00118. */
     void (*softcap)(const struct loom_kernels *k, real *y, const real *x, real cap, size_t n);
     /* dx is overwritten, from the output y; dx may be dy. */
     void (*softcap_backward)(const struct loom_kernels *k, real *dx, const real *dy, const real *y, real cap, size_t n);
     /* y = x/2 (1 + erf(x/sqrt 2)), exact to float's rounding. Hendrycks & Gimpel 2016. */
-    void (*gelu)(const struct loom_kernels *k, real *y, const real *x, size_t n);
-    /* dx and y are overwritten; each may be one of the inputs. */
-    void (*gelu_backward)(const struct loom_kernels *k, real *dx, real *y, const real *dy, const real *x, size_t n);
+    void (*gelu)(const struct loom_kernels *k, void *y, enum loom_storage format, const real *x, size_t n);
+    /* dx and y are overwritten. */
+    void (*gelu_backward)(const struct loom_kernels *k, void *dx, void *y, enum loom_storage format, const real *dy,
+                          const real *x, size_t n);
 
     /* ---- embedding ----------------------------------------------------------------------------------------------- */
     /* y[r] = table[ids[r]]; the ids have been checked. */
@@ -258,18 +282,20 @@ struct loom_kernels {
      * r*top_k+j went; source (rows*top_k) is slot's inverse. */
     void (*group)(const struct loom_kernels *k, const struct loom_route *r, int *offset, int *slot, int *source,
                   const int *ids);
-    /* y[i] = x[source[i] / top_k]: y is (rows*top_k, cols). */
-    void (*gather)(const struct loom_kernels *k, const struct loom_route *r, real *y, const real *x, const int *source,
-                   size_t cols);
+    /* y[i] = x[source[i] / top_k], both in this format: y is (rows*top_k, cols). */
+    void (*gather)(const struct loom_kernels *k, const struct loom_route *r, void *y, const void *x,
+                   enum loom_storage format, const int *source, size_t cols);
     /* dx[r] += sum over j of dy[slot[r*top_k+j]]. */
     void (*gather_backward)(const struct loom_kernels *k, const struct loom_route *r, real *dx, const real *dy,
                             const int *slot, size_t cols);
     /* y[r] += sum over j of gates[r][j] * x[slot[r*top_k+j]]. */
     void (*combine)(const struct loom_kernels *k, const struct loom_route *r, real *y, const real *x, const real *gates,
                     const int *slot, size_t cols);
-    /* dx[slot[r*top_k+j]] = gates[r][j] * dy[r]; dgates[r][j] = dy[r] . x[slot[r*top_k+j]]. dx may be x. */
-    void (*combine_backward)(const struct loom_kernels *k, const struct loom_route *r, real *dx, real *dgates,
-                             const real *dy, const real *x, const real *gates, const int *slot, size_t cols);
+    /* dx[slot[r*top_k+j]], in this format, = gates[r][j] * dy[r]; dgates[r][j] = dy[r] . x[slot[r*top_k+j]]. dx may be
+     * x where its format is `real`. */
+    void (*combine_backward)(const struct loom_kernels *k, const struct loom_route *r, void *dx,
+                             enum loom_storage format, real *dgates, const real *dy, const real *x, const real *gates,
+                             const int *slot, size_t cols);
 
     /* ---- the loop ------------------------------------------------------------------------------------------------ */
     /* out = A h + b e + y per channel, A = exp(-exp(clamp(log_dt + log_a, -20, 20))) in (0,1); log_dt is (1), log_a

@@ -13,36 +13,36 @@ struct loom_affine loom_affine_declare(struct loom_tensors *table, size_t n_in, 
     return a;
 }
 
-static struct loom_linear shape(const struct loom_affine *a, size_t rows) {
-    return (struct loom_linear){.rows = rows, .n_in = a->n_in, .n_out = a->n_out, .groups = 1};
+static struct loom_linear shape(const struct loom_affine *a, size_t rows, enum loom_storage x, enum loom_storage y) {
+    return (struct loom_linear){.rows = rows, .n_in = a->n_in, .n_out = a->n_out, .groups = 1, .x = x, .y = y};
 }
 
-void loom_affine_forward(struct loom_pass *p, const struct loom_affine *a, real *y, const real *x, size_t rows) {
+void loom_affine_forward(struct loom_pass *p, const struct loom_affine *a, real *y, struct loom_factor x, size_t rows) {
     const struct loom_kernels *k = p->k;
-    struct loom_linear s = shape(a, rows);
-    k->linear(k, &s, y, x, p->w + a->weight, false);
+    struct loom_linear s = shape(a, rows, x.format, LOOM_STORAGE_REAL);
+    k->linear(k, &s, y, x.data, p->w + a->weight, false);
     if (a->bias != LOOM_NO_TENSOR)
         k->add_row(k, y, p->w + a->bias, rows, a->n_out);
 }
 
-void loom_affine_backward_input(struct loom_pass *p, const struct loom_affine *a, real *dx, const real *dy, size_t rows,
-                                bool accumulate) {
-    struct loom_linear s = shape(a, rows);
-    p->k->linear_input(p->k, &s, dx, dy, p->w + a->weight, accumulate);
+void loom_affine_backward_input(struct loom_pass *p, const struct loom_affine *a, real *dx, struct loom_factor dy,
+                                size_t rows, bool accumulate) {
+    struct loom_linear s = shape(a, rows, LOOM_STORAGE_REAL, dy.format);
+    p->k->linear_input(p->k, &s, dx, dy.data, p->w + a->weight, accumulate);
 }
 
-void loom_affine_backward_weight(struct loom_pass *p, const struct loom_affine *a, const real *dy, const real *x,
-                                 size_t rows) {
+void loom_affine_backward_weight(struct loom_pass *p, const struct loom_affine *a, struct loom_factor dy,
+                                 struct loom_factor x, size_t rows) {
     const struct loom_kernels *k = p->k;
-    struct loom_linear s = shape(a, rows);
-    loom_gradient_linear(p, &s, a->weight, dy, x);
+    struct loom_linear s = shape(a, rows, x.format, dy.format);
+    loom_gradient_linear(p, &s, a->weight, dy.data, x.data);
     real *dbias = loom_gradient(p, a->bias);
     if (dbias)
-        k->sum_rows(k, dbias, dy, rows, a->n_out);
+        k->sum_rows(k, dbias, dy.data, dy.format, rows, a->n_out);
 }
 
-void loom_affine_backward(struct loom_pass *p, const struct loom_affine *a, real *dx, const real *dy, const real *x,
-                          size_t rows, bool accumulate) {
+void loom_affine_backward(struct loom_pass *p, const struct loom_affine *a, real *dx, struct loom_factor dy,
+                          struct loom_factor x, size_t rows, bool accumulate) {
     loom_affine_backward_input(p, a, dx, dy, rows, accumulate);
     loom_affine_backward_weight(p, a, dy, x, rows);
 }

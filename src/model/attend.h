@@ -30,7 +30,7 @@ struct loom_attention_layer {
 
 /* Keys and values that a layer has made before and reads in several passes. */
 struct loom_attention_memory {
-    const real *x;           /* (B,T,C) what they were made of */
+    struct loom_factor x;    /* (B,T,C) what they were made of */
     struct loom_view k, v;   /* (B,S,G,D), (B,S,G,Dv); S keys: the cache's and the new ones */
     struct loom_view dk, dv; /* (B,T,G,D), (B,T,G,Dv) in a backward: the sums of all passes' gradients */
     struct loom_norm_saved k_norm;

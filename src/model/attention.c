@@ -28,20 +28,21 @@ struct loom_attention_layer loom_attention_declare(struct loom_tensors *table, c
 }
 
 void loom_attention_forward(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
-                            struct loom_attention_memory *memory, size_t slot, real *y, const real *x) {
+                            struct loom_attention_memory *memory, size_t slot, real *y, struct loom_factor x) {
     s->memory = memory;
     if (a->latent)
         loom_mla_forward(p, a, s, slot, x);
     else
         loom_gqa_forward(p, a, s, slot, x);
-    loom_affine_forward(p, &a->o, y, s->out.data, loom_pass_rows(p));
+    loom_affine_forward(p, &a->o, y, loom_factor_of(s->out.data), loom_pass_rows(p));
 }
 
 void loom_attention_backward(struct loom_pass *p, const struct loom_attention_layer *a,
-                             const struct loom_attention_saved *s, real *dx, const real *dy, const real *x) {
+                             const struct loom_attention_saved *s, real *dx, const real *dy, struct loom_factor x) {
     size_t mark = p->stack->used, rows = loom_pass_rows(p);
     real *dout = loom_stack_take(p->stack, rows * a->heads * a->value_dim);
-    loom_affine_backward(p, &a->o, dout, dy, s->out.data, rows, false);
+    loom_affine_backward(p, &a->o, dout, loom_factor_round(p, dy, rows * a->o.n_out), loom_factor_of(s->out.data), rows,
+                         false);
     struct loom_view view = loom_view_of(dout, p->seq, a->heads, a->value_dim);
     if (a->latent)
         loom_mla_backward(p, a, s, dx, view, x);

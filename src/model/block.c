@@ -55,36 +55,45 @@ void loom_block_saved_close(struct loom_block_saved *s) {
     s->experts.shared = NULL;
 }
 
+/* y = the feed-forward of the norm of x. A router reads that in full, beside the experts' products. */
 static void feed_forward(struct loom_pass *p, const struct loom_block *block, struct loom_block_saved *s,
                          struct loom_place place, real *y, const real *x) {
+    size_t rows = loom_pass_rows(p);
     switch (block->feed) {
     case LOOM_FEED_SWIGLU:
-        loom_swiglu_forward(p, &block->swiglu, &s->swiglu, y, x, loom_pass_rows(p), NULL, false);
+        loom_swiglu_forward(p, &block->swiglu, &s->swiglu, y,
+                            loom_norm_pass(p, &block->feed_norm, &s->feed_norm, x, rows), rows, NULL, false);
         break;
     case LOOM_FEED_MLP:
-        loom_mlp_forward(p, &block->mlp, &s->mlp, y, x);
+        loom_mlp_forward(p, &block->mlp, &s->mlp, y, loom_norm_pass(p, &block->feed_norm, &s->feed_norm, x, rows));
         break;
-    case LOOM_FEED_EXPERTS:
-        loom_router_forward(p, &block->router, &s->routes, x, place.loop, place.layer);
-        loom_experts_forward(p, &block->experts, &s->experts, y, x, &s->routes);
+    case LOOM_FEED_EXPERTS: {
+        const real *normed = loom_norm_pass_real(p, &block->feed_norm, &s->feed_norm, x, rows);
+        loom_router_forward(p, &block->router, &s->routes, normed, place.loop, place.layer);
+        loom_experts_forward(p, &block->experts, &s->experts, y, normed, &s->routes);
         break;
+    }
     }
 }
 
-/* dx is overwritten; x is the forward's. */
+/* dx, the gradient of the norm's output, is overwritten. */
 static void feed_backward(struct loom_pass *p, const struct loom_block *block, const struct loom_block_saved *s,
-                          real *dx, const real *dy, const real *x) {
+                          real *dx, const real *dy) {
+    size_t rows = loom_pass_rows(p), n = rows * (size_t)p->c->dim;
     switch (block->feed) {
     case LOOM_FEED_SWIGLU:
-        loom_swiglu_backward(p, &block->swiglu, &s->swiglu, dx, dy, x, loom_pass_rows(p), NULL, false);
+        loom_swiglu_backward(p, &block->swiglu, &s->swiglu, dx, loom_factor_round(p, dy, n),
+                             loom_norm_again(p, &block->feed_norm, &s->feed_norm, rows), rows, NULL, false);
         break;
     case LOOM_FEED_MLP:
-        loom_mlp_backward(p, &block->mlp, &s->mlp, dx, dy, x);
+        loom_mlp_backward(p, &block->mlp, &s->mlp, dx, loom_factor_round(p, dy, n),
+                          loom_norm_again(p, &block->feed_norm, &s->feed_norm, rows));
         break;
     case LOOM_FEED_EXPERTS: {
-        real *dgates = loom_stack_take(p->stack, loom_pass_rows(p) * block->router.top_k);
-        loom_experts_backward(p, &block->experts, &s->experts, dx, dgates, dy, x, &s->routes);
-        loom_router_backward(p, &block->router, &s->routes, dx, dgates, x);
+        const real *normed = loom_norm_again_real(p, &block->feed_norm, &s->feed_norm, rows);
+        real *dgates = loom_stack_take(p->stack, rows * block->router.top_k);
+        loom_experts_backward(p, &block->experts, &s->experts, dx, dgates, dy, normed, &s->routes);
+        loom_router_backward(p, &block->router, &s->routes, dx, dgates, normed);
         break;
     }
     }
@@ -144,13 +153,12 @@ void loom_block_forward(struct loom_pass *p, const struct loom_block *block, str
     s->x = x;
     s->dropout_sites = p->dropout_sites;
     x = recall(p, block, x, rows);
-    const real *normed = loom_norm_pass(p, &block->attention_norm, &s->attention_norm, x, rows);
+    struct loom_factor normed = loom_norm_pass(p, &block->attention_norm, &s->attention_norm, x, rows);
     struct loom_attention_memory *memory = place.memory ? &place.memory->attention : NULL;
     loom_attention_forward(p, &block->attention, &s->attention, memory, place.slot, middle, normed);
     loom_stack_release_passing(p->stack, passing);
     s->attention_dropout = join(p, middle, x, n);
-    normed = loom_norm_pass(p, &block->feed_norm, &s->feed_norm, middle, rows);
-    feed_forward(p, block, s, place, y, normed);
+    feed_forward(p, block, s, place, y, middle);
     loom_stack_release_passing(p->stack, passing);
     s->feed_dropout = join(p, y, middle, n);
 }
@@ -173,11 +181,10 @@ void loom_block_backward(struct loom_pass *p, const struct loom_block *block, co
     size_t mark = p->stack->used, rows = loom_pass_rows(p), n = rows * (size_t)p->c->dim;
     real *dnormed = loom_stack_take(p->stack, n);
     size_t branch = p->stack->used;
-    const real *normed = loom_norm_again(p, &block->feed_norm, &s->feed_norm, rows);
-    feed_backward(p, block, s, dnormed, join_backward(p, d, s->feed_dropout, n), normed);
+    feed_backward(p, block, s, dnormed, join_backward(p, d, s->feed_dropout, n));
     loom_stack_release(p->stack, branch);
     loom_norm_backward(p, &block->feed_norm, &s->feed_norm, d, dnormed, rows);
-    normed = loom_norm_again(p, &block->attention_norm, &s->attention_norm, rows);
+    struct loom_factor normed = loom_norm_again(p, &block->attention_norm, &s->attention_norm, rows);
     loom_attention_backward(p, &block->attention, &s->attention, dnormed, join_backward(p, d, s->attention_dropout, n),
                             normed);
     loom_stack_release(p->stack, branch);
@@ -189,7 +196,7 @@ void loom_block_backward(struct loom_pass *p, const struct loom_block *block, co
 void loom_block_remember(struct loom_pass *p, const struct loom_block *block, struct loom_block_memory *m, size_t slot,
                          const real *e) {
     const real *normed = loom_norm_forward(p, &block->attention_norm, &m->norm, e, loom_pass_rows(p));
-    loom_gqa_memory_forward(p, &block->attention, &m->attention, slot, normed);
+    loom_gqa_memory_forward(p, &block->attention, &m->attention, slot, loom_factor_of(normed));
 }
 
 void loom_block_remember_begin(struct loom_pass *p, const struct loom_block *block, struct loom_block_memory *m) {

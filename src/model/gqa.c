@@ -35,7 +35,7 @@ static void split(const struct loom_attention_layer *a, real *qkv, size_t seq, s
 
 /* One product of x (B,T,C) as heads. */
 static struct loom_view project(struct loom_pass *p, const struct loom_attention_layer *a,
-                                const struct loom_affine *part, const real *x) {
+                                const struct loom_affine *part, struct loom_factor x) {
     real *y = loom_stack_take(p->stack, loom_pass_rows(p) * part->n_out);
     loom_affine_forward(p, part, y, x, loom_pass_rows(p));
     return loom_view_of(y, p->seq, part->n_out / a->head_dim, a->head_dim);
@@ -90,7 +90,7 @@ static void keep(struct loom_pass *p, const struct loom_attention_layer *a, size
 }
 
 void loom_gqa_memory_forward(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_memory *m,
-                             size_t slot, const real *x) {
+                             size_t slot, struct loom_factor x) {
     m->x = x;
     m->k = prepare(p, a, project(p, a, &a->gqa.k, x), &m->k_norm, a->kv_heads);
     m->v = project(p, a, &a->gqa.v, x);
@@ -98,7 +98,7 @@ void loom_gqa_memory_forward(struct loom_pass *p, const struct loom_attention_la
 }
 
 void loom_gqa_forward(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
-                      size_t slot, const real *x) {
+                      size_t slot, struct loom_factor x) {
     const struct loom_gqa *g = &a->gqa;
     struct loom_view view[3];
     if (g->joined) {
@@ -137,8 +137,8 @@ void loom_gqa_memory_backward(struct loom_pass *p, const struct loom_attention_l
                               struct loom_attention_memory *m, real *dx) {
     size_t rows = loom_pass_rows(p);
     struct loom_view dk = prepare_backward(p, a, m->dk, &m->k_norm, a->kv_heads);
-    loom_affine_backward(p, &a->gqa.k, dx, dk.data, m->x, rows, false);
-    loom_affine_backward(p, &a->gqa.v, dx, m->dv.data, m->x, rows, true);
+    loom_affine_backward(p, &a->gqa.k, dx, loom_factor_of(dk.data), m->x, rows, false);
+    loom_affine_backward(p, &a->gqa.v, dx, loom_factor_of(m->dv.data), m->x, rows, true);
 }
 
 /* What this pass adds to the gradients of the memory. */
@@ -150,7 +150,7 @@ static void add_to_memory(struct loom_pass *p, const struct loom_attention_layer
 }
 
 void loom_gqa_backward(struct loom_pass *p, const struct loom_attention_layer *a, const struct loom_attention_saved *s,
-                       real *dx, struct loom_view dout, const real *x) {
+                       real *dx, struct loom_view dout, struct loom_factor x) {
     const struct loom_gqa *g = &a->gqa;
     struct loom_view d[3];
     size_t rows = loom_pass_rows(p), heads[3] = {a->heads, a->kv_heads, a->kv_heads};
@@ -166,12 +166,12 @@ void loom_gqa_backward(struct loom_pass *p, const struct loom_attention_layer *a
     else
         d[1] = prepare_backward(p, a, d[1], &s->kv_norm, a->kv_heads);
     if (g->joined) {
-        loom_affine_backward(p, &g->qkv, dx, dqkv, x, rows, false);
+        loom_affine_backward(p, &g->qkv, dx, loom_factor_of(dqkv), x, rows, false);
         return;
     }
-    loom_affine_backward(p, &g->q, dx, d[0].data, x, rows, false);
+    loom_affine_backward(p, &g->q, dx, loom_factor_of(d[0].data), x, rows, false);
     if (s->memory)
         return;
-    loom_affine_backward(p, &g->k, dx, d[1].data, x, rows, true);
-    loom_affine_backward(p, &g->v, dx, d[2].data, x, rows, true);
+    loom_affine_backward(p, &g->k, dx, loom_factor_of(d[1].data), x, rows, true);
+    loom_affine_backward(p, &g->v, dx, loom_factor_of(d[2].data), x, rows, true);
 }

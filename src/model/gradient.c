@@ -83,8 +83,8 @@ static void add_groups(struct loom_pass *p, const struct loom_linear *s, size_t 
 
 /* ---- either way -------------------------------------------------------------------------------------------------- */
 
-void loom_gradient_linear(struct loom_pass *p, const struct loom_linear *s, size_t place, const real *dy,
-                          const real *x) {
+void loom_gradient_linear(struct loom_pass *p, const struct loom_linear *s, size_t place, const void *dy,
+                          const void *x) {
     if (p->lora)
         add_groups(p, s, place, dy, x);
     else

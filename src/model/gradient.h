@@ -12,9 +12,9 @@
 /* Of a tensor that no adapter can have: all but matrices. NULL: not wanted. */
 real *loom_gradient(const struct loom_pass *p, size_t place);
 
-/* dW += dy^T x, each group from its own rows. */
-void loom_gradient_linear(struct loom_pass *p, const struct loom_linear *s, size_t place, const real *dy,
-                          const real *x);
+/* dW += dy^T x, each group from its own rows, of the formats in the shape; where adapters are trained, reals. */
+void loom_gradient_linear(struct loom_pass *p, const struct loom_linear *s, size_t place, const void *dy,
+                          const void *x);
 /* Rows of a table: row ids[r] += dy[r], both (rows, cols). */
 void loom_gradient_embed(struct loom_pass *p, size_t place, const real *dy, const int *ids, size_t rows, size_t cols);
 /* The `rows` rows from this place on += dy (rows, cols). */

@@ -63,7 +63,7 @@ static void score_backward(struct loom_pass *p, const struct loom_affine *a, rea
     loom_gradient_linear(p, &product, a->weight, dy, x);
     real *dbias = loom_gradient(p, a->bias);
     if (dbias)
-        p->k->sum_rows(p->k, dbias, dy, product.rows, product.n_out);
+        p->k->sum_rows(p->k, dbias, dy, LOOM_STORAGE_REAL, product.rows, product.n_out);
 }
 
 /* ---- adaptive computation time ----------------------------------------------------------------------------------- */

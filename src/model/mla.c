@@ -41,14 +41,14 @@ static struct loom_view part_of(const struct loom_attention_layer *a, real *up, 
 
 /* q (B,T,H,nope+rope), rotated. */
 static void query(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
-                  const real *x) {
+                  struct loom_factor x) {
     const struct loom_kernels *k = p->k;
     const struct loom_mla *m = &a->mla;
     size_t passing = p->stack->passing, rows = loom_pass_rows(p), D = a->head_dim;
     real *q = loom_stack_take(p->stack, rows * a->heads * D);
     real *down = loom_stack_take(p->stack, rows * m->q_down.n_out);
     loom_affine_forward(p, &m->q_down, down, x, rows);
-    const real *latent = loom_norm_pass(p, &m->q_norm, &s->q_norm, down, rows);
+    struct loom_factor latent = loom_norm_pass(p, &m->q_norm, &s->q_norm, down, rows);
     real *up = loom_stack_take_passing(p->stack, rows * m->q_up.n_out);
     loom_affine_forward(p, &m->q_up, up, latent, rows);
     k->copy_heads(k, loom_view_of(q, rows, a->heads, D), part_of(a, up, false), 1, rows, a->heads, m->nope);
@@ -58,13 +58,14 @@ static void query(struct loom_pass *p, const struct loom_attention_layer *a, str
     loom_attention_rotate(p, rotated(a, s->q), a->heads, m->rope, false);
 }
 
-/* The new tokens' latents (B,T,rank) and rotated keys (B,T,rope). */
+/* The new tokens' latents (B,T,rank) and rotated keys (B,T,rope). A cache wants latents as reals. */
 struct latents {
-    real *latent, *rope;
+    struct loom_factor latent;
+    real *rope;
 };
 
 static struct latents compress(struct loom_pass *p, const struct loom_attention_layer *a,
-                               struct loom_attention_saved *s, const real *x) {
+                               struct loom_attention_saved *s, struct loom_factor x) {
     const struct loom_kernels *k = p->k;
     const struct loom_mla *m = &a->mla;
     size_t rows = loom_pass_rows(p), wide = m->rank + m->rope;
@@ -74,7 +75,8 @@ static struct latents compress(struct loom_pass *p, const struct loom_attention_
     loom_affine_forward(p, &m->kv_down, raw, x, rows);
     k->copy_columns(k, down, m->rank, raw, wide, rows, m->rank, false);
     k->copy_columns(k, rope, m->rope, raw + m->rank, wide, rows, m->rope, false);
-    real *latent = loom_norm_pass(p, &m->kv_norm, &s->kv_norm, down, rows);
+    struct loom_factor latent = p->cache ? loom_factor_of(loom_norm_pass_real(p, &m->kv_norm, &s->kv_norm, down, rows))
+                                         : loom_norm_pass(p, &m->kv_norm, &s->kv_norm, down, rows);
     loom_attention_rotate(p, loom_view_of(rope, p->seq, 1, m->rope), 1, m->rope, false);
     return (struct latents){latent, rope};
 }
@@ -83,7 +85,7 @@ static struct latents compress(struct loom_pass *p, const struct loom_attention_
 static void remember(struct loom_pass *p, const struct loom_attention_layer *a, size_t slot, struct latents new) {
     const struct loom_mla *m = &a->mla;
     struct loom_view place = loom_cache_slot(p->cache, slot).first;
-    loom_attention_remember(p, place, loom_view_of(new.latent, p->seq, 1, m->rank), 1, m->rank);
+    loom_attention_remember(p, place, loom_view_of(new.latent.data, p->seq, 1, m->rank), 1, m->rank);
     place.data += m->rank;
     loom_attention_remember(p, place, loom_view_of(new.rope, p->seq, 1, m->rope), 1, m->rope);
     loom_attention_keep_halted(p, slot);
@@ -170,7 +172,7 @@ static void attend_latents(struct loom_pass *p, const struct loom_attention_laye
 }
 
 void loom_mla_forward(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
-                      size_t slot, const real *x) {
+                      size_t slot, struct loom_factor x) {
     query(p, a, s, x);
     struct latents new = compress(p, a, s, x);
     if (p->cache)
@@ -183,7 +185,7 @@ void loom_mla_forward(struct loom_pass *p, const struct loom_attention_layer *a,
 
 /* dx = the query path's half of the input's gradient. dq's rotation has been undone. */
 static void query_backward(struct loom_pass *p, const struct loom_attention_layer *a,
-                           const struct loom_attention_saved *s, real *dx, const real *dq, const real *x) {
+                           const struct loom_attention_saved *s, real *dx, const real *dq, struct loom_factor x) {
     const struct loom_kernels *k = p->k;
     const struct loom_mla *m = &a->mla;
     size_t rows = loom_pass_rows(p), D = a->head_dim, rank = m->q_down.n_out;
@@ -192,17 +194,17 @@ static void query_backward(struct loom_pass *p, const struct loom_attention_laye
     real *ddown = loom_stack_take(p->stack, rows * rank);
     k->copy_heads(k, part_of(a, dup, false), loom_view_of(dq, rows, a->heads, D), 1, rows, a->heads, m->nope);
     k->copy_heads(k, part_of(a, dup, true), loom_view_of(dq + m->nope, rows, a->heads, D), 1, rows, a->heads, m->rope);
-    const real *latent = loom_norm_again(p, &m->q_norm, &s->q_norm, rows);
-    loom_affine_backward(p, &m->q_up, dlatent, dup, latent, rows, false);
+    struct loom_factor latent = loom_norm_again(p, &m->q_norm, &s->q_norm, rows);
+    loom_affine_backward(p, &m->q_up, dlatent, loom_factor_of(dup), latent, rows, false);
     k->fill(k, ddown, 0, rows * rank);
     loom_norm_backward(p, &m->q_norm, &s->q_norm, ddown, dlatent, rows);
-    loom_affine_backward(p, &m->q_down, dx, ddown, x, rows, false);
+    loom_affine_backward(p, &m->q_down, dx, loom_factor_of(ddown), x, rows, false);
 }
 
 /* dx += the key/value path's half. dkv (B,T,H,nope+Dv) holds the values' gradient; its nope part is filled here. */
 static void compress_backward(struct loom_pass *p, const struct loom_attention_layer *a,
                               const struct loom_attention_saved *s, real *dx, struct loom_view dk, real *dkv,
-                              const real *x) {
+                              struct loom_factor x) {
     const struct loom_kernels *k = p->k;
     const struct loom_mla *m = &a->mla;
     size_t rows = loom_pass_rows(p), D = a->head_dim, H = a->heads, pair = m->nope + a->value_dim;
@@ -215,16 +217,17 @@ static void compress_backward(struct loom_pass *p, const struct loom_attention_l
     for (size_t h = 0; h < H; h++)
         k->copy_columns(k, drope, m->rope, dk.data + h * D + m->nope, H * D, rows, m->rope, h > 0);
     loom_attention_rotate(p, loom_view_of(drope, p->seq, 1, m->rope), 1, m->rope, true);
-    loom_affine_backward(p, &m->kv_up, dlatent, dkv, loom_norm_again(p, &m->kv_norm, &s->kv_norm, rows), rows, false);
+    loom_affine_backward(p, &m->kv_up, dlatent, loom_factor_of(dkv), loom_norm_again(p, &m->kv_norm, &s->kv_norm, rows),
+                         rows, false);
     k->fill(k, ddown, 0, rows * m->rank);
     loom_norm_backward(p, &m->kv_norm, &s->kv_norm, ddown, dlatent, rows);
     k->copy_columns(k, draw, wide, ddown, m->rank, rows, m->rank, false);
     k->copy_columns(k, draw + m->rank, wide, drope, m->rope, rows, m->rope, false);
-    loom_affine_backward(p, &m->kv_down, dx, draw, x, rows, true);
+    loom_affine_backward(p, &m->kv_down, dx, loom_factor_of(draw), x, rows, true);
 }
 
 void loom_mla_backward(struct loom_pass *p, const struct loom_attention_layer *a, const struct loom_attention_saved *s,
-                       real *dx, struct loom_view dout, const real *x) {
+                       real *dx, struct loom_view dout, struct loom_factor x) {
     const struct loom_mla *m = &a->mla;
     size_t rows = loom_pass_rows(p), D = a->head_dim, H = a->heads, pair = m->nope + a->value_dim;
     real *dkv = loom_stack_take(p->stack, rows * H * pair);

@@ -12,24 +12,26 @@ struct loom_mlp loom_mlp_declare(struct loom_tensors *table, const struct loom_c
     return f;
 }
 
-void loom_mlp_forward(struct loom_pass *p, const struct loom_mlp *f, struct loom_mlp_saved *s, real *y, const real *x) {
+void loom_mlp_forward(struct loom_pass *p, const struct loom_mlp *f, struct loom_mlp_saved *s, real *y,
+                      struct loom_factor x) {
     size_t passing = p->stack->passing, rows = loom_pass_rows(p), n = rows * f->fc.n_out;
-    real *act = loom_stack_take_passing(p->stack, n);
+    struct loom_factor act = loom_factor_take_passing(p, n);
     s->pre = loom_stack_take(p->stack, n);
     loom_affine_forward(p, &f->fc, s->pre, x, rows);
-    p->k->gelu(p->k, act, s->pre, n);
+    p->k->gelu(p->k, act.data, act.format, s->pre, n);
     loom_affine_forward(p, &f->proj, y, act, rows);
     loom_stack_release_passing(p->stack, passing);
 }
 
-/* gelu's output is made again in the place of its input. */
+/* gelu's output is made again. */
 void loom_mlp_backward(struct loom_pass *p, const struct loom_mlp *f, const struct loom_mlp_saved *s, real *dx,
-                       const real *dy, const real *x) {
+                       struct loom_factor dy, struct loom_factor x) {
     size_t mark = p->stack->used, rows = loom_pass_rows(p), n = rows * f->fc.n_out;
-    real *d = loom_stack_take(p->stack, n), *act = s->pre;
+    real *d = loom_stack_take(p->stack, n);
+    struct loom_factor act = loom_factor_over(p, s->pre, n), dpre = loom_factor_over(p, d, n);
     loom_affine_backward_input(p, &f->proj, d, dy, rows, false);
-    p->k->gelu_backward(p->k, d, act, d, s->pre, n);
+    p->k->gelu_backward(p->k, dpre.data, act.data, p->factor, d, s->pre, n);
     loom_affine_backward_weight(p, &f->proj, dy, act, rows);
-    loom_affine_backward(p, &f->fc, dx, d, x, rows, false);
+    loom_affine_backward(p, &f->fc, dx, dpre, x, rows, false);
     loom_stack_release(p->stack, mark);
 }

@@ -14,9 +14,10 @@ struct loom_mlp_saved {
 
 struct loom_mlp loom_mlp_declare(struct loom_tensors *table, const struct loom_config *c, const char *prefix);
 /* y is overwritten. */
-void loom_mlp_forward(struct loom_pass *p, const struct loom_mlp *f, struct loom_mlp_saved *s, real *y, const real *x);
+void loom_mlp_forward(struct loom_pass *p, const struct loom_mlp *f, struct loom_mlp_saved *s, real *y,
+                      struct loom_factor x);
 /* dx is overwritten; x is the forward's. What was saved is used up. */
 void loom_mlp_backward(struct loom_pass *p, const struct loom_mlp *f, const struct loom_mlp_saved *s, real *dx,
-                       const real *dy, const real *x);
+                       struct loom_factor dy, struct loom_factor x);
 
 #endif

@@ -139,6 +139,7 @@ static struct loom_pass start(struct loom_workspace *ws, const struct loom_forwa
                               .gate_scale = f->gate_scale,
                               .loops = f->loops,
                               .bptt = f->bptt,
+                              .factor = ws->shape.factor,
                               .keep = f->keep,
                               .recompute = f->keep && ws->shape.recompute,
                               .balance = {f->seq, f->sequence_loss, f->z_loss},

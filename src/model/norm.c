@@ -31,14 +31,15 @@ struct loom_norm loom_norm_declare_layer(struct loom_tensors *table, size_t cols
     return norm;
 }
 
-static real *run(struct loom_pass *p, const struct loom_norm *norm, const struct loom_norm_saved *s, real *y,
-                 size_t rows) {
+static struct loom_factor run(struct loom_pass *p, const struct loom_norm *norm, const struct loom_norm_saved *s,
+                              struct loom_factor y, size_t rows) {
     const struct loom_kernels *k = p->k;
     const real *weight = loom_at(p->w, norm->weight);
     if (norm->layer)
-        k->layernorm(k, y, s->mean, s->rstd, s->x, weight, loom_at(p->w, norm->bias), rows, norm->cols, layer_epsilon);
+        k->layernorm(k, y.data, y.format, s->mean, s->rstd, s->x, weight, loom_at(p->w, norm->bias), rows, norm->cols,
+                     layer_epsilon);
     else
-        k->rmsnorm(k, y, s->rstd, s->x, weight, rows, norm->cols, rms_epsilon);
+        k->rmsnorm(k, y.data, y.format, s->rstd, s->x, weight, rows, norm->cols, rms_epsilon);
     return y;
 }
 
@@ -52,17 +53,29 @@ static void take(struct loom_pass *p, const struct loom_norm *norm, struct loom_
 real *loom_norm_forward(struct loom_pass *p, const struct loom_norm *norm, struct loom_norm_saved *s, const real *x,
                         size_t rows) {
     take(p, norm, s, x, rows);
-    return run(p, norm, s, loom_stack_take(p->stack, rows * norm->cols), rows);
+    return loom_norm_again_real(p, norm, s, rows);
 }
 
-real *loom_norm_pass(struct loom_pass *p, const struct loom_norm *norm, struct loom_norm_saved *s, const real *x,
-                     size_t rows) {
+struct loom_factor loom_norm_pass(struct loom_pass *p, const struct loom_norm *norm, struct loom_norm_saved *s,
+                                  const real *x, size_t rows) {
     take(p, norm, s, x, rows);
-    return run(p, norm, s, loom_stack_take_passing(p->stack, rows * norm->cols), rows);
+    return run(p, norm, s, loom_factor_take_passing(p, rows * norm->cols), rows);
 }
 
-real *loom_norm_again(struct loom_pass *p, const struct loom_norm *norm, const struct loom_norm_saved *s, size_t rows) {
-    return run(p, norm, s, loom_stack_take(p->stack, rows * norm->cols), rows);
+struct loom_factor loom_norm_again(struct loom_pass *p, const struct loom_norm *norm, const struct loom_norm_saved *s,
+                                   size_t rows) {
+    return run(p, norm, s, loom_factor_take(p, rows * norm->cols), rows);
+}
+
+real *loom_norm_pass_real(struct loom_pass *p, const struct loom_norm *norm, struct loom_norm_saved *s, const real *x,
+                          size_t rows) {
+    take(p, norm, s, x, rows);
+    return run(p, norm, s, loom_factor_of(loom_stack_take_passing(p->stack, rows * norm->cols)), rows).data;
+}
+
+real *loom_norm_again_real(struct loom_pass *p, const struct loom_norm *norm, const struct loom_norm_saved *s,
+                           size_t rows) {
+    return run(p, norm, s, loom_factor_of(loom_stack_take(p->stack, rows * norm->cols)), rows).data;
 }
 
 void loom_norm_backward(struct loom_pass *p, const struct loom_norm *norm, const struct loom_norm_saved *s, real *dx,

@@ -71,6 +71,7 @@ struct loom_pass {
     real gate_scale;             /* weight of each such token's loss */
     int loops;                   /* R of this pass */
     int bptt;                    /* the last loops that the gradient goes back through; 0: all */
+    enum loom_storage factor;    /* in which layers keep what products alone will read */
     bool keep;                   /* a backward follows */
     bool recompute;              /* ... and runs loops and blocks again instead of keeping their activations */
     struct loom_balance balance; /* weights of the routers' own losses; 0: none */

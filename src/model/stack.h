@@ -50,9 +50,13 @@ static inline int *loom_stack_take_ints(struct loom_stack *stack, size_t count) 
 }
 
 /* The same at the top. */
-static inline real *loom_stack_take_passing(struct loom_stack *stack, size_t count) {
-    stack->passing += loom_stack_round(count * sizeof(real));
+static inline void *loom_stack_passing_bytes(struct loom_stack *stack, size_t bytes) {
+    stack->passing += loom_stack_round(bytes);
     return loom_stack_address(stack, stack->base ? stack->size - stack->passing : 0);
+}
+
+static inline real *loom_stack_take_passing(struct loom_stack *stack, size_t count) {
+    return loom_stack_passing_bytes(stack, count * sizeof(real));
 }
 
 static inline void loom_stack_release_passing(struct loom_stack *stack, size_t mark) {

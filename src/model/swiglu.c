@@ -39,57 +39,65 @@ struct loom_swiglu loom_swiglu_declare_experts(struct loom_tensors *table, const
     return declare_all(table, c, width, experts, prefix);
 }
 
-static struct loom_linear shape(const struct loom_swiglu *f, size_t rows, const int *offset, bool inward) {
+static struct loom_linear shape(const struct loom_swiglu *f, size_t rows, const int *offset, bool inward,
+                                enum loom_storage x, enum loom_storage y) {
     return (struct loom_linear){.rows = rows,
                                 .n_in = inward ? f->dim : f->width,
                                 .n_out = inward ? f->width : f->dim,
                                 .groups = f->groups,
-                                .offset = offset};
+                                .offset = offset,
+                                .x = x,
+                                .y = y};
 }
 
 void loom_swiglu_forward(struct loom_pass *p, const struct loom_swiglu *f, struct loom_swiglu_saved *s, real *y,
-                         const real *x, size_t rows, const int *offset, bool accumulate) {
+                         struct loom_factor x, size_t rows, const int *offset, bool accumulate) {
     const struct loom_kernels *k = p->k;
-    struct loom_linear in = shape(f, rows, offset, true), out = shape(f, rows, offset, false);
+    struct loom_linear in = shape(f, rows, offset, true, x.format, LOOM_STORAGE_REAL);
+    struct loom_linear out = shape(f, rows, offset, false, p->factor, LOOM_STORAGE_REAL);
     bool gated = f->gate != LOOM_NO_TENSOR;
     size_t passing = p->stack->passing, n = rows * f->width;
-    real *act = loom_stack_take_passing(p->stack, n);
+    struct loom_factor act = loom_factor_take_passing(p, n);
     s->gate = gated ? loom_stack_take(p->stack, n) : NULL;
     s->up = loom_stack_take(p->stack, n);
     if (gated)
-        k->linear(k, &in, s->gate, x, p->w + f->gate, false);
-    k->linear(k, &in, s->up, x, p->w + f->up, false);
+        k->linear(k, &in, s->gate, x.data, p->w + f->gate, false);
+    k->linear(k, &in, s->up, x.data, p->w + f->up, false);
     if (gated)
-        k->swiglu(k, act, s->gate, s->up, n);
+        k->swiglu(k, act.data, act.format, s->gate, s->up, n);
     else
-        k->relu2(k, act, s->up, n);
-    k->linear(k, &out, y, act, p->w + f->down, accumulate);
+        k->relu2(k, act.data, act.format, s->up, n);
+    k->linear(k, &out, y, act.data, p->w + f->down, accumulate);
     loom_stack_release_passing(p->stack, passing);
 }
 
 /* The products that lead from dup, or dgate, to dx and to the weight. */
-static void backward_in(struct loom_pass *p, const struct loom_linear *in, size_t weight, real *dx, const real *d,
-                        const real *x, bool accumulate) {
-    p->k->linear_input(p->k, in, dx, d, p->w + weight, accumulate);
-    loom_gradient_linear(p, in, weight, d, x);
+static void backward_in(struct loom_pass *p, const struct loom_linear *in, size_t weight, real *dx,
+                        struct loom_factor d, struct loom_factor x, bool accumulate) {
+    p->k->linear_input(p->k, in, dx, d.data, p->w + weight, accumulate);
+    loom_gradient_linear(p, in, weight, d.data, x.data);
 }
 
-/* The activation's output is made again in the place of up, and dup takes that of gate. */
+/* The activation's output is made again. */
 void loom_swiglu_backward(struct loom_pass *p, const struct loom_swiglu *f, const struct loom_swiglu_saved *s, real *dx,
-                          const real *dy, const real *x, size_t rows, const int *offset, bool accumulate) {
+                          struct loom_factor dy, struct loom_factor x, size_t rows, const int *offset,
+                          bool accumulate) {
     const struct loom_kernels *k = p->k;
-    struct loom_linear in = shape(f, rows, offset, true), out = shape(f, rows, offset, false);
+    struct loom_linear in = shape(f, rows, offset, true, x.format, p->factor);
+    struct loom_linear out = shape(f, rows, offset, false, p->factor, dy.format);
     bool gated = f->gate != LOOM_NO_TENSOR;
     size_t mark = p->stack->used, n = rows * f->width;
-    real *d = loom_stack_take(p->stack, n), *act = s->up, *dup = gated ? s->gate : d;
-    k->linear_input(k, &out, d, dy, p->w + f->down, false);
-    if (gated)
-        k->swiglu_backward(k, d, dup, act, d, s->gate, s->up, n);
-    else
-        k->relu2_backward(k, dup, act, d, s->up, n);
-    loom_gradient_linear(p, &out, f->down, dy, act);
+    real *d = loom_stack_take(p->stack, n);
+    struct loom_factor act = loom_factor_over(p, s->up, n), dup = loom_factor_over(p, gated ? s->gate : d, n), dgate;
+    k->linear_input(k, &out, d, dy.data, p->w + f->down, false);
+    if (gated) {
+        dgate = loom_factor_over(p, d, n);
+        k->swiglu_backward(k, dgate.data, dup.data, act.data, p->factor, d, s->gate, s->up, n);
+    } else
+        k->relu2_backward(k, dup.data, act.data, p->factor, d, s->up, n);
+    loom_gradient_linear(p, &out, f->down, dy.data, act.data);
     backward_in(p, &in, f->up, dx, dup, x, accumulate);
     if (gated)
-        backward_in(p, &in, f->gate, dx, d, x, true);
+        backward_in(p, &in, f->gate, dx, dgate, x, true);
     loom_stack_release(p->stack, mark);
 }

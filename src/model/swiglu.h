@@ -6,7 +6,7 @@
 #ifndef LOOM_MODEL_SWIGLU_H
 #define LOOM_MODEL_SWIGLU_H
 
-#include "model/pass.h"
+#include "model/factor.h"
 
 struct loom_swiglu {
     size_t gate, up, down; /* (groups, F, C), (groups, F, C), (groups, C, F); gate is LOOM_NO_TENSOR with relu2 */
@@ -25,8 +25,8 @@ struct loom_swiglu loom_swiglu_declare_experts(struct loom_tensors *table, const
 
 /* offset (groups+1): which rows belong to which group; NULL with one group. y is overwritten, or added to. */
 void loom_swiglu_forward(struct loom_pass *p, const struct loom_swiglu *f, struct loom_swiglu_saved *s, real *y,
-                         const real *x, size_t rows, const int *offset, bool accumulate);
+                         struct loom_factor x, size_t rows, const int *offset, bool accumulate);
 void loom_swiglu_backward(struct loom_pass *p, const struct loom_swiglu *f, const struct loom_swiglu_saved *s, real *dx,
-                          const real *dy, const real *x, size_t rows, const int *offset, bool accumulate);
+                          struct loom_factor dy, struct loom_factor x, size_t rows, const int *offset, bool accumulate);
 
 #endif

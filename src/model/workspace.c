@@ -156,7 +156,8 @@ loom_status loom_workspace_open(struct loom_workspace *ws, const struct loom_net
     size_t bytes;
     double flops;
     *ws = (struct loom_workspace){.k = k, .net = net, .shape = *shape};
-    loom_status status = loom_workspace_measure(net, shape, &bytes, &flops, error);
+    ws->shape.factor = shape->lora ? LOOM_STORAGE_REAL : k->factor_format(k); /* adapters read parts of their columns */
+    loom_status status = loom_workspace_measure(net, &ws->shape, &bytes, &flops, error);
     if (status)
         return status;
     ws->stack.size = bytes;

@@ -11,6 +11,7 @@ struct loom_workspace_shape {
     int loops;                    /* R, the most */
     bool keep;                    /* backward passes, too */
     const struct loom_lora *lora; /* backward passes may be for its factors; NULL: none; borrowed */
+    enum loom_storage factor;     /* of what products alone read; opening asks the machine */
     bool recompute; /* a backward runs loops and blocks again: only their results stay. Chen et al. 2016 */
 };
 

@@ -43,6 +43,7 @@ loom_status loom_setup_measure(const struct loom_setup *setup, struct loom_train
         status = loom_lora_open(&lora, NULL, &net.tensors, recipe->adapter_targets, recipe->adapter_rank,
                                 recipe->adapter_alpha, error);
     shape.lora = recipe->adapter_rank ? &lora : NULL;
+    shape.factor = recipe->precision == LOOM_TRAINING_BF16 && !shape.lora ? LOOM_STORAGE_BF16 : LOOM_STORAGE_REAL;
     if (status == LOOM_OK)
         status = loom_workspace_measure(&net, &shape, &stack, &pass, error);
     if (status == LOOM_OK)

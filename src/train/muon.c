@@ -166,7 +166,7 @@ static const real polynomials[LOOM_MUON_ITERATIONS_MAX][3] = {
 static void orthogonalize(struct loom_muon_plan *plan, const struct loom_muon_shape *s, int iterations) {
     const struct loom_kernels *k = plan->k;
     size_t each = s->rows * s->cols, n = s->blocks * each;
-    k->rmsnorm(k, plan->next, plan->gram, plan->u, NULL, s->blocks, each, (real)1e-14);
+    k->rmsnorm(k, plan->next, LOOM_STORAGE_REAL, plan->gram, plan->u, NULL, s->blocks, each, (real)1e-14);
     k->blend(k, plan->u, (real)(1 / (1.01 * sqrt((double)each))), plan->next, 0, plan->next, n);
     for (int i = 0; i < iterations; i++) {
         const real *p = polynomials[i];

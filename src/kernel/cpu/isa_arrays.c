@@ -1,16 +1,17 @@
 /* isa_arrays.c - plain arrays, activations and the optimizer: each element by itself, and sums over all.
  *
  * Threads share the elements. Elementwise kernels read an element before they write it, so an output may be one of its
- * inputs. */
+ * inputs, if it is as large. */
 #include "kernel/cpu/cpu.h"
 #include "kernel/cpu/isa_fill.h"
+#include "kernel/cpu/isa_format.h"
 #include "kernel/cpu/isa_random.h"
 #include "kernel/cpu/vector_math.h"
 
 /* The arguments of one call; each kernel uses some. */
 struct arrays {
-    float *y, *z, *again; /* again: a forward's output, in its backward */
-    const float *a, *b, *c;
+    float *y;
+    const float *a, *b;
     float s, t;
     uint64_t seed;
 };
@@ -35,6 +36,22 @@ static void copy_part(const void *job, struct loom_cpu_part part) {
 
 static void copy(const struct loom_kernels *k, real *y, const real *x, size_t n) {
     loom_cpu_share(k, n, 1, copy_part, &(struct arrays){.y = y, .a = x});
+}
+
+struct conversion {
+    struct loom_output y;
+    const float *x;
+};
+
+static void convert_part(const void *job, struct loom_cpu_part part) {
+    const struct conversion *s = job;
+    if (s->y.format == LOOM_STORAGE_REAL)
+        memcpy((float *)s->y.data + part.first, s->x + part.first, (part.end - part.first) * sizeof *s->x);
+    finish_output(s->y, part.first, s->x + part.first, part.end - part.first);
+}
+
+static void convert(const struct loom_kernels *k, void *y, enum loom_storage format, const real *x, size_t n) {
+    loom_cpu_share(k, n, 1, convert_part, &(struct conversion){{y, format}, x});
 }
 
 static void add_part(const void *job, struct loom_cpu_part part) {
@@ -151,25 +168,57 @@ static double sum_squares(const struct loom_kernels *k, const real *x, size_t n)
 
 /* ---- activations ------------------------------------------------------------------------------------------------- */
 
-static void swiglu_part(const void *job, struct loom_cpu_part part) {
-    const struct arrays *s = job;
-    float *y = s->y;
-    const float *gate = s->a, *up = s->b;
+struct activated;
+
+/* The arguments of an activation or its backward, some elements of which are made at a time, in the format of the
+ * outputs: of y, and in a backward of the gradients. */
+struct activation {
+    struct loom_output y, dgate, dup;
+    const float *dy, *gate, *up; /* without a gate, up is the input */
+    void (*make)(const struct activation *s, const struct activated *to, size_t first, size_t n);
+};
+
+/* Where elements first .. first+n-1 of each output are made. */
+struct activated {
+    float *y, *dgate, *dup;
+};
+
+static void activation_part(const void *job, struct loom_cpu_part part) {
+    const struct activation *s = job;
+    _Alignas(64) float room[3][ROOM];
+    for (size_t first = part.first; first < part.end; first += ROOM) {
+        const size_t n = least(ROOM, part.end - first);
+        const struct activated to = {begin_output(s->y, first, room[0]), begin_output(s->dgate, first, room[1]),
+                                     begin_output(s->dup, first, room[2])};
+        s->make(s, &to, first, n);
+        finish_output(s->y, first, room[0], n);
+        finish_output(s->dgate, first, room[1], n);
+        finish_output(s->dup, first, room[2], n);
+    }
+}
+
+static void activate(const struct loom_kernels *k, const struct activation *job, size_t n) {
+    loom_cpu_share(k, n, 1, activation_part, job);
+}
+
+static void make_swiglu(const struct activation *s, const struct activated *to, size_t first, size_t n) {
+    float *y = to->y;
+    const float *gate = s->gate + first, *up = s->up + first;
 #pragma omp simd
-    for (size_t i = part.first; i < part.end; i++)
+    for (size_t i = 0; i < n; i++)
         y[i] = gate[i] * vector_sigmoid(gate[i]) * up[i];
 }
 
-static void swiglu(const struct loom_kernels *k, real *y, const real *gate, const real *up, size_t n) {
-    loom_cpu_share(k, n, 1, swiglu_part, &(struct arrays){.y = y, .a = gate, .b = up});
+static void swiglu(const struct loom_kernels *k, void *y, enum loom_storage format, const real *gate, const real *up,
+                   size_t n) {
+    activate(k, &(struct activation){.y = {y, format}, .gate = gate, .up = up, .make = make_swiglu}, n);
 }
 
-static void swiglu_backward_part(const void *job, struct loom_cpu_part part) {
-    const struct arrays *s = job;
-    float *dgate = s->y, *dup = s->z, *y = s->again;
-    const float *dy = s->a, *gate = s->b, *up = s->c;
+static void make_swiglu_backward(const struct activation *s, const struct activated *to, size_t first, size_t n) {
+    float *dgate = to->dgate, *dup = to->dup, *y = to->y;
+    const float *dy = s->dy + first, *gate = s->gate + first, *up = s->up + first;
 #pragma omp simd
-    for (size_t i = part.first; i < part.end; i++) {
+    for (size_t i = 0; i < n; i++) {
         const float d = dy[i], z = gate[i], u = up[i], sigmoid = vector_sigmoid(z);
         const float dz = d * u * sigmoid * (1.0f + z * (1.0f - sigmoid)), silu = z * sigmoid;
         dup[i] = d * silu;
@@ -178,39 +227,80 @@ static void swiglu_backward_part(const void *job, struct loom_cpu_part part) {
     }
 }
 
-static void swiglu_backward(const struct loom_kernels *k, real *dgate, real *dup, real *y, const real *dy,
-                            const real *gate, const real *up, size_t n) {
-    loom_cpu_share(k, n, 1, swiglu_backward_part,
-                   &(struct arrays){.y = dgate, .z = dup, .again = y, .a = dy, .b = gate, .c = up});
+static void swiglu_backward(const struct loom_kernels *k, void *dgate, void *dup, void *y, enum loom_storage format,
+                            const real *dy, const real *gate, const real *up, size_t n) {
+    activate(k,
+             &(struct activation){.y = {y, format},
+                                  .dgate = {dgate, format},
+                                  .dup = {dup, format},
+                                  .dy = dy,
+                                  .gate = gate,
+                                  .up = up,
+                                  .make = make_swiglu_backward},
+             n);
 }
 
-static void relu2_part(const void *job, struct loom_cpu_part part) {
-    const struct arrays *s = job;
-    float *y = s->y;
-    const float *x = s->a;
+static void make_relu2(const struct activation *s, const struct activated *to, size_t first, size_t n) {
+    float *y = to->y;
+    const float *x = s->up + first;
 #pragma omp simd
-    for (size_t i = part.first; i < part.end; i++)
+    for (size_t i = 0; i < n; i++)
         y[i] = x[i] > 0 ? x[i] * x[i] : 0.0f;
 }
 
-static void relu2(const struct loom_kernels *k, real *y, const real *x, size_t n) {
-    loom_cpu_share(k, n, 1, relu2_part, &(struct arrays){.y = y, .a = x});
+static void relu2(const struct loom_kernels *k, void *y, enum loom_storage format, const real *x, size_t n) {
+    activate(k, &(struct activation){.y = {y, format}, .up = x, .make = make_relu2}, n);
 }
 
-static void relu2_backward_part(const void *job, struct loom_cpu_part part) {
-    const struct arrays *s = job;
-    float *dx = s->y, *y = s->again;
-    const float *dy = s->a, *x = s->b;
+static void make_relu2_backward(const struct activation *s, const struct activated *to, size_t first, size_t n) {
+    float *dx = to->dup, *y = to->y;
+    const float *dy = s->dy + first, *x = s->up + first;
 #pragma omp simd
-    for (size_t i = part.first; i < part.end; i++) {
+    for (size_t i = 0; i < n; i++) {
         const float z = x[i] > 0 ? x[i] : 0.0f;
         dx[i] = 2.0f * z * dy[i];
         y[i] = z * z;
     }
 }
 
-static void relu2_backward(const struct loom_kernels *k, real *dx, real *y, const real *dy, const real *x, size_t n) {
-    loom_cpu_share(k, n, 1, relu2_backward_part, &(struct arrays){.y = dx, .again = y, .a = dy, .b = x});
+static void relu2_backward(const struct loom_kernels *k, void *dx, void *y, enum loom_storage format, const real *dy,
+                           const real *x, size_t n) {
+    const struct activation job = {
+        .y = {y, format}, .dup = {dx, format}, .dy = dy, .up = x, .make = make_relu2_backward};
+    activate(k, &job, n);
+}
+
+static void make_gelu(const struct activation *s, const struct activated *to, size_t first, size_t n) {
+    float *y = to->y;
+    const float *x = s->up + first;
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) {
+        float bell;
+        y[i] = x[i] * vector_normal(x[i], &bell);
+    }
+}
+
+static void gelu(const struct loom_kernels *k, void *y, enum loom_storage format, const real *x, size_t n) {
+    activate(k, &(struct activation){.y = {y, format}, .up = x, .make = make_gelu}, n);
+}
+
+static void make_gelu_backward(const struct activation *s, const struct activated *to, size_t first, size_t n) {
+    float *dx = to->dup, *y = to->y;
+    const float *dy = s->dy + first, *x = s->up + first, density = 0.3989422804f; /* 1/sqrt(2 pi) */
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) {
+        float bell;
+        const float z = x[i], below = vector_normal(z, &bell);
+        dx[i] = dy[i] * (below + z * density * bell);
+        y[i] = z * below;
+    }
+}
+
+static void gelu_backward(const struct loom_kernels *k, void *dx, void *y, enum loom_storage format, const real *dy,
+                          const real *x, size_t n) {
+    const struct activation job = {
+        .y = {y, format}, .dup = {dx, format}, .dy = dy, .up = x, .make = make_gelu_backward};
+    activate(k, &job, n);
 }
 
 /* tanh(z) = 1 - 2/(exp(2z) + 1). */
@@ -239,38 +329,6 @@ static void softcap_backward_part(const void *job, struct loom_cpu_part part) {
 static void softcap_backward(const struct loom_kernels *k, real *dx, const real *dy, const real *y, real cap,
                              size_t n) {
     loom_cpu_share(k, n, 1, softcap_backward_part, &(struct arrays){.y = dx, .a = dy, .b = y, .s = cap});
-}
-
-static void gelu_part(const void *job, struct loom_cpu_part part) {
-    const struct arrays *s = job;
-    float *y = s->y;
-    const float *x = s->a;
-#pragma omp simd
-    for (size_t i = part.first; i < part.end; i++) {
-        float bell;
-        y[i] = x[i] * vector_normal(x[i], &bell);
-    }
-}
-
-static void gelu(const struct loom_kernels *k, real *y, const real *x, size_t n) {
-    loom_cpu_share(k, n, 1, gelu_part, &(struct arrays){.y = y, .a = x});
-}
-
-static void gelu_backward_part(const void *job, struct loom_cpu_part part) {
-    const struct arrays *s = job;
-    float *dx = s->y, *y = s->again;
-    const float *dy = s->a, *x = s->b, density = 0.3989422804f; /* 1/sqrt(2 pi) */
-#pragma omp simd
-    for (size_t i = part.first; i < part.end; i++) {
-        float bell;
-        const float z = x[i], below = vector_normal(z, &bell);
-        dx[i] = dy[i] * (below + z * density * bell);
-        y[i] = z * below;
-    }
-}
-
-static void gelu_backward(const struct loom_kernels *k, real *dx, real *y, const real *dy, const real *x, size_t n) {
-    loom_cpu_share(k, n, 1, gelu_backward_part, &(struct arrays){.y = dx, .again = y, .a = dy, .b = x});
 }
 
 /* ---- optimizer --------------------------------------------------------------------------------------------------- */
@@ -358,6 +416,7 @@ static void muon(const struct loom_kernels *k, const struct loom_muon *o, real *
 void LOOM_ISA_NAME(loom_cpu_fill_arrays)(struct loom_kernels *table) {
     table->fill = fill;
     table->copy = copy;
+    table->convert = convert;
     table->add = add;
     table->add_scaled = add_scaled;
     table->dropout = dropout;

@@ -26,6 +26,7 @@ enum { CHUNK_ROWS = 4 * TILE_ROWS, TASKS_PER_THREAD = 4, PACKING_TASKS_PER_THREA
 struct product {
     struct loom_target c;
     struct loom_matrix a, b;
+    enum loom_storage a_format, b_format; /* bf16 in such products alone */
     size_t rows, columns, depth;
     bool bf16;
     const uint32_t *held; /* b's packed copy, or NULL */
@@ -39,21 +40,28 @@ struct call {
     bool bf16;
     const struct loom_linear *shape;
     float *c;
-    const float *a, *b;
+    const void *a, *b;
     bool accumulate;
     const uint32_t *held; /* packed copies of all groups' weights, or NULL */
 };
+
+static const float *place(const void *data, enum loom_storage format, size_t element) {
+    return loom_storage_at(data, format, element);
+}
 
 static struct product product_of(const struct call *call, size_t g) {
     const struct loom_linear *s = call->shape;
     const size_t start = loom_linear_start(s, g), rows = loom_linear_start(s, g + 1) - start;
     const size_t n_in = s->n_in, n_out = s->n_out, matrix = g * loom_linear_stride(s);
+    const enum loom_storage x = s->x, y = s->y, weights = LOOM_STORAGE_REAL;
     const uint32_t *held = call->held != NULL ? call->held + matrix / 2 : NULL;
     switch (call->kind) {
     case FORWARD:
         return (struct product){{call->c + start * n_out, n_out, call->accumulate},
-                                {call->a + start * n_in, n_in, 1},
-                                {call->b + matrix, 1, n_in},
+                                {place(call->a, x, start * n_in), n_in, 1},
+                                {place(call->b, weights, matrix), 1, n_in},
+                                x,
+                                weights,
                                 rows,
                                 n_out,
                                 n_in,
@@ -61,8 +69,10 @@ static struct product product_of(const struct call *call, size_t g) {
                                 held};
     case INPUT:
         return (struct product){{call->c + start * n_in, n_in, call->accumulate},
-                                {call->a + start * n_out, n_out, 1},
-                                {call->b + matrix, n_in, 1},
+                                {place(call->a, y, start * n_out), n_out, 1},
+                                {place(call->b, weights, matrix), n_in, 1},
+                                y,
+                                weights,
                                 rows,
                                 n_in,
                                 n_out,
@@ -70,8 +80,10 @@ static struct product product_of(const struct call *call, size_t g) {
                                 held};
     default:
         return (struct product){{call->c + matrix, n_in, true},
-                                {call->a + start * n_out, 1, n_out},
-                                {call->b + start * n_in, n_in, 1},
+                                {place(call->a, y, start * n_out), 1, n_out},
+                                {place(call->b, x, start * n_in), n_in, 1},
+                                y,
+                                x,
                                 n_out,
                                 n_in,
                                 rows,
@@ -83,8 +95,8 @@ static struct product product_of(const struct call *call, size_t g) {
 /* The product of some rows and columns of p; columns are cut between panels. */
 static struct product part_of(struct product p, size_t row, size_t rows, size_t column, size_t columns) {
     p.c.data += row * p.c.row + column;
-    p.a.data += row * p.a.row;
-    p.b.data += column * p.b.column;
+    p.a.data = place(p.a.data, p.a_format, row * p.a.row);
+    p.b.data = place(p.b.data, p.b_format, column * p.b.column);
     p.held += p.held != NULL ? column * (p.depth / 2) : 0;
     p.rows = rows;
     p.columns = columns;
@@ -111,8 +123,8 @@ static void multiply_sums(struct product p) {
 static struct loom_panels panels_of(const struct product *p, size_t k, size_t depth, float *scratch) {
     if (p->held != NULL)
         return (struct loom_panels){(const float *)p->held, p->depth, k, p->columns, true};
-    const struct loom_matrix b = {p->b.data + k * p->b.row, p->b.row, p->b.column};
-    return loom_cpu_pack_as(p->bf16, scratch, b, depth, p->columns);
+    const struct loom_matrix b = {place(p->b.data, p->b_format, k * p->b.row), p->b.row, p->b.column};
+    return loom_cpu_pack_from(p->bf16, scratch, b, p->b_format, depth, p->columns);
 }
 
 static size_t deepest(const struct product *p) {
@@ -125,7 +137,8 @@ static size_t deepest(const struct product *p) {
 /* The rows of b behind a block that are packed next, where they are read along their rows. */
 static struct loom_ahead behind(const struct product *p, size_t k, size_t depth) {
     const size_t rows = p->held == NULL && p->b.column == 1 ? least(depth, p->depth - k) : 0;
-    return (struct loom_ahead){p->b.data + k * p->b.row, p->b.row, rows, p->columns};
+    const size_t share = sizeof(float) / loom_storage_size(p->b_format);
+    return (struct loom_ahead){place(p->b.data, p->b_format, k * p->b.row), p->b.row / share, rows, p->columns / share};
 }
 
 /* The depth is cut evenly, in even parts, and later parts add to the first. */
@@ -133,10 +146,10 @@ static void multiply_packed(struct product p, float *scratch) {
     const size_t most = deepest(&p), blocks = (p.depth + most - 1) / most;
     for (size_t block = 0, k = 0; block < blocks; block++) {
         const size_t depth = least(((p.depth - k) / (blocks - block) + 1) / 2 * 2, p.depth - k);
-        struct loom_matrix a = {p.a.data + k * p.a.column, p.a.row, p.a.column};
+        struct loom_matrix a = {place(p.a.data, p.a_format, k * p.a.column), p.a.row, p.a.column};
         struct loom_panels panels = panels_of(&p, k, depth, scratch + LOOM_CPU_STAGE);
         k += depth;
-        loom_cpu_multiply_large_as(p.c, a, panels, p.rows, depth, scratch, behind(&p, k, depth));
+        loom_cpu_multiply_large_as(p.c, a, p.a_format, panels, p.rows, depth, scratch, behind(&p, k, depth));
         p.c.accumulate = true;
     }
 }
@@ -159,7 +172,7 @@ static void multiply(struct product p, bool few, float *scratch) {
         multiply_dots(p);
     } else if (p.a.column == 1 && p.b.column == 1 && few && !p.bf16) {
         multiply_sums(p);
-    } else if (contiguous && rest <= DOT_COLUMNS_LIMIT) {
+    } else if (contiguous && rest <= DOT_COLUMNS_LIMIT && p.a_format == LOOM_STORAGE_REAL) {
         multiply_packed(part_of(p, 0, p.rows, 0, whole), scratch);
         multiply_dots_transposed(part_of(p, 0, p.rows, whole, rest));
     } else {
@@ -252,7 +265,9 @@ static void find_held(const struct loom_kernels *k, struct call *call) {
 
 static void run(const struct loom_kernels *k, struct call *call) {
     const struct loom_linear *s = call->shape;
-    call->bf16 = loom_cpu_bf16(k) && !s->exact;
+    const bool rounded =
+        (call->kind != INPUT && s->x == LOOM_STORAGE_BF16) || (call->kind != FORWARD && s->y == LOOM_STORAGE_BF16);
+    call->bf16 = rounded || (loom_cpu_bf16(k) && !s->exact);
     find_held(k, call);
     /* The weights of a few rows cost their way from memory. */
     const size_t work = (s->rows > 8 ? s->rows : 8) * s->n_in * s->n_out / 32;
@@ -288,14 +303,15 @@ static void quantize_part(const void *job, struct loom_cpu_part part) {
     for (size_t i = part.first; i < part.end; i++) {
         const size_t g = i / s->panels;
         const struct loom_cpu_quantized to = quantized_of(s, g);
-        loom_cpu_quantize_panel(&to, i % s->panels, s->call->b + g * s->call->shape->n_in * s->call->shape->n_out);
+        loom_cpu_quantize_panel(&to, i % s->panels,
+                                (const float *)s->call->b + g * s->call->shape->n_in * s->call->shape->n_out);
     }
 }
 
 static void round_part(const void *job, struct loom_cpu_part part) {
     const struct quantized *s = job;
     for (size_t i = part.first; i < part.end; i++)
-        loom_cpu_round_row(&s->x, i, s->call->a + (s->row + i) * s->x.depth, s->first.four);
+        loom_cpu_round_row(&s->x, i, (const float *)s->call->a + (s->row + i) * s->x.depth, s->first.four);
 }
 
 /* The rows of a group that are among these. */
@@ -342,7 +358,8 @@ static bool run_quantized(const struct loom_kernels *k, const struct call *call)
     const struct loom_linear *s = call->shape;
     uint16_t *scales;
     bool stale;
-    const uint8_t *quants = s->exact ? NULL : loom_cpu_held_quants(k, s, call->b, &scales, &stale);
+    const uint8_t *quants =
+        s->exact || s->x != LOOM_STORAGE_REAL ? NULL : loom_cpu_held_quants(k, s, call->b, &scales, &stale);
     if (quants == NULL)
         return false;
     const bool four = ((const struct loom_cpu *)k->self)->precision == LOOM_PRECISION_INT4;
@@ -365,20 +382,20 @@ static bool run_quantized(const struct loom_kernels *k, const struct call *call)
 
 #endif
 
-static void linear(const struct loom_kernels *k, const struct loom_linear *s, real *y, const real *x, const real *w,
+static void linear(const struct loom_kernels *k, const struct loom_linear *s, real *y, const void *x, const real *w,
                    bool accumulate) {
     struct call call = {FORWARD, false, s, y, x, w, accumulate, NULL};
     if (!run_quantized(k, &call))
         run(k, &call);
 }
 
-static void linear_input(const struct loom_kernels *k, const struct loom_linear *s, real *dx, const real *dy,
+static void linear_input(const struct loom_kernels *k, const struct loom_linear *s, real *dx, const void *dy,
                          const real *w, bool accumulate) {
     run(k, &(struct call){INPUT, false, s, dx, dy, w, accumulate, NULL});
 }
 
-static void linear_weight(const struct loom_kernels *k, const struct loom_linear *s, real *dw, const real *dy,
-                          const real *x) {
+static void linear_weight(const struct loom_kernels *k, const struct loom_linear *s, real *dw, const void *dy,
+                          const void *x) {
     run(k, &(struct call){WEIGHT, false, s, dw, dy, x, true, NULL});
 }
 

@@ -6,12 +6,14 @@
 
 #include "kernel/cpu/cpu.h"
 #include "kernel/cpu/isa_fill.h"
+#include "kernel/cpu/isa_format.h"
 #include "kernel/cpu/isa_rows.h"
 #include "kernel/cpu/vector_math.h"
 
 /* The arguments of one call; each kernel uses some. */
 struct norm {
-    float *y, *dx, *dweight, *dbias;
+    struct loom_output y;
+    float *dx, *dweight, *dbias;
     const float *dy, *x, *weight, *bias;
     const float *mean, *rstd; /* (rows) */
     float *means, *rstds;     /* the same, when they are outputs */
@@ -23,21 +25,27 @@ struct norm {
 static void rmsnorm_part(const void *job, struct loom_cpu_part part) {
     const struct norm *s = job;
     const size_t cols = s->cols;
+    _Alignas(64) float room[ROOM];
     for (size_t r = part.first; r < part.end; r++) {
         const float *row = s->x + r * cols, *weight = s->weight;
         const float scale = (float)(1 / sqrt((double)row_dot(row, row, cols) / (double)cols + s->eps));
-        float *y = s->y + r * cols;
+        for (size_t first = 0; first < cols; first += ROOM) {
+            const size_t n = least(ROOM, cols - first);
+            float *y = begin_output(s->y, r * cols + first, room);
 #pragma omp simd
-        for (size_t c = 0; c < cols; c++)
-            y[c] = row[c] * scale * (weight != NULL ? weight[c] : 1.0f);
+            for (size_t c = 0; c < n; c++)
+                y[c] = row[first + c] * scale * (weight != NULL ? weight[first + c] : 1.0f);
+            finish_output(s->y, r * cols + first, room, n);
+        }
         s->rstds[r] = scale;
     }
 }
 
-static void rmsnorm(const struct loom_kernels *k, real *y, real *rstd, const real *x, const real *weight, size_t rows,
-                    size_t cols, real eps) {
-    loom_cpu_share(k, rows, cols, rmsnorm_part,
-                   &(struct norm){.y = y, .rstds = rstd, .x = x, .weight = weight, .cols = cols, .eps = (double)eps});
+static void rmsnorm(const struct loom_kernels *k, void *y, enum loom_storage format, real *rstd, const real *x,
+                    const real *weight, size_t rows, size_t cols, real eps) {
+    loom_cpu_share(
+        k, rows, cols, rmsnorm_part,
+        &(struct norm){.y = {y, format}, .rstds = rstd, .x = x, .weight = weight, .cols = cols, .eps = (double)eps});
 }
 
 static float piece_sum(const float *x, size_t n) {
@@ -74,22 +82,33 @@ static void layernorm_part(const void *job, struct loom_cpu_part part) {
     const struct norm *s = job;
     const size_t cols = s->cols;
     const float *weight = s->weight, *bias = s->bias;
+    _Alignas(64) float room[ROOM];
     for (size_t r = part.first; r < part.end; r++) {
         const float *row = s->x + r * cols, centre = row_mean(row, cols);
         const float scale = (float)(1 / sqrt((double)row_variance(row, centre, cols) + s->eps));
-        float *y = s->y + r * cols;
+        for (size_t first = 0; first < cols; first += ROOM) {
+            const size_t n = least(ROOM, cols - first);
+            float *y = begin_output(s->y, r * cols + first, room);
 #pragma omp simd
-        for (size_t c = 0; c < cols; c++)
-            y[c] = (row[c] - centre) * scale * weight[c] + (bias != NULL ? bias[c] : 0.0f);
+            for (size_t c = 0; c < n; c++)
+                y[c] = (row[first + c] - centre) * scale * weight[first + c] + (bias != NULL ? bias[first + c] : 0.0f);
+            finish_output(s->y, r * cols + first, room, n);
+        }
         s->means[r] = centre;
         s->rstds[r] = scale;
     }
 }
 
-static void layernorm(const struct loom_kernels *k, real *y, real *mean, real *rstd, const real *x, const real *weight,
-                      const real *bias, size_t rows, size_t cols, real eps) {
-    const struct norm job = {
-        .y = y, .means = mean, .rstds = rstd, .x = x, .weight = weight, .bias = bias, .cols = cols, .eps = (double)eps};
+static void layernorm(const struct loom_kernels *k, void *y, enum loom_storage format, real *mean, real *rstd,
+                      const real *x, const real *weight, const real *bias, size_t rows, size_t cols, real eps) {
+    const struct norm job = {.y = {y, format},
+                             .means = mean,
+                             .rstds = rstd,
+                             .x = x,
+                             .weight = weight,
+                             .bias = bias,
+                             .cols = cols,
+                             .eps = (double)eps};
     loom_cpu_share(k, rows, cols, layernorm_part, &job);
 }
 

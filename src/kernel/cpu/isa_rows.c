@@ -6,6 +6,7 @@
 
 #include "kernel/cpu/cpu.h"
 #include "kernel/cpu/isa_fill.h"
+#include "kernel/cpu/isa_format.h"
 
 /* y[c] += factor * x[c]. */
 static void add_row_scaled(float *y, float factor, const float *x, size_t cols) {
@@ -78,15 +79,42 @@ static void add_row(const struct loom_kernels *k, real *y, const real *row, size
     loom_cpu_share(k, rows, cols, add_row_part, &(struct rows){.y = y, .row = row, .cols = cols});
 }
 
-static void sum_rows_part(const void *job, struct loom_cpu_part part) {
-    const struct rows *s = job;
-    for (size_t block = part.first; block < part.end; block++)
-        add_column_sums(s->sums, s->dy, NULL, NULL, NULL, s->rows, s->cols, block * COLUMN_BLOCK);
+/* The sums of one block of columns of rows that are in another format. */
+static void add_rounded_sums(float *total, const uint16_t *dy, size_t rows, size_t cols, size_t first) {
+    const size_t width = least(cols - first, COLUMN_BLOCK);
+    double sum[COLUMN_BLOCK] = {0};
+    for (size_t r = 0; r < rows; r++) {
+        float row[COLUMN_BLOCK];
+        widen_bf16(row, dy + r * cols + first, width);
+        for (size_t c = 0; c < width; c++)
+            sum[c] += (double)row[c];
+    }
+    for (size_t c = 0; c < width; c++)
+        total[first + c] += (float)sum[c];
 }
 
-static void sum_rows(const struct loom_kernels *k, real *drow, const real *dy, size_t rows, size_t cols) {
+struct row_sums {
+    float *sums;
+    const void *dy;
+    enum loom_storage format;
+    size_t rows, cols;
+};
+
+static void sum_rows_part(const void *job, struct loom_cpu_part part) {
+    const struct row_sums *s = job;
+    for (size_t first = part.first * COLUMN_BLOCK; first < least(s->cols, part.end * COLUMN_BLOCK);
+         first += COLUMN_BLOCK) {
+        if (s->format == LOOM_STORAGE_BF16)
+            add_rounded_sums(s->sums, s->dy, s->rows, s->cols, first);
+        else
+            add_column_sums(s->sums, s->dy, NULL, NULL, NULL, s->rows, s->cols, first);
+    }
+}
+
+static void sum_rows(const struct loom_kernels *k, real *drow, const void *dy, enum loom_storage format, size_t rows,
+                     size_t cols) {
     loom_cpu_share(k, column_blocks(cols), rows * COLUMN_BLOCK, sum_rows_part,
-                   &(struct rows){.sums = drow, .dy = dy, .rows = rows, .cols = cols});
+                   &(struct row_sums){drow, dy, format, rows, cols});
 }
 
 static void scale_columns_part(const void *job, struct loom_cpu_part part) {
@@ -166,16 +194,23 @@ static void embed_backward(const struct loom_kernels *k, real *dtable, const rea
 
 /* ---- experts ----------------------------------------------------------------------------------------------------- */
 
+struct gathering {
+    char *y;
+    const char *x;
+    const int *source;
+    size_t row, top_k; /* bytes of a row */
+};
+
 static void gather_part(const void *job, struct loom_cpu_part part) {
-    const struct rows *s = job;
+    const struct gathering *s = job;
     for (size_t i = part.first; i < part.end; i++)
-        memcpy(s->y + i * s->cols, s->x + (size_t)s->ids[i] / s->top_k * s->cols, s->cols * sizeof *s->y);
+        memcpy(s->y + i * s->row, s->x + (size_t)s->source[i] / s->top_k * s->row, s->row);
 }
 
-static void gather(const struct loom_kernels *k, const struct loom_route *r, real *y, const real *x, const int *source,
-                   size_t cols) {
+static void gather(const struct loom_kernels *k, const struct loom_route *r, void *y, const void *x,
+                   enum loom_storage format, const int *source, size_t cols) {
     loom_cpu_share(k, r->rows * r->top_k, cols, gather_part,
-                   &(struct rows){.y = y, .x = x, .ids = source, .cols = cols, .top_k = r->top_k});
+                   &(struct gathering){y, x, source, cols * loom_storage_size(format), r->top_k});
 }
 
 static void gather_backward_part(const void *job, struct loom_cpu_part part) {
@@ -202,25 +237,42 @@ static void combine(const struct loom_kernels *k, const struct loom_route *r, re
                    &(struct rows){.y = y, .x = x, .weight = gates, .ids = slot, .cols = cols, .top_k = r->top_k});
 }
 
-static void combine_backward_part(const void *job, struct loom_cpu_part part) {
-    const struct rows *s = job;
-    for (size_t i = part.first; i < part.end; i++) {
-        const size_t at = (size_t)s->ids[i] * s->cols;
-        const float *dy = s->dy + i / s->top_k * s->cols, gate = s->weight[i];
-        float *dx = s->y + at;
-        s->sums[i] = row_dot(dy, s->x + at, s->cols); /* first, because dx may be x */
+struct combination {
+    struct loom_output dx;
+    float *dgates;
+    const float *dy, *x, *gates;
+    const int *slot;
+    size_t cols, top_k;
+};
+
+/* Row `at` of dx, in its format, = gate * dy. */
+static void put_scaled_row(const struct combination *s, size_t at, float gate, const float *dy) {
+    _Alignas(64) float room[ROOM];
+    for (size_t first = 0; first < s->cols; first += ROOM) {
+        const size_t n = least(ROOM, s->cols - first);
+        float *dx = begin_output(s->dx, at * s->cols + first, room);
 #pragma omp simd
-        for (size_t c = 0; c < s->cols; c++)
-            dx[c] = gate * dy[c];
+        for (size_t c = 0; c < n; c++)
+            dx[c] = gate * dy[first + c];
+        finish_output(s->dx, at * s->cols + first, room, n);
     }
 }
 
-static void combine_backward(const struct loom_kernels *k, const struct loom_route *r, real *dx, real *dgates,
-                             const real *dy, const real *x, const real *gates, const int *slot, size_t cols) {
-    loom_cpu_share(
-        k, r->rows * r->top_k, cols, combine_backward_part,
-        &(struct rows){
-            .y = dx, .sums = dgates, .dy = dy, .x = x, .weight = gates, .ids = slot, .cols = cols, .top_k = r->top_k});
+static void combine_backward_part(const void *job, struct loom_cpu_part part) {
+    const struct combination *s = job;
+    for (size_t i = part.first; i < part.end; i++) {
+        const size_t at = (size_t)s->slot[i];
+        const float *dy = s->dy + i / s->top_k * s->cols;
+        s->dgates[i] = row_dot(dy, s->x + at * s->cols, s->cols); /* first, because dx may be x */
+        put_scaled_row(s, at, s->gates[i], dy);
+    }
+}
+
+static void combine_backward(const struct loom_kernels *k, const struct loom_route *r, void *dx,
+                             enum loom_storage format, real *dgates, const real *dy, const real *x, const real *gates,
+                             const int *slot, size_t cols) {
+    loom_cpu_share(k, r->rows * r->top_k, cols, combine_backward_part,
+                   &(struct combination){{dx, format}, dgates, dy, x, gates, slot, cols, r->top_k});
 }
 
 void LOOM_ISA_NAME(loom_cpu_fill_rows)(struct loom_kernels *table) {

@@ -18,6 +18,7 @@ enum { LINE = 16 };
 /* A part of the left factor: `rows` in `tiles` tiles, dealt evenly. */
 struct strip {
     struct loom_matrix a;
+    enum loom_storage format; /* of a */
     size_t rows, tiles, depth;
 };
 

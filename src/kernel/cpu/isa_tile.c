@@ -290,7 +290,7 @@ static void multiply(struct loom_target c, struct loom_matrix a, struct loom_pan
     const size_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
     struct coming coming = {.behind = fetch_of(next, tiles * ((b.columns + PANEL - 1) / PANEL))};
     for (size_t t = 0, row = 0; t < tiles; t += most) {
-        struct strip s = {{a.data + row * a.row, a.row, a.column}, 0, least(most, tiles - t), depth};
+        struct strip s = {{a.data + row * a.row, a.row, a.column}, LOOM_STORAGE_REAL, 0, least(most, tiles - t), depth};
         s.rows = (t + s.tiles) * rows / tiles - row;
         multiply_strip((struct loom_target){c.data + row * c.row, c.row, c.accumulate}, &s, b, stage,
                        rows - row - s.rows, &coming);

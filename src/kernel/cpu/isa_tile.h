@@ -20,7 +20,8 @@
 #define loom_cpu_multiply_bf16 LOOM_ISA_NAME(loom_cpu_multiply_bf16)
 #define loom_cpu_multiply_large_bf16 LOOM_ISA_NAME(loom_cpu_multiply_large_bf16)
 
-/* Element (i,j) is data[i*row + j*column]. */
+/* Element (i,j) is data[i*row + j*column]. Where a function is told another format than float, `data` is only where the
+ * elements lie. */
 struct loom_matrix {
     const float *data;
     size_t row, column;
@@ -67,21 +68,29 @@ void loom_cpu_multiply_large(struct loom_target c, struct loom_matrix a, struct 
                              size_t depth, float *stage, struct loom_ahead next);
 
 /* The same three with both factors rounded to bf16, where this instruction set has it. */
-struct loom_panels loom_cpu_pack_bf16(float *to, struct loom_matrix b, size_t depth, size_t columns);
+struct loom_panels loom_cpu_pack_bf16(float *to, struct loom_matrix b, enum loom_storage format, size_t depth,
+                                      size_t columns);
 void loom_cpu_multiply_bf16(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows,
                             size_t depth);
-void loom_cpu_multiply_large_bf16(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows,
-                                  size_t depth, float *stage, struct loom_ahead next);
+void loom_cpu_multiply_large_bf16(struct loom_target c, struct loom_matrix a, enum loom_storage format,
+                                  struct loom_panels b, size_t rows, size_t depth, float *stage,
+                                  struct loom_ahead next);
 
-/* One of the two formats. */
-static inline struct loom_panels loom_cpu_pack_as(bool bf16, float *to, struct loom_matrix b, size_t depth,
-                                                  size_t columns) {
+/* Panels of one of the two formats, from a matrix in either; in bf16 only for such panels. */
+static inline struct loom_panels loom_cpu_pack_from(bool bf16, float *to, struct loom_matrix b,
+                                                    enum loom_storage format, size_t depth, size_t columns) {
 #if defined(__AVX512BF16__)
     if (bf16)
-        return loom_cpu_pack_bf16(to, b, depth, columns);
+        return loom_cpu_pack_bf16(to, b, format, depth, columns);
 #endif
     (void)bf16;
+    (void)format;
     return loom_cpu_pack(to, b, depth, columns);
+}
+
+static inline struct loom_panels loom_cpu_pack_as(bool bf16, float *to, struct loom_matrix b, size_t depth,
+                                                  size_t columns) {
+    return loom_cpu_pack_from(bf16, to, b, LOOM_STORAGE_REAL, depth, columns);
 }
 
 /* In the format of b. */
@@ -96,14 +105,16 @@ static inline void loom_cpu_multiply_as(struct loom_target c, struct loom_matrix
     loom_cpu_multiply(c, a, b, rows, depth);
 }
 
-static inline void loom_cpu_multiply_large_as(struct loom_target c, struct loom_matrix a, struct loom_panels b,
-                                              size_t rows, size_t depth, float *stage, struct loom_ahead next) {
+static inline void loom_cpu_multiply_large_as(struct loom_target c, struct loom_matrix a, enum loom_storage format,
+                                              struct loom_panels b, size_t rows, size_t depth, float *stage,
+                                              struct loom_ahead next) {
 #if defined(__AVX512BF16__)
     if (b.bf16) {
-        loom_cpu_multiply_large_bf16(c, a, b, rows, depth, stage, next);
+        loom_cpu_multiply_large_bf16(c, a, format, b, rows, depth, stage, next);
         return;
     }
 #endif
+    (void)format;
     loom_cpu_multiply_large(c, a, b, rows, depth, stage, next);
 }
 

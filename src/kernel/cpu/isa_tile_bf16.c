@@ -2,7 +2,8 @@
  *
  * A processor that has the instruction multiplies two neighbours along the depth at once, twice the float32 rate. So
  * both factors are kept as words of two bf16 numbers, elements 2i and 2i+1 of the depth; an odd depth ends with a zero.
- * Panels look as in float32 with words for floats and half the depth. */
+ * Panels look as in float32 with words for floats and half the depth. A factor that lies in memory in bf16 has nothing
+ * left to round: as rows it is made of words already, and a tile reads it where it lies. */
 #include "kernel/cpu/isa_tile.h"
 
 #if defined(__AVX512BF16__)
@@ -28,15 +29,27 @@ static inline __mmask16 lanes(size_t n) {
     return (__mmask16)((1u << n) - 1);
 }
 
+/* An element's place. */
+static inline const float *place(struct loom_matrix m, enum loom_storage format, size_t row, size_t column) {
+    return loom_storage_at(m.data, format, row * m.row + column * m.column);
+}
+
 /* 16 words from 32 neighbours along the depth, of which `n` are there. */
-static inline __m512i words_along(const float *from, size_t n) {
+static inline __m512i words_along(const float *from, enum loom_storage format, size_t n) {
+    if (format == LOOM_STORAGE_BF16)
+        return _mm512_maskz_loadu_epi16(n >= 2 * LANES ? 0xffffffff : (1u << n) - 1, from);
     const __m512 low = _mm512_maskz_loadu_ps(lanes(n), from);
     const __m512 high = _mm512_maskz_loadu_ps(n > LANES ? lanes(n - LANES) : 0, from + LANES);
     return (__m512i)_mm512_cvtne2ps_pbh(high, low);
 }
 
 /* 16 words, each from an element of one row and the element below it; no `below` means zeros. */
-static inline __m512i words_across(const float *row, const float *below, __mmask16 mask) {
+static inline __m512i words_across(const float *row, const float *below, enum loom_storage format, __mmask16 mask) {
+    if (format == LOOM_STORAGE_BF16) {
+        const __m256i low = _mm256_maskz_loadu_epi16(mask, row);
+        const __m256i high = below != NULL ? _mm256_maskz_loadu_epi16(mask, below) : _mm256_setzero_si256();
+        return _mm512_or_si512(_mm512_cvtepu16_epi32(low), _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
+    }
     const __m512 low = _mm512_maskz_loadu_ps(mask, row);
     const __m512 high = below != NULL ? _mm512_maskz_loadu_ps(mask, below) : _mm512_setzero_ps();
     const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
@@ -53,45 +66,51 @@ static uint32_t *packed_at(uint32_t *to, size_t j, size_t pairs, size_t columns,
     return to + panel * pairs + (j - panel);
 }
 
-/* LANES columns that lie as rows of b, ldb apart, of which `columns` are there. */
-static void pack_transposed(uint32_t *to, size_t width, const float *b, size_t ldb, size_t depth, size_t columns) {
+/* LANES columns that lie as rows of b, of which `columns` are there. */
+static void pack_transposed(uint32_t *to, size_t width, struct loom_matrix b, enum loom_storage format, size_t depth,
+                            size_t columns) {
     const size_t pairs = (depth + 1) / 2;
     for (size_t p = 0; p < pairs; p += LANES) {
         vec block[LANES];
         LOOM_UNROLL
         for (size_t i = 0; i < LANES; i++)
-            block[i] = (vec)words_along(b + i * ldb + 2 * p, i < columns ? depth - 2 * p : 0);
+            block[i] = (vec)words_along(place(b, format, 2 * p, i), format, i < columns ? depth - 2 * p : 0);
         transpose(block);
         for (size_t i = 0; i < least(LANES, pairs - p); i++)
             _mm512_storeu_si512(to + (p + i) * width, (__m512i)block[i]);
     }
 }
 
-static void pack_rows(uint32_t *to, struct loom_matrix b, size_t depth, size_t columns) {
+static inline __attribute__((always_inline)) void pack_rows(uint32_t *to, struct loom_matrix b,
+                                                            enum loom_storage format, size_t depth, size_t columns) {
     const size_t pairs = (depth + 1) / 2;
     for (size_t p = 0; p < pairs; p++) {
-        const float *row = b.data + 2 * p * b.row, *below = 2 * p + 1 < depth ? row + b.row : NULL;
+        const bool whole = 2 * p + 1 < depth;
         for (size_t j = 0; j < columns; j += LANES) {
             size_t width;
             uint32_t *start = packed_at(to, j, pairs, columns, &width);
-            const float *next = below != NULL ? below + j : NULL;
+            const float *row = place(b, format, 2 * p, j), *below = whole ? place(b, format, 2 * p + 1, j) : NULL;
             if (2 * p + AHEAD + 1 < depth) {
-                __builtin_prefetch(row + AHEAD * b.row + j);
-                __builtin_prefetch(row + (AHEAD + 1) * b.row + j);
+                __builtin_prefetch(place(b, format, 2 * p + AHEAD, j));
+                __builtin_prefetch(place(b, format, 2 * p + AHEAD + 1, j));
             }
-            _mm512_storeu_si512(start + p * width, words_across(row + j, next, lanes(columns - j)));
+            _mm512_storeu_si512(start + p * width, words_across(row, below, format, lanes(columns - j)));
         }
     }
 }
 
-struct loom_panels loom_cpu_pack_bf16(float *to, struct loom_matrix b, size_t depth, size_t columns) {
+struct loom_panels loom_cpu_pack_bf16(float *to, struct loom_matrix b, enum loom_storage format, size_t depth,
+                                      size_t columns) {
     uint32_t *words = (uint32_t *)to;
-    if (b.column == 1)
-        pack_rows(words, b, depth, columns);
+    if (b.column == 1 && format == LOOM_STORAGE_BF16)
+        pack_rows(words, b, LOOM_STORAGE_BF16, depth, columns);
+    else if (b.column == 1)
+        pack_rows(words, b, LOOM_STORAGE_REAL, depth, columns);
     for (size_t j = 0; j < columns && b.column != 1; j += LANES) {
         size_t width;
         uint32_t *start = packed_at(words, j, (depth + 1) / 2, columns, &width);
-        pack_transposed(start, width, b.data + j * b.column, b.column, depth, least(LANES, columns - j));
+        const struct loom_matrix from = {place(b, format, 0, j), b.row, b.column};
+        pack_transposed(start, width, from, format, depth, least(LANES, columns - j));
     }
     return (struct loom_panels){to, depth, 0, columns, true};
 }
@@ -210,17 +229,26 @@ static void tile_any(struct loom_target c, struct words a, const uint32_t *b, si
  * lie apart by no power of two, and both layouts fit. */
 enum { STAGED_PAIRS = 768, STAGED_ROW = STAGED_PAIRS + 16, STAGED_WIDTH = 16, STAGED_SIZE = STAGED_WIDTH * STAGED_ROW };
 
-/* One tile, whose rows are contiguous. */
-static struct words stage_rows(uint32_t *to, struct loom_matrix a, size_t rows, size_t depth) {
+/* Rows that lie a multiple of half a way of the first cache apart, 2 KiB, would evict each other from it. */
+enum { CROWDED = 1024 };
+
+/* One tile, whose rows are contiguous: where it lies, if that is in words, or rounded or copied. */
+static struct words stage_rows(uint32_t *to, const struct strip *s, size_t first, size_t rows) {
+    const struct loom_matrix a = {place(s->a, s->format, first, 0), s->a.row, 1};
+    if (s->format == LOOM_STORAGE_BF16 && a.row % 2 == 0 && a.row % CROWDED != 0 && s->depth % 2 == 0 &&
+        (uintptr_t)a.data % sizeof *to == 0)
+        return (struct words){(const uint32_t *)a.data, a.row / 2, 1};
     for (size_t i = 0; i < rows; i++) {
-        for (size_t k = 0; k < depth; k += 2 * LANES)
-            _mm512_storeu_si512(to + i * STAGED_ROW + k / 2, words_along(a.data + i * a.row + k, depth - k));
+        for (size_t k = 0; k < s->depth; k += 2 * LANES)
+            _mm512_storeu_si512(to + i * STAGED_ROW + k / 2,
+                                words_along(place(a, s->format, i, k), s->format, s->depth - k));
     }
     return (struct words){to, STAGED_ROW, 1};
 }
 
 /* All tiles of a strip whose columns are contiguous; tile t is at to + t * STAGED_SIZE. */
-static void stage_columns(uint32_t *to, const struct strip *s) {
+static inline __attribute__((always_inline)) void stage_columns_of(uint32_t *to, const struct strip *s,
+                                                                   enum loom_storage format) {
     size_t start[STAGED_TILES];
     __mmask16 there[STAGED_TILES];
     for (size_t t = 0; t < s->tiles; t++) {
@@ -228,17 +256,25 @@ static void stage_columns(uint32_t *to, const struct strip *s) {
         there[t] = lanes(tile_rows(s, t));
     }
     for (size_t k = 0; k < s->depth; k += 2) {
-        const float *row = s->a.data + k * s->a.column, *below = k + 1 < s->depth ? row + s->a.column : NULL;
-        const float *ahead = k + AHEAD + 1 < s->depth ? row + AHEAD * s->a.column : row;
+        const bool whole = k + 1 < s->depth;
+        const size_t ahead = k + AHEAD + 1 < s->depth ? k + AHEAD : k;
         uint32_t *words = to + k / 2 * STAGED_WIDTH;
         for (size_t t = 0; t < s->tiles; t++) {
             const size_t i = start[t];
-            __builtin_prefetch(ahead + i);
-            __builtin_prefetch(ahead + s->a.column + i);
+            __builtin_prefetch(place(s->a, format, i, ahead));
+            __builtin_prefetch(place(s->a, format, i, ahead + 1));
             _mm512_storeu_si512(words + t * STAGED_SIZE,
-                                words_across(row + i, below != NULL ? below + i : NULL, there[t]));
+                                words_across(place(s->a, format, i, k), whole ? place(s->a, format, i, k + 1) : NULL,
+                                             format, there[t]));
         }
     }
+}
+
+static void stage_columns(uint32_t *to, const struct strip *s) {
+    if (s->format == LOOM_STORAGE_BF16)
+        stage_columns_of(to, s, LOOM_STORAGE_BF16);
+    else
+        stage_columns_of(to, s, LOOM_STORAGE_REAL);
 }
 
 /* One tile's rows against every panel; `first` is where in the panels' depth they begin. */
@@ -255,26 +291,29 @@ static void multiply_rows(struct loom_target c, struct words a, struct loom_pane
     }
 }
 
+/* `count` rows, or columns where the rows are not contiguous, of a strip's matrix from `first` on, to be asked for. */
+static struct loom_ahead lines_of(const struct strip *s, size_t first, size_t count) {
+    const bool along = s->a.column == 1;
+    const size_t row = along ? s->a.row : s->a.column, share = sizeof(float) / loom_storage_size(s->format);
+    const size_t rows = along ? count : s->depth, length = along ? s->depth : count;
+    return (struct loom_ahead){place(s->a, s->format, first, 0), row / share, count > 0 ? rows : 0, length / share};
+}
+
 /* `more` rows of the left factor follow the strip's. */
 static void multiply_strip(struct loom_target c, const struct strip *s, struct loom_panels b, size_t first,
                            uint32_t *stage, size_t more, struct coming *coming) {
     const bool along = s->a.column == 1;
     const size_t panels = (b.columns + PANEL - 1) / PANEL;
     if (!along) {
-        const struct loom_ahead next = {s->a.data + s->rows, s->a.column, more > 0 ? s->depth : 0,
-                                        least(more, s->rows)};
-        coming->left = fetch_of(next, panels * s->tiles);
+        coming->left = fetch_of(lines_of(s, s->rows, least(more, s->rows)), panels * s->tiles);
         stage_columns(stage, s);
     }
     for (size_t t = 0; t < s->tiles; t++) {
         const size_t row = tile_start(s, t), rows = tile_rows(s, t);
-        const float *data = s->a.data + row * s->a.row;
         struct words left = {stage + t * STAGED_SIZE, 1, STAGED_WIDTH};
         if (along) {
-            const size_t behind = s->rows + more - row - rows;
-            left = stage_rows(stage, (struct loom_matrix){data, s->a.row, 1}, rows, s->depth);
-            coming->left =
-                fetch_of((struct loom_ahead){data + rows * s->a.row, s->a.row, least(rows, behind), s->depth}, panels);
+            left = stage_rows(stage, s, row, rows);
+            coming->left = fetch_of(lines_of(s, row + rows, least(rows, s->rows + more - row - rows)), panels);
         }
         multiply_rows((struct loom_target){c.data + row * c.row, c.row, c.accumulate}, left, b, first, rows, s->depth,
                       coming);
@@ -282,15 +321,15 @@ static void multiply_strip(struct loom_target c, const struct strip *s, struct l
 }
 
 /* Strips of at most `most` tiles, and each in as many parts of the depth as are staged at once. */
-static void multiply(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows, size_t depth,
-                     uint32_t *stage, size_t most, struct loom_ahead next) {
+static void multiply(struct loom_target c, struct loom_matrix a, enum loom_storage format, struct loom_panels b,
+                     size_t rows, size_t depth, uint32_t *stage, size_t most, struct loom_ahead next) {
     const size_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
     struct coming coming = {.behind = fetch_of(next, tiles * ((b.columns + PANEL - 1) / PANEL))};
     for (size_t t = 0, row = 0; t < tiles; t += most) {
-        struct strip s = {.tiles = least(most, tiles - t)};
+        struct strip s = {.format = format, .tiles = least(most, tiles - t)};
         s.rows = (t + s.tiles) * rows / tiles - row;
         for (size_t k = 0; k == 0 || k < depth; k += 2 * STAGED_PAIRS) { /* a product without depth is zero */
-            s.a = (struct loom_matrix){a.data + row * a.row + k * a.column, a.row, a.column};
+            s.a = (struct loom_matrix){place(a, format, row, k), a.row, a.column};
             s.depth = least(depth - k, 2 * STAGED_PAIRS);
             multiply_strip((struct loom_target){c.data + row * c.row, c.row, c.accumulate || k > 0}, &s, b, b.first + k,
                            stage, rows - row - s.rows, &coming);
@@ -302,12 +341,13 @@ static void multiply(struct loom_target c, struct loom_matrix a, struct loom_pan
 void loom_cpu_multiply_bf16(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows,
                             size_t depth) {
     _Alignas(64) uint32_t stage[STAGED_SIZE];
-    multiply(c, a, b, rows, depth, stage, 1, (struct loom_ahead){NULL, 0, 0, 0});
+    multiply(c, a, LOOM_STORAGE_REAL, b, rows, depth, stage, 1, (struct loom_ahead){NULL, 0, 0, 0});
 }
 
-void loom_cpu_multiply_large_bf16(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows,
-                                  size_t depth, float *stage, struct loom_ahead next) {
-    multiply(c, a, b, rows, depth, (uint32_t *)stage, STAGED_TILES, next);
+void loom_cpu_multiply_large_bf16(struct loom_target c, struct loom_matrix a, enum loom_storage format,
+                                  struct loom_panels b, size_t rows, size_t depth, float *stage,
+                                  struct loom_ahead next) {
+    multiply(c, a, format, b, rows, depth, (uint32_t *)stage, STAGED_TILES, next);
 }
 
 /* ---- the peak ---------------------------------------------------------------------------------------------------- */

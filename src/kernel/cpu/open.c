@@ -89,6 +89,10 @@ static bool cpu_set_precision(const struct loom_kernels *k, enum loom_precision 
     return true;
 }
 
+static enum loom_storage cpu_factor_format(const struct loom_kernels *k) {
+    return loom_cpu_bf16(k) ? LOOM_STORAGE_BF16 : LOOM_STORAGE_REAL;
+}
+
 bool loom_kernels_cpu_multiplies(enum loom_precision precision) {
     return precision == LOOM_PRECISION_FLOAT32 || loom_cpu_chosen_level() >= LOOM_CPU_AVX512BF16;
 }
@@ -176,6 +180,7 @@ struct loom_kernels *loom_kernels_cpu_open_at(enum loom_cpu_level level, int thr
     cpu->table.self = cpu;
     cpu->level = level;
     cpu->table.set_precision = cpu_set_precision;
+    cpu->table.factor_format = cpu_factor_format;
     cpu->table.hold = loom_cpu_hold;
     cpu->table.alloc = cpu_alloc;
     cpu->table.release = cpu_release;

@@ -2,37 +2,47 @@
  * the cap of logits (Gemma 2, 2024). */
 #include "kernel/ref/ref.h"
 
-void loom_ref_swiglu(const struct loom_kernels *k, real *y, const real *gate, const real *up, size_t n) {
+void loom_ref_swiglu(const struct loom_kernels *k, void *y, enum loom_storage format, const real *gate, const real *up,
+                     size_t n) {
+    real *to = y;
+    (void)format;
     (void)k;
     for (size_t i = 0; i < n; i++) {
         double z = (double)gate[i];
-        y[i] = (real)(z * loom_ref_sigmoid(z) * (double)up[i]);
+        to[i] = (real)(z * loom_ref_sigmoid(z) * (double)up[i]);
     }
 }
 
-void loom_ref_swiglu_backward(const struct loom_kernels *k, real *dgate, real *dup, real *y, const real *dy,
-                              const real *gate, const real *up, size_t n) {
+void loom_ref_swiglu_backward(const struct loom_kernels *k, void *dgate, void *dup, void *y, enum loom_storage format,
+                              const real *dy, const real *gate, const real *up, size_t n) {
+    real *to_gate = dgate, *to_up = dup, *to = y;
+    (void)format;
     (void)k;
     for (size_t i = 0; i < n; i++) {
         double d = (double)dy[i], z = (double)gate[i], u = (double)up[i], s = loom_ref_sigmoid(z);
-        dup[i] = (real)(d * z * s);
-        dgate[i] = (real)(d * u * s * (1 + z * (1 - s)));
-        y[i] = (real)(z * s * u);
+        to_up[i] = (real)(d * z * s);
+        to_gate[i] = (real)(d * u * s * (1 + z * (1 - s)));
+        to[i] = (real)(z * s * u);
     }
 }
 
-void loom_ref_relu2(const struct loom_kernels *k, real *y, const real *x, size_t n) {
+void loom_ref_relu2(const struct loom_kernels *k, void *y, enum loom_storage format, const real *x, size_t n) {
+    real *to = y;
+    (void)format;
     (void)k;
     for (size_t i = 0; i < n; i++)
-        y[i] = x[i] > 0 ? x[i] * x[i] : 0;
+        to[i] = x[i] > 0 ? x[i] * x[i] : 0;
 }
 
-void loom_ref_relu2_backward(const struct loom_kernels *k, real *dx, real *y, const real *dy, const real *x, size_t n) {
+void loom_ref_relu2_backward(const struct loom_kernels *k, void *dx, void *y, enum loom_storage format, const real *dy,
+                             const real *x, size_t n) {
+    real *to_x = dx, *to = y;
+    (void)format;
     (void)k;
     for (size_t i = 0; i < n; i++) {
         real z = x[i] > 0 ? x[i] : 0;
-        dx[i] = 2 * z * dy[i];
-        y[i] = z * z;
+        to_x[i] = 2 * z * dy[i];
+        to[i] = z * z;
     }
 }
 
@@ -60,17 +70,22 @@ static double normal_density(double x) {
     return 0.39894228040143267794 * exp(-0.5 * x * x); /* 1/sqrt(2 pi) */
 }
 
-void loom_ref_gelu(const struct loom_kernels *k, real *y, const real *x, size_t n) {
+void loom_ref_gelu(const struct loom_kernels *k, void *y, enum loom_storage format, const real *x, size_t n) {
+    real *to = y;
+    (void)format;
     (void)k;
     for (size_t i = 0; i < n; i++)
-        y[i] = (real)((double)x[i] * normal_below((double)x[i]));
+        to[i] = (real)((double)x[i] * normal_below((double)x[i]));
 }
 
-void loom_ref_gelu_backward(const struct loom_kernels *k, real *dx, real *y, const real *dy, const real *x, size_t n) {
+void loom_ref_gelu_backward(const struct loom_kernels *k, void *dx, void *y, enum loom_storage format, const real *dy,
+                            const real *x, size_t n) {
+    real *to_x = dx, *to = y;
+    (void)format;
     (void)k;
     for (size_t i = 0; i < n; i++) {
         double z = (double)x[i], below = normal_below(z);
-        dx[i] = (real)((double)dy[i] * (below + z * normal_density(z)));
-        y[i] = (real)(z * below);
+        to_x[i] = (real)((double)dy[i] * (below + z * normal_density(z)));
+        to[i] = (real)(z * below);
     }
 }

@@ -42,35 +42,35 @@ static void multiply(real *c, struct matrix a, struct matrix b, size_t rows, siz
     }
 }
 
-void loom_ref_linear(const struct loom_kernels *k, const struct loom_linear *s, real *y, const real *x, const real *w,
+void loom_ref_linear(const struct loom_kernels *k, const struct loom_linear *s, real *y, const void *x, const real *w,
                      bool accumulate) {
     (void)k;
     for (size_t g = 0; g < s->groups; g++) {
         size_t start = loom_linear_start(s, g), rows = loom_linear_start(s, g + 1) - start;
-        struct matrix a = {x + start * s->n_in, s->n_in, 1};
+        struct matrix a = {(const real *)x + start * s->n_in, s->n_in, 1};
         struct matrix b = {w + g * loom_linear_stride(s), 1, s->n_in};
         multiply(y + start * s->n_out, a, b, rows, s->n_in, s->n_out, accumulate);
     }
 }
 
-void loom_ref_linear_input(const struct loom_kernels *k, const struct loom_linear *s, real *dx, const real *dy,
+void loom_ref_linear_input(const struct loom_kernels *k, const struct loom_linear *s, real *dx, const void *dy,
                            const real *w, bool accumulate) {
     (void)k;
     for (size_t g = 0; g < s->groups; g++) {
         size_t start = loom_linear_start(s, g), rows = loom_linear_start(s, g + 1) - start;
-        struct matrix a = {dy + start * s->n_out, s->n_out, 1};
+        struct matrix a = {(const real *)dy + start * s->n_out, s->n_out, 1};
         struct matrix b = {w + g * loom_linear_stride(s), s->n_in, 1};
         multiply(dx + start * s->n_in, a, b, rows, s->n_out, s->n_in, accumulate);
     }
 }
 
-void loom_ref_linear_weight(const struct loom_kernels *k, const struct loom_linear *s, real *dw, const real *dy,
-                            const real *x) {
+void loom_ref_linear_weight(const struct loom_kernels *k, const struct loom_linear *s, real *dw, const void *dy,
+                            const void *x) {
     (void)k;
     for (size_t g = 0; g < s->groups; g++) {
         size_t start = loom_linear_start(s, g), rows = loom_linear_start(s, g + 1) - start;
-        struct matrix a = {dy + start * s->n_out, 1, s->n_out};
-        struct matrix b = {x + start * s->n_in, s->n_in, 1};
+        struct matrix a = {(const real *)dy + start * s->n_out, 1, s->n_out};
+        struct matrix b = {(const real *)x + start * s->n_in, s->n_in, 1};
         if (rows > 0) /* adding 0 to -0 would change it */
             multiply(dw + g * loom_linear_stride(s), a, b, s->n_out, rows, s->n_in, true);
     }

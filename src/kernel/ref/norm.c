@@ -9,14 +9,16 @@ static double weight_of(const real *weight, size_t c) {
     return weight != NULL ? (double)weight[c] : 1;
 }
 
-void loom_ref_rmsnorm(const struct loom_kernels *k, real *y, real *rstd, const real *x, const real *weight, size_t rows,
-                      size_t cols, real eps) {
+void loom_ref_rmsnorm(const struct loom_kernels *k, void *y, enum loom_storage format, real *rstd, const real *x,
+                      const real *weight, size_t rows, size_t cols, real eps) {
+    real *to = y;
+    (void)format;
     (void)k;
     for (size_t r = 0; r < rows; r++) {
         const real *row = x + r * cols;
         double scale = 1 / sqrt(loom_ref_dot(row, row, cols) / (double)cols + (double)eps);
         for (size_t c = 0; c < cols; c++)
-            y[r * cols + c] = (real)((double)row[c] * scale * weight_of(weight, c));
+            to[r * cols + c] = (real)((double)row[c] * scale * weight_of(weight, c));
         rstd[r] = (real)scale;
     }
 }
@@ -36,8 +38,10 @@ static double row_variance(const real *x, double mean, size_t cols) {
     return sum / (double)cols;
 }
 
-void loom_ref_layernorm(const struct loom_kernels *k, real *y, real *mean, real *rstd, const real *x,
-                        const real *weight, const real *bias, size_t rows, size_t cols, real eps) {
+void loom_ref_layernorm(const struct loom_kernels *k, void *y, enum loom_storage format, real *mean, real *rstd,
+                        const real *x, const real *weight, const real *bias, size_t rows, size_t cols, real eps) {
+    real *to = y;
+    (void)format;
     (void)k;
     for (size_t r = 0; r < rows; r++) {
         const real *row = x + r * cols;
@@ -45,7 +49,7 @@ void loom_ref_layernorm(const struct loom_kernels *k, real *y, real *mean, real 
         double scale = 1 / sqrt(row_variance(row, centre, cols) + (double)eps);
         for (size_t c = 0; c < cols; c++) {
             double shift = bias != NULL ? (double)bias[c] : 0;
-            y[r * cols + c] = (real)(((double)row[c] - centre) * scale * (double)weight[c] + shift);
+            to[r * cols + c] = (real)(((double)row[c] - centre) * scale * (double)weight[c] + shift);
         }
         mean[r] = (real)centre;
         rstd[r] = (real)scale;
@@ -107,5 +111,5 @@ void loom_ref_layernorm_backward(const struct loom_kernels *k, real *dx, real *d
     if (dweight != NULL)
         add_weight_gradient(dweight, dy, x, mean, rstd, rows, cols);
     if (dbias != NULL)
-        loom_ref_sum_rows(k, dbias, dy, rows, cols);
+        loom_ref_sum_rows(k, dbias, dy, LOOM_STORAGE_REAL, rows, cols);
 }

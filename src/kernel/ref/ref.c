@@ -7,6 +7,11 @@ bool loom_ref_set_precision(const struct loom_kernels *k, enum loom_precision pr
     return precision == LOOM_PRECISION_FLOAT32;
 }
 
+enum loom_storage loom_ref_factor_format(const struct loom_kernels *k) {
+    (void)k;
+    return LOOM_STORAGE_REAL;
+}
+
 /* No form is better than another. */
 bool loom_ref_hold(const struct loom_kernels *k, const real *weights, size_t count) {
     (void)k;
@@ -19,6 +24,7 @@ const struct loom_kernels *loom_kernels_ref(void) {
     static const struct loom_kernels table = {
         .name = "ref",
         .set_precision = loom_ref_set_precision,
+        .factor_format = loom_ref_factor_format,
         .alloc = loom_ref_alloc,
         .release = loom_ref_release,
         .upload = loom_ref_transfer,
@@ -26,6 +32,7 @@ const struct loom_kernels *loom_kernels_ref(void) {
         .hold = loom_ref_hold,
         .fill = loom_ref_fill,
         .copy = loom_ref_copy,
+        .convert = loom_ref_convert,
         .add = loom_ref_add,
         .add_scaled = loom_ref_add_scaled,
         .blend = loom_ref_blend,

@@ -2,7 +2,8 @@
  *
  * The contracts are in kernel/kernel.h. Another machine may put any of these functions into its own table: none of them
  * reads `k`. Sums and transcendental functions are computed in double and rounded once, so that a float result is off
- * by the rounding of its inputs and no more. The sources also compile with `real` as double, for gradient checks. */
+ * by the rounding of its inputs and no more. Its one format is `real`. The sources also compile with `real` as double,
+ * for gradient checks. */
 #ifndef LOOM_KERNEL_REF_REF_H
 #define LOOM_KERNEL_REF_REF_H
 
@@ -31,6 +32,7 @@ static inline double loom_ref_sigmoid(double z) {
 /* ref.c */
 bool loom_ref_set_precision(const struct loom_kernels *k, enum loom_precision precision);
 
+enum loom_storage loom_ref_factor_format(const struct loom_kernels *k);
 bool loom_ref_hold(const struct loom_kernels *k, const real *weights, size_t count);
 
 /* arrays.c */
@@ -39,6 +41,7 @@ void loom_ref_release(const struct loom_kernels *k, void *memory);
 void loom_ref_transfer(const struct loom_kernels *k, void *to, const void *from, size_t bytes);
 void loom_ref_fill(const struct loom_kernels *k, real *y, real value, size_t n);
 void loom_ref_copy(const struct loom_kernels *k, real *y, const real *x, size_t n);
+void loom_ref_convert(const struct loom_kernels *k, void *y, enum loom_storage format, const real *x, size_t n);
 void loom_ref_add(const struct loom_kernels *k, real *y, const real *a, const real *b, size_t n);
 void loom_ref_add_scaled(const struct loom_kernels *k, real *y, real s, const real *x, size_t n);
 void loom_ref_blend(const struct loom_kernels *k, real *y, real a, const real *x, real b, const real *z, size_t n);
@@ -53,7 +56,8 @@ void loom_ref_copy_heads(const struct loom_kernels *k, struct loom_view y, struc
 void loom_ref_copy_columns(const struct loom_kernels *k, real *y, size_t ldy, const real *x, size_t ldx, size_t rows,
                            size_t cols, bool accumulate);
 void loom_ref_add_row(const struct loom_kernels *k, real *y, const real *row, size_t rows, size_t cols);
-void loom_ref_sum_rows(const struct loom_kernels *k, real *drow, const real *dy, size_t rows, size_t cols);
+void loom_ref_sum_rows(const struct loom_kernels *k, real *drow, const void *dy, enum loom_storage format, size_t rows,
+                       size_t cols);
 void loom_ref_scale_columns(const struct loom_kernels *k, real *y, const real *x, const real *row, size_t rows,
                             size_t cols);
 void loom_ref_sum_products(const struct loom_kernels *k, real *drow, const real *dy, const real *x, size_t rows,
@@ -63,35 +67,38 @@ void loom_ref_add_scaled_rows(const struct loom_kernels *k, real *y, const real 
 void loom_ref_dot_rows(const struct loom_kernels *k, real *dw, const real *dy, const real *x, size_t rows, size_t cols);
 
 /* linear.c */
-void loom_ref_linear(const struct loom_kernels *k, const struct loom_linear *s, real *y, const real *x, const real *w,
+void loom_ref_linear(const struct loom_kernels *k, const struct loom_linear *s, real *y, const void *x, const real *w,
                      bool accumulate);
-void loom_ref_linear_input(const struct loom_kernels *k, const struct loom_linear *s, real *dx, const real *dy,
+void loom_ref_linear_input(const struct loom_kernels *k, const struct loom_linear *s, real *dx, const void *dy,
                            const real *w, bool accumulate);
-void loom_ref_linear_weight(const struct loom_kernels *k, const struct loom_linear *s, real *dw, const real *dy,
-                            const real *x);
+void loom_ref_linear_weight(const struct loom_kernels *k, const struct loom_linear *s, real *dw, const void *dy,
+                            const void *x);
 
 /* norm.c */
-void loom_ref_rmsnorm(const struct loom_kernels *k, real *y, real *rstd, const real *x, const real *weight, size_t rows,
-                      size_t cols, real eps);
+void loom_ref_rmsnorm(const struct loom_kernels *k, void *y, enum loom_storage format, real *rstd, const real *x,
+                      const real *weight, size_t rows, size_t cols, real eps);
 void loom_ref_rmsnorm_backward(const struct loom_kernels *k, real *dx, real *dweight, const real *dy, const real *x,
                                const real *weight, const real *rstd, size_t rows, size_t cols);
-void loom_ref_layernorm(const struct loom_kernels *k, real *y, real *mean, real *rstd, const real *x,
-                        const real *weight, const real *bias, size_t rows, size_t cols, real eps);
+void loom_ref_layernorm(const struct loom_kernels *k, void *y, enum loom_storage format, real *mean, real *rstd,
+                        const real *x, const real *weight, const real *bias, size_t rows, size_t cols, real eps);
 void loom_ref_layernorm_backward(const struct loom_kernels *k, real *dx, real *dweight, real *dbias, const real *dy,
                                  const real *x, const real *weight, const real *mean, const real *rstd, size_t rows,
                                  size_t cols);
 
 /* activation.c */
-void loom_ref_swiglu(const struct loom_kernels *k, real *y, const real *gate, const real *up, size_t n);
-void loom_ref_swiglu_backward(const struct loom_kernels *k, real *dgate, real *dup, real *y, const real *dy,
-                              const real *gate, const real *up, size_t n);
-void loom_ref_relu2(const struct loom_kernels *k, real *y, const real *x, size_t n);
-void loom_ref_relu2_backward(const struct loom_kernels *k, real *dx, real *y, const real *dy, const real *x, size_t n);
+void loom_ref_swiglu(const struct loom_kernels *k, void *y, enum loom_storage format, const real *gate, const real *up,
+                     size_t n);
+void loom_ref_swiglu_backward(const struct loom_kernels *k, void *dgate, void *dup, void *y, enum loom_storage format,
+                              const real *dy, const real *gate, const real *up, size_t n);
+void loom_ref_relu2(const struct loom_kernels *k, void *y, enum loom_storage format, const real *x, size_t n);
+void loom_ref_relu2_backward(const struct loom_kernels *k, void *dx, void *y, enum loom_storage format, const real *dy,
+                             const real *x, size_t n);
 void loom_ref_softcap(const struct loom_kernels *k, real *y, const real *x, real cap, size_t n);
 void loom_ref_softcap_backward(const struct loom_kernels *k, real *dx, const real *dy, const real *y, real cap,
                                size_t n);
-void loom_ref_gelu(const struct loom_kernels *k, real *y, const real *x, size_t n);
-void loom_ref_gelu_backward(const struct loom_kernels *k, real *dx, real *y, const real *dy, const real *x, size_t n);
+void loom_ref_gelu(const struct loom_kernels *k, void *y, enum loom_storage format, const real *x, size_t n);
+void loom_ref_gelu_backward(const struct loom_kernels *k, void *dx, void *y, enum loom_storage format, const real *dy,
+                            const real *x, size_t n);
 
 /* embed.c */
 void loom_ref_embed(const struct loom_kernels *k, real *y, const real *table, const int *ids, size_t rows, size_t cols);
@@ -116,14 +123,15 @@ double loom_ref_balance(const struct loom_kernels *k, const struct loom_route *r
                         real *dlogits, real *load, const real *logits, const real *scores, const int *ids);
 void loom_ref_group(const struct loom_kernels *k, const struct loom_route *r, int *offset, int *slot, int *source,
                     const int *ids);
-void loom_ref_gather(const struct loom_kernels *k, const struct loom_route *r, real *y, const real *x,
-                     const int *source, size_t cols);
+void loom_ref_gather(const struct loom_kernels *k, const struct loom_route *r, void *y, const void *x,
+                     enum loom_storage format, const int *source, size_t cols);
 void loom_ref_gather_backward(const struct loom_kernels *k, const struct loom_route *r, real *dx, const real *dy,
                               const int *slot, size_t cols);
 void loom_ref_combine(const struct loom_kernels *k, const struct loom_route *r, real *y, const real *x,
                       const real *gates, const int *slot, size_t cols);
-void loom_ref_combine_backward(const struct loom_kernels *k, const struct loom_route *r, real *dx, real *dgates,
-                               const real *dy, const real *x, const real *gates, const int *slot, size_t cols);
+void loom_ref_combine_backward(const struct loom_kernels *k, const struct loom_route *r, void *dx,
+                               enum loom_storage format, real *dgates, const real *dy, const real *x, const real *gates,
+                               const int *slot, size_t cols);
 
 /* loop.c */
 void loom_ref_lti(const struct loom_kernels *k, real *out, const real *h, const real *e, const real *y,

@@ -178,10 +178,11 @@ void loom_ref_group(const struct loom_kernels *k, const struct loom_route *r, in
     offset[0] = 0;
 }
 
-void loom_ref_gather(const struct loom_kernels *k, const struct loom_route *r, real *y, const real *x,
-                     const int *source, size_t cols) {
+void loom_ref_gather(const struct loom_kernels *k, const struct loom_route *r, void *y, const void *x,
+                     enum loom_storage format, const int *source, size_t cols) {
+    (void)format;
     for (size_t i = 0; i < r->rows * r->top_k; i++)
-        loom_ref_copy(k, y + i * cols, x + (size_t)source[i] / r->top_k * cols, cols);
+        loom_ref_copy(k, (real *)y + i * cols, (const real *)x + (size_t)source[i] / r->top_k * cols, cols);
 }
 
 void loom_ref_gather_backward(const struct loom_kernels *k, const struct loom_route *r, real *dx, const real *dy,
@@ -198,14 +199,17 @@ void loom_ref_combine(const struct loom_kernels *k, const struct loom_route *r, 
         loom_ref_add_scaled(k, y + i / r->top_k * cols, gates[i], x + (size_t)slot[i] * cols, cols);
 }
 
-void loom_ref_combine_backward(const struct loom_kernels *k, const struct loom_route *r, real *dx, real *dgates,
-                               const real *dy, const real *x, const real *gates, const int *slot, size_t cols) {
+void loom_ref_combine_backward(const struct loom_kernels *k, const struct loom_route *r, void *dx,
+                               enum loom_storage format, real *dgates, const real *dy, const real *x, const real *gates,
+                               const int *slot, size_t cols) {
+    real *to = dx;
+    (void)format;
     (void)k;
     for (size_t i = 0; i < r->rows * r->top_k; i++) {
         const size_t at = (size_t)slot[i] * cols;
         const real *row = dy + i / r->top_k * cols;
         dgates[i] = (real)loom_ref_dot(row, x + at, cols); /* first, because dx may be x */
         for (size_t c = 0; c < cols; c++)
-            dx[at + c] = gates[i] * row[c];
+            to[at + c] = gates[i] * row[c];
     }
 }

@@ -43,7 +43,9 @@ static void add_column_sums(real *total, const real *a, const real *b, size_t ro
     }
 }
 
-void loom_ref_sum_rows(const struct loom_kernels *k, real *drow, const real *dy, size_t rows, size_t cols) {
+void loom_ref_sum_rows(const struct loom_kernels *k, real *drow, const void *dy, enum loom_storage format, size_t rows,
+                       size_t cols) {
+    (void)format;
     (void)k;
     add_column_sums(drow, dy, NULL, rows, cols);
 }

@@ -1,0 +1,269 @@
+/* test_kernel_storage.c - arrays in bf16 that products alone read: what kernels write there and what products make of
+ * it, against the same in floats, which test_kernel_cpu holds to ref. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/random.h"
+#include "kernel/kernel.h"
+
+enum { MOST = 1 << 18 };
+
+struct scene {
+    struct loom_kernels *k;
+    uint64_t drawn;
+    float *a, *b, *c, *d, *e;  /* (MOST) each */
+    uint16_t *r, *s, *t, *now; /* (MOST) each */
+};
+
+static float number(struct scene *s) {
+    return (float)(2 * loom_random_uniform((struct loom_random){3, LOOM_RANDOM_TEST}, s->drawn++) - 1);
+}
+
+static void draw(struct scene *s, float *x, size_t n) {
+    assert_true(n <= MOST);
+    for (size_t i = 0; i < n; i++)
+        x[i] = number(s);
+}
+
+/* To the nearest, to even between two, of a number that is none too large and no NaN. */
+static uint16_t rounded(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+/* That `now` holds x, rounded. */
+static void assert_rounded(const uint16_t *now, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(now[i], rounded(x[i]));
+}
+
+/* A fresh machine. */
+static int open_scene(void **state) {
+    struct scene *s = calloc(1, sizeof *s);
+    float **floats[] = {&s->a, &s->b, &s->c, &s->d, &s->e};
+    uint16_t **shorts[] = {&s->r, &s->s, &s->t, &s->now};
+    for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
+        *floats[i] = calloc(MOST, sizeof **floats[i]);
+    for (size_t i = 0; i < sizeof shorts / sizeof *shorts; i++)
+        *shorts[i] = calloc(MOST, sizeof **shorts[i]);
+    s->k = loom_kernels_cpu_open(2);
+    *state = s;
+    return s->k == NULL;
+}
+
+static int close_scene(void **state) {
+    struct scene *s = *state;
+    float *floats[] = {s->a, s->b, s->c, s->d, s->e};
+    uint16_t *shorts[] = {s->r, s->s, s->t, s->now};
+    for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
+        free(floats[i]);
+    for (size_t i = 0; i < sizeof shorts / sizeof *shorts; i++)
+        free(shorts[i]);
+    loom_kernels_cpu_close(s->k);
+    free(s);
+    return 0;
+}
+
+static bool has_bf16(struct scene *s) {
+    assert_int_equal(s->k->factor_format(s->k), LOOM_STORAGE_REAL);
+    if (!s->k->set_precision(s->k, LOOM_PRECISION_BF16))
+        return false;
+    assert_int_equal(s->k->factor_format(s->k), LOOM_STORAGE_BF16);
+    return true;
+}
+
+/* Rows, columns in and out, and groups; widths of odd numbers, of few, of powers of two, and deeper than is staged at
+ * once; but none whose products have one to four columns over, which are float32 where the factors are. */
+static const struct loom_linear shapes[] = {
+    {.rows = 1, .n_in = 32, .n_out = 32, .groups = 1},    {.rows = 29, .n_in = 384, .n_out = 256, .groups = 1},
+    {.rows = 40, .n_in = 37, .n_out = 23, .groups = 1},   {.rows = 17, .n_in = 1024, .n_out = 80, .groups = 1},
+    {.rows = 15, .n_in = 2050, .n_out = 32, .groups = 1}, {.rows = 33, .n_in = 64, .n_out = 48, .groups = 3},
+    {.rows = 450, .n_in = 48, .n_out = 70, .groups = 2},  {.rows = 20, .n_in = 6, .n_out = 8, .groups = 1}};
+
+static void one_product(struct scene *s, struct loom_linear shape, const int *offset) {
+    const struct loom_kernels *k = s->k;
+    const size_t xs = shape.rows * shape.n_in, ys = shape.rows * shape.n_out;
+    const size_t ws = shape.groups * shape.n_in * shape.n_out;
+    float *x = s->a, *dy = s->b, *w = s->c, *whole = s->d, *now = s->e;
+    struct loom_linear stored = shape;
+    shape.offset = stored.offset = offset;
+    stored.x = stored.y = LOOM_STORAGE_BF16;
+    draw(s, x, xs);
+    draw(s, dy, ys);
+    draw(s, w, ws);
+    k->convert(k, s->r, LOOM_STORAGE_BF16, x, xs);
+    k->convert(k, s->s, LOOM_STORAGE_BF16, dy, ys);
+    k->linear(k, &shape, whole, x, w, false);
+    k->linear(k, &stored, now, s->r, w, false);
+    assert_memory_equal(now, whole, ys * sizeof *now);
+    k->linear_input(k, &shape, whole, dy, w, false);
+    k->linear_input(k, &stored, now, s->s, w, false);
+    assert_memory_equal(now, whole, xs * sizeof *now);
+    memset(whole, 0, ws * sizeof *whole);
+    memset(now, 0, ws * sizeof *now);
+    k->linear_weight(k, &shape, whole, dy, x);
+    k->linear_weight(k, &stored, now, s->s, s->r);
+    assert_memory_equal(now, whole, ws * sizeof *now);
+    stored.x = LOOM_STORAGE_REAL; /* each alone */
+    memset(now, 0, ws * sizeof *now);
+    k->linear_weight(k, &stored, now, s->s, x);
+    assert_memory_equal(now, whole, ws * sizeof *now);
+    stored.x = LOOM_STORAGE_BF16;
+    stored.y = LOOM_STORAGE_REAL;
+    memset(now, 0, ws * sizeof *now);
+    k->linear_weight(k, &stored, now, dy, s->r);
+    assert_memory_equal(now, whole, ws * sizeof *now);
+}
+
+static void products_are_the_same(void **state) {
+    struct scene *s = *state;
+    const int uneven[] = {0, 1, 1, 33};
+    if (!has_bf16(s))
+        return;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        one_product(s, shapes[i], NULL);
+        if (shapes[i].groups == 3)
+            one_product(s, shapes[i], uneven);
+    }
+}
+
+/* Where columns are over, the factors are rounded all the same: numbers that bf16 holds lose nothing. */
+static void columns_over_are_rounded(void **state) {
+    struct scene *s = *state;
+    struct loom_linear shape = {.rows = 20, .n_in = 40, .n_out = 65, .groups = 1};
+    if (!has_bf16(s))
+        return;
+    for (size_t i = 0; i < 20 * 40; i++)
+        s->a[i] = (float)((int)i * 7 % 31 - 15);
+    for (size_t i = 0; i < 65 * 40; i++)
+        s->c[i] = (float)((int)i * 5 % 23 - 11);
+    s->k->convert(s->k, s->r, LOOM_STORAGE_BF16, s->a, 20 * 40);
+    loom_kernels_ref()->linear(loom_kernels_ref(), &shape, s->d, s->a, s->c, false);
+    shape.x = LOOM_STORAGE_BF16;
+    s->k->linear(s->k, &shape, s->e, s->r, s->c, false);
+    assert_memory_equal(s->e, s->d, 20 * 65 * sizeof *s->d);
+}
+
+static void conversion_rounds_to_even(void **state) {
+    struct scene *s = *state;
+    if (!has_bf16(s))
+        return;
+    for (size_t n = 0; n < 70; n++) {
+        draw(s, s->a, n);
+        s->now[n] = 0x1234;
+        s->k->convert(s->k, s->now, LOOM_STORAGE_BF16, s->a, n);
+        assert_rounded(s->now, s->a, n);
+        assert_int_equal(s->now[n], 0x1234); /* and nothing behind */
+    }
+    const float ties[] = {1 + 0x1p-8f, 1 + 3 * 0x1p-8f, -1 - 0x1p-8f, 0};
+    s->k->convert(s->k, s->now, LOOM_STORAGE_BF16, ties, 4);
+    assert_rounded(s->now, ties, 4);
+}
+
+static void norms_are_rounded(void **state) {
+    struct scene *s = *state;
+    const struct loom_kernels *k = s->k;
+    const size_t cols[] = {7, 384, 1030};
+    enum { ROWS = 9 };
+    float rstd[ROWS], mean[ROWS];
+    if (!has_bf16(s))
+        return;
+    for (size_t i = 0; i < 3; i++) {
+        const size_t n = ROWS * cols[i];
+        draw(s, s->a, n);
+        draw(s, s->b, cols[i]);
+        draw(s, s->c, cols[i]);
+        k->rmsnorm(k, s->d, LOOM_STORAGE_REAL, rstd, s->a, s->b, ROWS, cols[i], 1e-5f);
+        k->rmsnorm(k, s->now, LOOM_STORAGE_BF16, rstd, s->a, s->b, ROWS, cols[i], 1e-5f);
+        assert_rounded(s->now, s->d, n);
+        k->layernorm(k, s->d, LOOM_STORAGE_REAL, mean, rstd, s->a, s->b, s->c, ROWS, cols[i], 1e-5f);
+        k->layernorm(k, s->now, LOOM_STORAGE_BF16, mean, rstd, s->a, s->b, s->c, ROWS, cols[i], 1e-5f);
+        assert_rounded(s->now, s->d, n);
+    }
+}
+
+static void activations_are_rounded(void **state) {
+    struct scene *s = *state;
+    const struct loom_kernels *k = s->k;
+    enum { N = 40003 };
+    float *dgate = malloc(N * sizeof *dgate), *dup = malloc(N * sizeof *dup);
+    const bool there = has_bf16(s);
+    draw(s, s->a, N);
+    draw(s, s->b, N);
+    draw(s, s->c, N);
+    if (there) {
+        k->swiglu(k, s->d, LOOM_STORAGE_REAL, s->a, s->b, N);
+        k->swiglu(k, s->now, LOOM_STORAGE_BF16, s->a, s->b, N);
+        assert_rounded(s->now, s->d, N);
+        k->swiglu_backward(k, dgate, dup, s->d, LOOM_STORAGE_REAL, s->c, s->a, s->b, N);
+        k->swiglu_backward(k, s->r, s->s, s->t, LOOM_STORAGE_BF16, s->c, s->a, s->b, N);
+        assert_rounded(s->r, dgate, N);
+        assert_rounded(s->s, dup, N);
+        assert_rounded(s->t, s->d, N);
+        k->gelu(k, s->d, LOOM_STORAGE_REAL, s->a, N);
+        k->gelu(k, s->now, LOOM_STORAGE_BF16, s->a, N);
+        assert_rounded(s->now, s->d, N);
+        k->gelu_backward(k, dup, s->d, LOOM_STORAGE_REAL, s->c, s->a, N);
+        k->gelu_backward(k, s->s, s->t, LOOM_STORAGE_BF16, s->c, s->a, N);
+        assert_rounded(s->s, dup, N);
+        assert_rounded(s->t, s->d, N);
+        k->relu2(k, s->d, LOOM_STORAGE_REAL, s->a, N);
+        k->relu2(k, s->now, LOOM_STORAGE_BF16, s->a, N);
+        assert_rounded(s->now, s->d, N);
+        k->relu2_backward(k, dup, s->d, LOOM_STORAGE_REAL, s->c, s->a, N);
+        k->relu2_backward(k, s->s, s->t, LOOM_STORAGE_BF16, s->c, s->a, N);
+        assert_rounded(s->s, dup, N);
+        assert_rounded(s->t, s->d, N);
+    }
+    free(dgate);
+    free(dup);
+}
+
+static void rows_are_rounded(void **state) {
+    struct scene *s = *state;
+    const struct loom_kernels *k = s->k;
+    enum { ROWS = 5, K = 2, COLS = 523 };
+    const struct loom_route route = {.rows = ROWS, .experts = 4, .top_k = K};
+    const int slot[ROWS * K] = {3, 0, 9, 1, 2, 4, 5, 8, 7, 6}, source[ROWS * K] = {1, 3, 4, 0, 5, 6, 9, 8, 7, 2};
+    float gates[ROWS * K], dgates[ROWS * K], again[ROWS * K];
+    if (!has_bf16(s))
+        return;
+    draw(s, s->a, ROWS * COLS);
+    draw(s, s->b, ROWS * K * COLS);
+    draw(s, gates, ROWS * K);
+    k->convert(k, s->r, LOOM_STORAGE_BF16, s->a, ROWS * COLS);
+    k->gather(k, &route, s->d, s->a, LOOM_STORAGE_REAL, source, COLS);
+    k->gather(k, &route, s->now, s->r, LOOM_STORAGE_BF16, source, COLS);
+    assert_rounded(s->now, s->d, ROWS * K * COLS);
+    k->combine_backward(k, &route, s->d, LOOM_STORAGE_REAL, dgates, s->a, s->b, gates, slot, COLS);
+    k->combine_backward(k, &route, s->now, LOOM_STORAGE_BF16, again, s->a, s->b, gates, slot, COLS);
+    assert_rounded(s->now, s->d, ROWS * K * COLS);
+    assert_memory_equal(again, dgates, sizeof again);
+    for (size_t i = 0; i < ROWS * COLS; i++)
+        s->a[i] = (float)((int)i % 97 - 48); /* bf16 holds these, and the sums are exact */
+    k->convert(k, s->r, LOOM_STORAGE_BF16, s->a, ROWS * COLS);
+    memset(s->d, 0, COLS * sizeof *s->d);
+    memset(s->e, 0, COLS * sizeof *s->e);
+    k->sum_rows(k, s->d, s->a, LOOM_STORAGE_REAL, ROWS, COLS);
+    k->sum_rows(k, s->e, s->r, LOOM_STORAGE_BF16, ROWS, COLS);
+    assert_memory_equal(s->e, s->d, COLS * sizeof *s->d);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(products_are_the_same, open_scene, close_scene),
+        cmocka_unit_test_setup_teardown(columns_over_are_rounded, open_scene, close_scene),
+        cmocka_unit_test_setup_teardown(conversion_rounds_to_even, open_scene, close_scene),
+        cmocka_unit_test_setup_teardown(norms_are_rounded, open_scene, close_scene),
+        cmocka_unit_test_setup_teardown(activations_are_rounded, open_scene, close_scene),
+        cmocka_unit_test_setup_teardown(rows_are_rounded, open_scene, close_scene),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
