@@ -57,6 +57,15 @@ static struct loom_config loom_converging(void) {
     struct loom_config c = tiny_looped(LOOM_ARCHITECTURE_LOOM);
     c.halting = LOOM_HALTING_CONVERGE;
     c.converge_threshold = 0.3;
+    c.sure_threshold = 0;
+    return c;
+}
+
+/* Tokens whose next one is clear leave, some after their first loop. */
+static struct loom_config loom_sure(void) {
+    struct loom_config c = loom_converging();
+    c.converge_threshold = 0;
+    c.sure_threshold = 1.9;
     return c;
 }
 
@@ -67,9 +76,9 @@ static struct loom_config loom_window(void) {
 }
 
 /* The first of them have an oracle. */
-static struct loom_config (*const configs[])(void) = {mythos_grouped, mythos_latent,   loom_layers,
-                                                      loom_unhalted,  gpt_bias,        gpt_plain,
-                                                      loom_gated,     loom_converging, loom_window};
+static struct loom_config (*const configs[])(void) = {mythos_grouped, mythos_latent, loom_layers, loom_unhalted,
+                                                      gpt_bias,       gpt_plain,     loom_gated,  loom_converging,
+                                                      loom_sure,      loom_window};
 enum { ALL_CONFIGS = sizeof configs / sizeof configs[0], CONFIGS = 6 };
 
 static void open_config(struct tiny *m, size_t i, const struct loom_kernels *k) {
@@ -257,7 +266,7 @@ static void test_early_stop(void **state) {
 /* Makes every token run every loop. */
 static void never_halt(struct tiny *m) {
     m->net.config.act_threshold = 1e6;
-    m->net.config.converge_threshold = 0;
+    m->net.config.converge_threshold = m->net.config.sure_threshold = 0;
     if (m->net.config.halting != LOOM_HALTING_GATE)
         return;
     tiny_set(m, "recurrent.gate.weight", 0);
@@ -294,6 +303,59 @@ static void test_exit(void **state) {
         assert_near(got, all, LOGITS, 2e-6, "logits without an exit", i);
         tiny_close(&m);
     }
+}
+
+static double entropy_of(const real *logits) {
+    double sum = 0, entropy = 0;
+    for (size_t v = 0; v < VOCAB; v++)
+        sum += exp((double)logits[v]);
+    for (size_t v = 0; v < VOCAB; v++)
+        entropy -= exp((double)logits[v]) / sum * ((double)logits[v] - log(sum));
+    return entropy;
+}
+
+/* Loops that the first token of each sequence takes, which sees no other. */
+static void first_depths(const struct tiny *m, int loops, int depths[BATCH]) {
+    struct loom_workspace ws;
+    struct loom_cache cache;
+    real logits[LOGITS];
+    open_workspace(&ws, m, SEQ, SEQ, loops, false);
+    assert_int_equal(loom_cache_open(&cache, m->k, &m->net.config, loops, BATCH, SEQ, NULL), LOOM_OK);
+    struct loom_forward f = forward_of(m, loops);
+    f.cache = &cache;
+    f.exit = true;
+    run(&ws, m, &f, logits);
+    for (size_t b = 0; b < BATCH; b++)
+        depths[b] = ws.exits.depth[b * SEQ];
+    loom_cache_close(&cache);
+    loom_workspace_close(&ws);
+}
+
+/* A token leaves behind the first loop, the very first too, whose read-out's entropy is below the threshold. */
+static void test_sure(void **state) {
+    (void)state;
+    enum { LOOPS = 5 };
+    struct loom_config config = loom_sure();
+    struct tiny m;
+    real logits[LOOPS][LOGITS];
+    int depths[BATCH], seen = 0;
+    config.coda_layers = 0;
+    tiny_open(&m, &config, loom_kernels_ref(), 4, BATCH, SEQ);
+    for (int t = 0; t < LOOPS; t++)
+        full_logits(&m, t + 1, logits[t]);
+    for (int t = 0; t < LOOPS; t++)
+        for (size_t b = 0; b < BATCH; b++) {
+            size_t place = b * SEQ * VOCAB;
+            int want = 1;
+            m.net.config.sure_threshold = entropy_of(logits[t] + place) * (1 + 1e-5);
+            while (want < LOOPS && !(entropy_of(logits[want - 1] + place) < m.net.config.sure_threshold))
+                want++;
+            first_depths(&m, LOOPS, depths);
+            assert_int_equal(depths[b], want);
+            seen |= 1 << want;
+        }
+    assert_true((seen & 1 << 1) && (seen & (1 << 2 | 1 << 3 | 1 << 4 | 1 << 5)));
+    tiny_close(&m);
 }
 
 /* Where loops read the prelude's keys, exits change nothing but the work. */
@@ -788,6 +850,7 @@ int main(void) {
         cmocka_unit_test(test_cache),
         cmocka_unit_test(test_latent_past),
         cmocka_unit_test(test_exit),
+        cmocka_unit_test(test_sure),
         cmocka_unit_test(test_exit_of_remembered),
         cmocka_unit_test(test_window),
         cmocka_unit_test(test_early_stop),

@@ -22,7 +22,7 @@ enum loom_halting {
     LOOM_HALTING_NONE,    /* every token runs every loop */
     LOOM_HALTING_ACT,     /* adaptive computation time */
     LOOM_HALTING_GATE,    /* as often as a gate reads off the prelude's output */
-    LOOM_HALTING_CONVERGE /* until what is read out no longer changes */
+    LOOM_HALTING_CONVERGE /* until what is read out is sure or no longer changes */
 };
 
 /* The longest n-gram that may have an embedding. */
@@ -65,6 +65,7 @@ struct loom_config {
     int halting;                                                                   /* enum loom_halting */
     double act_threshold;
     double converge_threshold; /* nats: a token leaves when its read-out diverges by less from the loop's before */
+    double sure_threshold;     /* nats: or when the read-out's entropy is below */
     int gate_loops;            /* the most loops that the gate may choose; 0: max_loop_iters */
     double rope_theta;
     int sliding_window; /* a token attends to itself and those before it, so many in all; 0: to all */

@@ -221,6 +221,16 @@ static double log_sum(const real *logits, size_t n) {
     return top + log(sum);
 }
 
+/* -sum p log(p) of a softmax, in nats. */
+static double entropy(const real *logits, size_t n) {
+    double log_total = log_sum(logits, n), sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        double log_p = (double)logits[i] - log_total;
+        sum -= exp(log_p) * log_p;
+    }
+    return sum;
+}
+
 /* sum p log(p / q) of two softmaxes, in nats. */
 static double divergence(const real *p_logits, const real *q_logits, size_t n) {
     double p_sum = log_sum(p_logits, n), q_sum = log_sum(q_logits, n), sum = 0;
@@ -231,17 +241,20 @@ static double divergence(const real *p_logits, const real *q_logits, size_t n) {
     return sum;
 }
 
+/* Whether what is read out of token i behind loop t is sure, or has come to rest. */
+static bool converged(const struct loom_pass *p, size_t i, int t) {
+    size_t vocab = (size_t)p->c->vocab_size, n = loom_pass_rows(p) * vocab;
+    const real *now = p->exits->host + (size_t)(t % 2) * n + i * vocab;
+    const real *before = p->exits->host + (size_t)((t + 1) % 2) * n + i * vocab;
+    return entropy(now, vocab) < p->c->sure_threshold ||
+           (t > 0 && divergence(now, before, vocab) <= p->c->converge_threshold);
+}
+
 /* Whether token i has had its loops, behind loop t. */
 static bool is_done(const struct loom_pass *p, const struct loom_halting_layer *layer, size_t i, int t) {
-    const struct loom_exits *exits = p->exits;
-    size_t vocab = (size_t)p->c->vocab_size, n = loom_pass_rows(p) * vocab;
     if (t == p->loops - 1)
         return true;
-    if (layer->kind == LOOM_HALTING_GATE)
-        return exits->depth[i] == t + 1;
-    const real *now = exits->host + (size_t)(t % 2) * n + i * vocab;
-    const real *before = exits->host + (size_t)((t + 1) % 2) * n + i * vocab;
-    return t > 0 && divergence(now, before, vocab) <= p->c->converge_threshold;
+    return layer->kind == LOOM_HALTING_GATE ? p->exits->depth[i] == t + 1 : converged(p, i, t);
 }
 
 /* Marks who leaves behind loop t, and fills the shares of their states. */

@@ -8,9 +8,10 @@
  * the token-choice router of Mixture-of-Recursions, arXiv 2507.10524, learns from the loss). Its gradient ends at e:
  * the gate listens, and what the model learns is the same without it. The output is the state of a token's last loop.
  *
- * converge: a token leaves when a loop hardly changes what is read out of it: the divergence of the next token's
- * distribution after this loop from that after the loop before, through the final norm and the head, past a coda
- * (Geiping et al., arXiv 2502.05171). Nothing is learned, and no token leaves after its first loop.
+ * converge: what is read out of a token after a loop, through the final norm and the head, past a coda, decides. It
+ * leaves when the next token's distribution is sure, by its entropy (Schuster et al., arXiv 2207.07061), or when the
+ * loop hardly changed it, by its divergence from that of the loop before (Geiping et al., arXiv 2502.05171). Nothing is
+ * learned.
  *
  * `act` weighs states in every pass. The others act only in a pass in which tokens exit; in any other each token runs
  * every loop. */

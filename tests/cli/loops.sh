@@ -30,3 +30,9 @@ json "$loom" eval --model text --data data --loops chosen --json
 has '"by_loss":\[\{"below":0\.1[0-9]*,"tokens":[0-9]+,"mean_loops":[0-9.]+\},.*\{"below":null,'
 quietly "$loom" eval --model text --data data --loops chosen
 has 'tokens of a loss below 0.1: [0-9.]+ loops'
+
+# Who is sure leaves after the first loop: all, where nothing counts as unsure.
+quietly "$loom" train "${tiny[@]}" --set halting=converge --set sure_threshold=9 --data data --steps 4 \
+    --set eval_interval=4 --out sure
+json "$loom" eval --model sure --data data --loops chosen --json
+has '"mean_loops":1,"exit_depth":\[1,0,0\]'
