@@ -7,7 +7,7 @@
 #define LOOM_DATA_PIPELINE_H
 
 #include "data/source/document.h"
-#include "data/tokenizer/tokenizer.h"
+#include "data/source/ids.h"
 
 enum loom_verdict {
     LOOM_TAKEN,

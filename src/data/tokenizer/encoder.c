@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/grow.h"
 #include "data/tokenizer/tokenizer_kinds.h"
 
 enum {
@@ -47,19 +46,6 @@ struct loom_encoder {
     char *valid; /* a piece whose bad bytes have been replaced */
     size_t valid_capacity;
 };
-
-/* ---- ids --------------------------------------------------------------------------------------------------------- */
-
-loom_status loom_ids_reserve(struct loom_ids *ids, size_t more, struct loom_error *error) {
-    if (more <= ids->capacity - ids->count)
-        return LOOM_OK;
-    size_t wanted = more <= SIZE_MAX - ids->count ? ids->count + more : SIZE_MAX;
-    int *grown = loom_grow(ids->data, &ids->capacity, wanted, sizeof *grown);
-    if (!grown)
-        return loom_fail_memory(error, "tokens", wanted);
-    ids->data = grown;
-    return LOOM_OK;
-}
 
 /* ---- byte and char ----------------------------------------------------------------------------------------------- */
 

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "base/utf8.h"
+#include "data/source/ids.h"
 #include "data/source/record.h"
 
 #define LOOM_TOKENIZER_FILE "tokenizer.json"
@@ -33,15 +34,6 @@ loom_status loom_tokenizer_char(const struct loom_characters *characters, struct
                                 struct loom_error *error);
 
 /* ---- text to tokens ---------------------------------------------------------------------------------------------- */
-
-/* Token ids that grow in number; all zero is none. `data` is freed with free(). */
-struct loom_ids {
-    int *data;
-    size_t count, capacity;
-};
-
-/* Makes room for `more` ids behind the present ones. */
-loom_status loom_ids_reserve(struct loom_ids *ids, size_t more, struct loom_error *error);
 
 /* What one thread needs to encode with a tokenizer, which must outlive it. Not shared between threads. */
 struct loom_encoder;

@@ -16,7 +16,7 @@
 #ifndef LOOM_DATA_BATCH_H
 #define LOOM_DATA_BATCH_H
 
-#include "data/tokenizer/corpus.h"
+#include "data/tokens/corpus.h"
 
 enum loom_sampling { LOOM_SAMPLING_RANDOM, LOOM_SAMPLING_SHUFFLE };
 

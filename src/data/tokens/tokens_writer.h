@@ -1,5 +1,6 @@
-/* tokens_writer.h - what the files that write a token folder share: tokens_write.c (shards and the folder),
- * tokens_progress.c (checkpoints) and tokens_tail.c (a validation split cut from the end). */
+/* tokens_writer.h - what the files that write a token folder share, each calling only those before it:
+ * tokens_shards.c (tokens into shards), tokens_progress.c (checkpoints), tokens_tail.c (a validation split cut from the
+ * end) and tokens_write.c (the folder around them). */
 #ifndef LOOM_DATA_TOKENS_WRITER_H
 #define LOOM_DATA_TOKENS_WRITER_H
 
@@ -42,6 +43,8 @@ loom_status loom_shard_open(struct loom_tokens_writer *writer, enum loom_split s
                             uint64_t documents, struct loom_error *error);
 /* Flushes an open shard to the disk. */
 loom_status loom_shard_sync(struct loom_open_shard *shard, struct loom_error *error);
+/* Closes a shard as it is. */
+void loom_shard_abandon(struct loom_open_shard *shard);
 /* Flushes and closes the split's open shard and lists it. */
 loom_status loom_shard_close(struct loom_tokens_writer *writer, enum loom_split split, struct loom_error *error);
 

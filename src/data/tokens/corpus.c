@@ -1,5 +1,5 @@
 /* corpus.c - see corpus.h. */
-#include "data/tokenizer/corpus.h"
+#include "data/tokens/corpus.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -1,5 +1,4 @@
-/* tokenizer.c - what all tokenizers share: the object, its tokens' bytes, the files it is opened from and saved to; see
- * tokenizer.h. */
+/* tokenizer_file.c - the files that tokenizers are opened from and saved to; see tokenizer.h. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,53 +6,6 @@
 #include "base/json.h"
 #include "data/tokenizer/ranks.h"
 #include "data/tokenizer/tokenizer_kinds.h"
-
-/* ---- the object -------------------------------------------------------------------------------------------------- */
-
-struct loom_tokenizer *loom_tokenizer_new(enum loom_tokenizer_kind kind) {
-    struct loom_tokenizer *tokenizer = calloc(1, sizeof *tokenizer);
-    if (!tokenizer)
-        return NULL;
-    tokenizer->kind = kind;
-    tokenizer->end_of_text = -1;
-    tokenizer->crews = loom_crew_place_open();
-    if (tokenizer->crews)
-        return tokenizer;
-    loom_tokenizer_free(tokenizer);
-    return NULL;
-}
-
-void loom_tokenizer_free(struct loom_tokenizer *tokenizer) {
-    if (!tokenizer)
-        return;
-    loom_crew_place_close(tokenizer->crews);
-    loom_token_table_close(&tokenizer->table);
-    loom_bpe_close(&tokenizer->bpe);
-    loom_added_close(&tokenizer->added);
-    free(tokenizer->file);
-    free(tokenizer->ids);
-    free(tokenizer->is_word);
-    free(tokenizer);
-}
-
-int loom_tokenizer_end_of_text(const struct loom_tokenizer *tokenizer) {
-    return tokenizer->end_of_text;
-}
-
-bool loom_tokenizer_takes_bytes(const struct loom_tokenizer *tokenizer) {
-    return tokenizer->kind == LOOM_TOKENIZER_BYTE;
-}
-
-int loom_tokenizer_vocab_size(const struct loom_tokenizer *tokenizer) {
-    return tokenizer->table.count;
-}
-
-const char *loom_tokenizer_token(const struct loom_tokenizer *tokenizer, int id, size_t *size) {
-    if (id < 0 || id >= tokenizer->table.count)
-        return NULL;
-    *size = loom_token_table_size(&tokenizer->table, id);
-    return loom_token_table_bytes(&tokenizer->table, id);
-}
 
 /* ---- tokenizer.json ---------------------------------------------------------------------------------------------- */
 
