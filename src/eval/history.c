@@ -10,6 +10,8 @@
 
 #include "base/file.h"
 #include "base/grow.h"
+#include "model/model.h"
+#include "train/privacy.h"
 
 static const size_t metrics_limit = (size_t)1 << 30;
 
@@ -126,6 +128,24 @@ static loom_status note_problem(struct loom_history *history, loom_status status
     return LOOM_OK;
 }
 
+/* The newest privacy.json of the folder's checkpoints, whose names are in the order of their steps. */
+static void read_privacy(struct loom_history *history, const char *folder) {
+    char *checkpoints = loom_path_join(folder, LOOM_CHECKPOINTS_FOLDER), **names;
+    size_t count;
+    if (checkpoints && loom_folder_list(checkpoints, &names, &count, NULL) == LOOM_OK) {
+        for (size_t i = count; !history->privacy && i-- > 0;) {
+            char *checkpoint = loom_path_join(checkpoints, names[i]);
+            char *path = checkpoint ? loom_path_join(checkpoint, LOOM_PRIVACY_FILE) : NULL;
+            if (path && loom_path_exists(path) && loom_json_read(path, &history->privacy, NULL) != LOOM_OK)
+                history->privacy = NULL;
+            free(checkpoint);
+            free(path);
+        }
+        loom_names_free(names, count);
+    }
+    free(checkpoints);
+}
+
 loom_status loom_history_read(const char *folder, bool with_steps, struct loom_history *history,
                               struct loom_error *error) {
     *history = (struct loom_history){.samples = json_array()};
@@ -138,6 +158,8 @@ loom_status loom_history_read(const char *folder, bool with_steps, struct loom_h
             status = note_problem(history, read_metrics(history, metrics, with_steps, &problem), &problem, error);
     } else
         loom_fail_memory(error, folder, strlen(folder));
+    if (status == LOOM_OK)
+        read_privacy(history, folder);
     free(config);
     free(metrics);
     return status;
@@ -145,6 +167,7 @@ loom_status loom_history_read(const char *folder, bool with_steps, struct loom_h
 
 void loom_history_free(struct loom_history *history) {
     json_decref(history->config);
+    json_decref(history->privacy);
     json_decref(history->samples);
     json_decref(history->last_eval);
     loom_text_free(&history->notes);

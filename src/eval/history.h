@@ -31,7 +31,8 @@ struct loom_rows {
 };
 
 struct loom_history {
-    json_t *config; /* NULL when there is none that can be read */
+    json_t *config;  /* NULL when there is none that can be read */
+    json_t *privacy; /* what the newest checkpoint of a private training states; NULL without one */
     struct loom_rows steps, evals;
     json_t *samples;        /* array of the "sample" lines */
     json_t *last_eval;      /* the last "eval" line with all its fields; NULL when there is none */

@@ -243,6 +243,7 @@ static void put_evaluations(struct loom_text *html, const struct loom_history *h
 
 static void put_settings(struct loom_text *html, const struct loom_history *history) {
     loom_text_append(html, "<div class=\"columns\">\n");
+    loom_html_settings(html, "Privacy, as the newest checkpoint has it", history->privacy);
     loom_html_settings(html, "Run", history->config);
     const json_t *data = json_object_get(history->config, "data"), *folders = json_object_get(data, "folders");
     loom_html_settings(html, "Data", data);

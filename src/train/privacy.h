@@ -12,6 +12,9 @@
 
 #include "base/status.h"
 
+/* In each checkpoint: what has been spent so far, and what was not private. */
+#define LOOM_PRIVACY_FILE "privacy.json"
+
 /* log E_{x~P}[r(x)^a] for any real a. The Renyi divergence of order a > 1 is this over a - 1; the moments of the
  * privacy loss are this too. By the trapezoid rule, whose error on such integrands is below rounding. */
 double loom_privacy_moment(double sigma, double q, double a);

@@ -9,9 +9,8 @@
 #ifndef LOOM_TRAIN_PRIVATE_STEP_H
 #define LOOM_TRAIN_PRIVATE_STEP_H
 
+#include "train/privacy.h"
 #include "train/trainer_state.h"
-
-#define LOOM_PRIVACY_FILE "privacy.json"
 
 /* Checks that what a private training would promise holds, and finds dp_noise for dp_epsilon. LOOM_INVALID without
  * conversations, with a moving router bias (it follows counts over examples), and without either noise or target. */

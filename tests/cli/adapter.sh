@@ -41,6 +41,9 @@ quietly "$loom" train --chat sums.jsonl --init base --out private --threads 1 --
 grep -q '"epsilon"' "$(newest private)/privacy.json" || fail "no privacy.json"
 promise=$(newest private)/privacy.json
 sed -n -E 's/.*"epsilon": *([0-9.]+).*/\1/p' "$promise" | awk '{ exit !($1 > 7 && $1 <= 8) }' || fail "another epsilon"
+for key in epsilon delta sampling_rate not_private; do
+    grep -q ">$key<" private/report.html || fail "the report does not state $key"
+done
 for key in '"steps": *6' '"sampling": *"poisson"' '"not_private": *[["]'; do
     grep -qE "$key" "$promise" || fail "privacy.json without $key"
 done
