@@ -286,6 +286,7 @@ static void test_code(void **state) {
     judge_code(&task, "    while True: pass\n", false);
     judge_code(&task, "    import os; os._exit(0)\n", false); /* leaving early is not passing */
     judge_code(&task, "    raise SystemExit(0)\n", false);
+    judge_code(&task, "    import os, sys; print(sys.stdin.read() + open(0).read()); os._exit(0)\n", false);
     judge_code(&task, "    import os; os.kill(1, 9); os.fork(); return 0\n", false);
     loom_task_close(&task);
     free(path);

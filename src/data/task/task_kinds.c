@@ -6,8 +6,10 @@
 #include "data/task/task.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "data/task/answer.h"
@@ -279,23 +281,35 @@ static loom_status judge_number(const struct loom_problem *p, const char *respon
     return LOOM_OK;
 }
 
-/* The program is right when it comes to its end without an error: the last line says so with a word that stands nowhere
- * else, so that leaving early does not count. */
+/* A word that no response can know. */
+static loom_status draw_word(char word[2 * 16 + 1], struct loom_error *error) {
+    unsigned char bytes[16];
+    if (getentropy(bytes, sizeof bytes) != 0)
+        return loom_fail_system(error, "cannot draw", "a word for the sandbox");
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(word + 2 * i, 3, "%02x", bytes[i]);
+    return LOOM_OK;
+}
+
+/* The program is right when it comes to its end without an error: the last line says so with a word that is drawn each
+ * time, so that leaving early does not count. */
 static loom_status run_program(const struct loom_problem *p, const char *before, const char *response,
                                const struct loom_sandbox_limits *limits, bool *right, struct loom_error *error) {
-    static const char end[] = "loom-sandbox-reached-the-end-5d7e1f\n";
     struct loom_text program = {0};
     struct loom_sandbox_result result;
-    loom_text_append(&program, "%s%s%s\nprint('\\nloom-sandbox-' + 'reached-the-end-5d7e1f')\n", before, response,
-                     p->test);
+    char word[2 * 16 + 1];
+    loom_status status = draw_word(word, error);
+    if (status)
+        return status;
+    loom_text_append(&program, "%s%s%s\nprint('\\n%s')\n", before, response, p->test, word);
     if (program.failed) {
         loom_text_free(&program);
         return loom_fail_memory(error, p->id, strlen(response));
     }
-    loom_status status = loom_sandbox_run(interpreter, program.data, program.size, limits, &result, error);
-    size_t size = sizeof end - 1;
+    status = loom_sandbox_run(interpreter, program.data, program.size, limits, &result, error);
+    size_t size = strlen(word) + 1; /* and the line's end */
     *right = status == LOOM_OK && !result.timed_out && result.code == 0 && result.size >= size &&
-             memcmp(result.output + result.size - size, end, size) == 0;
+             memcmp(result.output + result.size - size, word, size - 1) == 0;
     free(result.output);
     loom_text_free(&program);
     return status;
