@@ -69,17 +69,32 @@ loom_status loom_material_weights(const struct loom_material *material, struct l
     return status;
 }
 
-loom_status loom_material_base(struct loom_material *material, const struct loom_setup *setup,
+/* A run that goes on needs the model that it began with where its weights are still read: beneath adapters, and as the
+ * one that rewards do not pull away from. */
+static loom_status check_base(const struct loom_material *m, const json_t *record, struct loom_error *error) {
+    const char *hash = json_string_value(json_object_get(record, "init_sha256"));
+    return !hash || strcmp(hash, m->sha256) == 0
+               ? LOOM_OK
+               : loom_fail(error, LOOM_INVALID, "%s: these are not the weights that the run %s began with", m->init,
+                           m->options->out);
+}
+
+loom_status loom_material_base(struct loom_material *material, const json_t *record, const struct loom_setup *setup,
                                struct loom_error *error) {
     struct loom_material *m = material;
-    if (!setup->recipe.adapter_rank)
-        return LOOM_OK;
-    if (!m->init)
+    bool adapters = setup->recipe.adapter_rank > 0, adapter = false;
+    if (adapters && !m->init)
         return loom_fail(error, LOOM_INVALID, "adapters (adapter_rank %d) need a model to start from",
                          setup->recipe.adapter_rank);
+    if (!adapters && !(m->data.task && setup->recipe.rl_kl > 0))
+        return LOOM_OK;
+    loom_status status = adapters ? LOOM_OK : loom_adapter_in(m->init, &adapter, error);
+    if (status || adapter) /* an adapter names the weights that it is for itself */
+        return status;
     m->data.init = m->init;
     m->data.init_sha256 = m->sha256;
-    return loom_adapter_hash(m->init, m->sha256, error);
+    status = loom_adapter_hash(m->init, m->sha256, error);
+    return status ? status : check_base(m, record, error);
 }
 
 /* ---- text -------------------------------------------------------------------------------------------------------- */
@@ -207,7 +222,10 @@ json_t *loom_material_record(const struct loom_material *material) {
         }
     } else
         json = loom_corpus_record(&m->corpus);
-    if (json && m->init && json_object_set_new(json, "init", json_string(m->init))) {
+    bool failed = json && m->init && json_object_set_new(json, "init", json_string(m->init));
+    if (json && m->sha256[0])
+        failed = json_object_set_new(json, "init_sha256", json_string(m->sha256)) || failed;
+    if (failed) {
         json_decref(json);
         json = NULL;
     }

@@ -10,7 +10,7 @@ struct loom_material {
     const struct loom_train_options *options;
     char *init;                       /* the folder of the model to start from; NULL: none */
     struct loom_tokenizer *tokenizer; /* init's, which conversations are encoded with; NULL: the corpus has its own */
-    char sha256[LOOM_SHA256_TEXT];    /* of init's weights, where adapters are made for them */
+    char sha256[LOOM_SHA256_TEXT];    /* of init's weights, where they are read again when a run goes on */
     struct loom_corpus corpus;
     struct loom_chat_set chat;
     struct loom_task task;
@@ -31,8 +31,10 @@ loom_status loom_material_text(struct loom_material *material, const json_t *rec
 loom_status loom_material_chat(struct loom_material *material, const json_t *record, const struct loom_setup *setup,
                                struct loom_error *error);
 
-/* Before any training with adapters: finds out what they are for. */
-loom_status loom_material_base(struct loom_material *material, const struct loom_setup *setup,
+/* Finds out what adapters are for, and which model rewards are held to (rl_kl); refuses other weights than the
+ * record's.
+ */
+loom_status loom_material_base(struct loom_material *material, const json_t *record, const struct loom_setup *setup,
                                struct loom_error *error);
 
 /* The "data" of a run's config.json; NULL when memory is short. */

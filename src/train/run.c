@@ -139,7 +139,7 @@ static loom_status prepare_setup(struct run *run, struct loom_error *error) {
     if (status == LOOM_OK)
         status = loom_material_chat(&run->material, json_object_get(json, "data"), &run->setup, error);
     if (status == LOOM_OK)
-        status = loom_material_base(&run->material, &run->setup, error);
+        status = loom_material_base(&run->material, json_object_get(json, "data"), &run->setup, error);
     if (status == LOOM_OK)
         status = loom_private_plan(&run->setup, run->material.data.chat, error);
     if (status == LOOM_OK && run->material.data.corpus) /* before the folder is made; the trainer asks again */

@@ -26,6 +26,10 @@ done
 [ "$(stat -c %s "$(newest whole)/training.safetensors")" -lt "$(stat -c %s "$weights")" ] ||
     fail "the optimizer's state is not that of the adapters alone"
 
+quietly "$loom" train --data data --out other --steps 3 "${tiny[@]}" --set eval_interval=3 --set max_seq_len=64 --seed 9
+expect 2 'not the weights that the run halves began with' "$loom" train --chat sums.jsonl --init other --threads 1 \
+    --out halves --steps 30 --resume
+
 quietly "$loom" merge --model whole --out merged
 quietly "$loom" eval --model whole --data data --json
 sed -E 's/"seconds":[^,]*,//' stdout >apart
@@ -68,7 +72,6 @@ expect 2 'is an adapter itself' "$loom" train --chat sums.jsonl --init whole --o
 [ ! -e new ] || fail "a refused run left a folder"
 
 # The adapter of one model is not another's.
-quietly "$loom" train --data data --out other --steps 3 "${tiny[@]}" --set eval_interval=3 --set max_seq_len=64 --seed 9
 cp "$(newest other)/model.safetensors" "$weights"
 expect 1 'was made for other weights' "$loom" generate --model whole --prompt x --seed 1
 mv base gone

@@ -34,6 +34,8 @@ quietly "$loom" train "${same[@]}" --out pulled_halves --steps 6 --set rl_kl=0.0
 quietly "$loom" train "${same[@]}" --out pulled_halves --steps 12 --resume
 quietly "$loom" train "${same[@]}" --out pulled_whole --steps 12 --set rl_kl=0.05 --set rl_resample=2
 same_run pulled_halves pulled_whole
+expect 2 'not the weights that the run pulled_halves began with' "$loom" train --task exact --problems problems.jsonl \
+    --init base --out pulled_halves --threads 1 --steps 14 --resume
 
 # A gate chooses loops elsewhere; here all of them run, which is said, and no step moves it.
 quietly "$loom" train --data data --out gate --steps 3 "${tiny[@]}" --set eval_interval=3 --set max_seq_len=64 \
