@@ -128,22 +128,34 @@ static loom_status note_problem(struct loom_history *history, loom_status status
     return LOOM_OK;
 }
 
+/* A checkpoint's privacy.json, if it has one. */
+static loom_status read_promise(struct loom_history *history, const char *checkpoints, const char *name,
+                                struct loom_error *error) {
+    char *checkpoint = loom_path_join(checkpoints, name);
+    char *path = checkpoint ? loom_path_join(checkpoint, LOOM_PRIVACY_FILE) : NULL;
+    loom_status status = path ? LOOM_OK : loom_fail_memory(error, checkpoints, strlen(checkpoints));
+    if (status == LOOM_OK && loom_path_exists(path))
+        status = loom_json_read(path, &history->privacy, error);
+    free(checkpoint);
+    free(path);
+    return status;
+}
+
 /* The newest privacy.json of the folder's checkpoints, whose names are in the order of their steps. */
-static void read_privacy(struct loom_history *history, const char *folder) {
+static loom_status read_privacy(struct loom_history *history, const char *folder, struct loom_error *error) {
     char *checkpoints = loom_path_join(folder, LOOM_CHECKPOINTS_FOLDER), **names;
     size_t count;
-    if (checkpoints && loom_folder_list(checkpoints, &names, &count, NULL) == LOOM_OK) {
-        for (size_t i = count; !history->privacy && i-- > 0;) {
-            char *checkpoint = loom_path_join(checkpoints, names[i]);
-            char *path = checkpoint ? loom_path_join(checkpoint, LOOM_PRIVACY_FILE) : NULL;
-            if (path && loom_path_exists(path) && loom_json_read(path, &history->privacy, NULL) != LOOM_OK)
-                history->privacy = NULL;
-            free(checkpoint);
-            free(path);
-        }
+    if (!checkpoints)
+        return loom_fail_memory(error, folder, strlen(folder));
+    loom_status status = LOOM_OK;
+    if (loom_path_is_folder(checkpoints) &&
+        (status = loom_folder_list(checkpoints, &names, &count, error)) == LOOM_OK) {
+        for (size_t i = count; status == LOOM_OK && !history->privacy && i-- > 0;)
+            status = read_promise(history, checkpoints, names[i], error);
         loom_names_free(names, count);
     }
     free(checkpoints);
+    return status;
 }
 
 loom_status loom_history_read(const char *folder, bool with_steps, struct loom_history *history,
@@ -159,7 +171,7 @@ loom_status loom_history_read(const char *folder, bool with_steps, struct loom_h
     } else
         loom_fail_memory(error, folder, strlen(folder));
     if (status == LOOM_OK)
-        read_privacy(history, folder);
+        status = note_problem(history, read_privacy(history, folder, &problem), &problem, error);
     free(config);
     free(metrics);
     return status;
