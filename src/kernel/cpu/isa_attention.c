@@ -113,27 +113,32 @@ static void drop_scores(const struct loom_attention *a, const struct chunk *s, f
         score[j] *= factor[j];
 }
 
-/* Turns the scores of the chunk's query `row` for the first `width` keys of the block into weights, and zeros where it
- * does not see the key. When a larger score than all before comes, what has been added up shrinks to its scale. */
-static void weigh(const struct loom_attention *a, const struct chunk *s, float *scores, size_t row, size_t width) {
+/* What query `row` of the chunk sees of the first `width` keys of the block. */
+static struct softmax_row softmax_row(const struct loom_attention *a, const struct chunk *s, float *score, size_t row,
+                                      size_t width) {
     const size_t i = s->first + row, first = first_key(a, s->b, i), end = keys_seen(a, i);
+    struct softmax_row r = {
+        score,       0, 0, width, s->start > first, s->sum + row, s->largest + row, s->total + row * a->value_dim,
+        a->value_dim};
     const size_t skip = first > s->start ? least(first - s->start, width) : 0;
     const size_t stop = end > s->start ? least(end - s->start, width) : 0;
-    if (skip >= stop) {
-        fill_range(scores, 0, width, 0);
-        return;
+    if (skip < stop)
+        r.skip = skip, r.stop = stop;
+    return r;
+}
+
+/* Turns the scores of queries row .. row+rows-1 of the chunk for the first `width` keys of the block into weights. */
+static void weigh(const struct loom_attention *a, const struct chunk *s, size_t row, size_t rows, size_t width) {
+    struct softmax_row query[LANES];
+    for (size_t r = 0; r < rows; r += LANES) {
+        const size_t count = least(rows - r, LANES);
+        for (size_t i = 0; i < count; i++)
+            query[i] = softmax_row(a, s, s->scores + (r + i) * s->block, row + r + i, width);
+        add_softmax(query, count, a->scale);
+        for (size_t i = 0; i < count && a->dropout > 0; i++)
+            drop_scores(a, s, query[i].score + query[i].skip, s->first + row + r + i, s->start + query[i].skip,
+                        query[i].stop - query[i].skip);
     }
-    const struct seen seen = seen_keys(skip, stop);
-    fill_range(scores, 0, seen.whole_first, 0);
-    fill_range(scores, seen.whole_first, skip, -INFINITY);
-    fill_range(scores, stop, seen.whole_end, -INFINITY);
-    fill_range(scores, seen.whole_end, width, 0);
-    float *score = scores + seen.whole_first;
-    const size_t length = seen.whole_end - seen.whole_first;
-    const struct so_far so_far = {s->sum + row, s->largest + row, s->total + row * a->value_dim, a->value_dim};
-    add_softmax(so_far, s->start > first, score, a->scale, length / LANES);
-    if (a->dropout > 0)
-        drop_scores(a, s, score, i, s->start + seen.whole_first, length);
 }
 
 /* Queries row .. row+rows-1 of the chunk, at most TILE_ROWS, against the block of keys. */
@@ -147,8 +152,7 @@ static void add_strip(const struct forward *f, const struct chunk *s, size_t row
     const float *query = head_at(f->q, s->b, i, s->h);
     loom_cpu_multiply_as(scores, (struct loom_matrix){query, f->q.row, 1}, panels_seen(s->keys, width), rows,
                          a->head_dim);
-    for (size_t r = 0; r < rows; r++)
-        weigh(a, s, s->scores + r * s->block, row + r, width);
+    weigh(a, s, row, rows, width);
     loom_cpu_multiply_as((struct loom_target){s->total + row * a->value_dim, a->value_dim, s->start > first},
                          (struct loom_matrix){s->scores, s->block, 1}, s->values, rows, width);
 }

@@ -5,8 +5,8 @@
 #include <math.h>
 
 #include "kernel/cpu/isa_rows.h"
+#include "kernel/cpu/isa_softmax.h"
 #include "kernel/cpu/isa_tile.h"
-#include "kernel/cpu/vector_math.h"
 
 #define loom_cpu_attend_token LOOM_ISA_NAME(loom_cpu_attend_token)
 
@@ -58,42 +58,6 @@ static inline size_t round_to(size_t n, size_t unit) {
 static inline struct loom_panels panels_seen(struct loom_panels panels, size_t seen) {
     panels.columns = least(panels.columns, round_to(seen, PANEL));
     return panels;
-}
-
-/* A query's softmax over the keys that it has met. */
-struct so_far {
-    float *sum, *largest; /* of the weights; of the unscaled scores */
-    float *total;         /* (width): of weight * value */
-    size_t width;
-};
-
-/* Turns whole vectors of scores into exp(scale (score - largest)); returns their sum. */
-static inline float exp_scores(float *score, float scale, float largest, size_t vectors) {
-    vec sum = {0};
-    for (size_t j = 0; j < vectors * LANES; j += LANES) {
-#pragma omp simd
-        for (size_t lane = 0; lane < LANES; lane++)
-            score[j + lane] = vector_exp(scale * (score[j + lane] - largest));
-        sum += vec_load(score + j);
-    }
-    return vec_total(sum);
-}
-
-/* Turns whole vectors of scores, -inf where there is no key, into weights. `begun`: there were keys before, and when a
- * larger score than all of theirs comes, what has been added up shrinks to its scale. */
-static inline void add_softmax(struct so_far s, bool begun, float *score, float scale, size_t vectors) {
-    const float largest = row_largest(score, vectors * LANES);
-    if (!begun) {
-        *s.sum = 0;
-        *s.largest = largest;
-    } else if (largest > *s.largest) {
-        const float shrink = vector_exp(scale * (*s.largest - largest));
-        *s.sum *= shrink;
-        for (size_t c = 0; c < s.width; c++)
-            s.total[c] *= shrink;
-        *s.largest = largest;
-    }
-    *s.sum += exp_scores(score, scale, *s.largest, vectors);
 }
 
 #endif

@@ -84,6 +84,23 @@ static void pack_queries(const struct backward *f, struct blocks *s) {
     }
 }
 
+/* Turns whole vectors of scores and of dout . v into weights and slopes; `factor` is the dropout's, or NULL. */
+static inline __attribute__((always_inline)) void slope_range(float *weight, float *slope, const float *factor,
+                                                              size_t length, float scale, float lse, float mean) {
+    const float power = scale * log2_e, shift = lse * log2_e;
+    for (size_t j = 0; j < length; j += LANES) {
+        const vec p = vec_exp2(vec_load(weight + j) * power - shift), d = vec_load(slope + j);
+        if (factor == NULL) {
+            vec_store(weight + j, p);
+            vec_store(slope + j, p * scale * (d - mean));
+        } else {
+            const vec m = vec_load(factor + j);
+            vec_store(weight + j, p * m);
+            vec_store(slope + j, p * scale * (d * m - mean));
+        }
+    }
+}
+
 /* Turns query `row`'s scores, in its row of weights, and its dout . v, in its row of slopes, into what they are named
  * after: those of the first `width` keys of the block that it sees, and zeros for the block's others. */
 static void differentiate(const struct backward *f, const struct blocks *s, size_t row, size_t width) {
@@ -95,18 +112,14 @@ static void differentiate(const struct backward *f, const struct blocks *s, size
     const size_t length = seen.whole_end - seen.whole_first;
     float *weights = s->weights + row * s->block, *slopes = s->slopes + row * s->block;
     float *weight = weights + seen.whole_first, *slope = slopes + seen.whole_first;
-    const float lse = f->lse[(s->b * a->heads + s->h) * a->queries + i], mean = s->mean[row], scale = a->scale;
+    const float lse = f->lse[(s->b * a->heads + s->h) * a->queries + i], mean = s->mean[row];
     float factor[BLOCK];
-    if (a->dropout > 0)
+    if (a->dropout > 0) {
         dropout_factors(factor, a->dropout, a->dropout_seed, pair_index(a, s->b, s->h, i) + s->start + seen.whole_first,
                         length);
-    else
-        fill_range(factor, 0, length, 1);
-#pragma omp simd
-    for (size_t j = 0; j < length / LANES * LANES; j++) {
-        const float p = vector_exp(weight[j] * scale - lse);
-        weight[j] = p * factor[j];
-        slope[j] = scale * p * (slope[j] * factor[j] - mean);
+        slope_range(weight, slope, factor, length, a->scale, lse, mean);
+    } else {
+        slope_range(weight, slope, NULL, length, a->scale, lse, mean);
     }
     fill_range(weights, 0, skip, 0);
     fill_range(slopes, 0, skip, 0);

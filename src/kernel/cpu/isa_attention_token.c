@@ -113,16 +113,26 @@ static void sum_values(float *total, bool begun, const float *weight, struct loo
     }
 }
 
-/* Turns a row's scores of a block into weights: zeros where its query does not see the key. */
-static void weigh(const struct loom_attention *a, const struct task *s, float *scores, size_t row, size_t start,
+/* Turns a strip's scores of a block, BLOCK apart, into weights: zeros where the queries do not see the key. */
+static void weigh(const struct loom_attention *a, const struct task *s, struct strip strip, size_t start,
                   size_t width) {
-    const struct seen seen = seen_keys(s->first > start ? s->first - start : 0, width);
-    const struct so_far so_far = {s->sum + row, s->largest + row, s->total + row * a->value_dim, a->value_dim};
-    fill_range(scores, 0, seen.whole_first, 0);
-    fill_range(scores, seen.whole_first, seen.first, -INFINITY);
-    fill_range(scores, seen.end, seen.whole_end, -INFINITY);
-    add_softmax(so_far, start > s->first, scores + seen.whole_first, a->scale,
-                (seen.whole_end - seen.whole_first) / LANES);
+    struct softmax_row query[LANES];
+    for (size_t r = 0; r < strip.rows; r += LANES) {
+        const size_t count = least(strip.rows - r, LANES);
+        for (size_t i = 0; i < count; i++) {
+            const size_t row = strip.row + (r + i) * strip.step;
+            query[i] = (struct softmax_row){s->scores + (r + i) * BLOCK,
+                                            s->first > start ? s->first - start : 0,
+                                            width,
+                                            width,
+                                            start > s->first,
+                                            s->sum + row,
+                                            s->largest + row,
+                                            s->total + row * a->value_dim,
+                                            a->value_dim};
+        }
+        add_softmax(query, count, a->scale);
+    }
 }
 
 /* Rows that will be read soon are fetched together: they are too few in a place for the processor to guess the next. */
@@ -132,15 +142,15 @@ static void fetch(struct loom_matrix m, size_t rows, size_t depth) {
             __builtin_prefetch(m.data + i * m.row + d);
 }
 
-/* A block that is read where it lies. */
+/* A block that is read where it lies, and at most TILE_ROWS rows. */
 static void add_own(const struct call *f, const struct task *s, struct strip strip, struct block b) {
     const struct loom_attention *a = f->a;
-    for (size_t r = 0; r < strip.rows; r++) {
-        const size_t row = strip.row + r * strip.step;
-        score_keys(s->scores, strip.query + r * strip.stride, b.keys, b.width, a->head_dim);
-        weigh(a, s, s->scores, row, b.start, b.width);
-        sum_values(s->total + row * a->value_dim, b.start > s->first, s->scores, b.values, b.width, a->value_dim);
-    }
+    for (size_t r = 0; r < strip.rows; r++)
+        score_keys(s->scores + r * BLOCK, strip.query + r * strip.stride, b.keys, b.width, a->head_dim);
+    weigh(a, s, strip, b.start, b.width);
+    for (size_t r = 0; r < strip.rows; r++)
+        sum_values(s->total + (strip.row + r * strip.step) * a->value_dim, b.start > s->first, s->scores + r * BLOCK,
+                   b.values, b.width, a->value_dim);
 }
 
 /* A packed block and at most TILE_ROWS rows. */
@@ -150,8 +160,7 @@ static void add_packed(const struct call *f, const struct task *s, struct strip 
     const size_t width = keys.columns;
     loom_cpu_multiply_as((struct loom_target){s->scores, BLOCK, false},
                          (struct loom_matrix){strip.query, strip.stride, 1}, keys, strip.rows, a->head_dim);
-    for (size_t r = 0; r < strip.rows; r++)
-        weigh(a, s, s->scores + r * BLOCK, strip.row + r * strip.step, start, width);
+    weigh(a, s, strip, start, width);
     const struct loom_target total = {s->total + strip.row * a->value_dim, strip.step * a->value_dim, start > s->first};
     loom_cpu_multiply_as(total, (struct loom_matrix){s->scores, BLOCK, 1}, values, strip.rows, width);
 }
@@ -177,8 +186,10 @@ static void add_range(const struct call *f, const struct task *s, size_t member,
     const float *query = head_at(f->q, s->b0 + member, 0, s->g * f->share);
     for (size_t next; start < end; start = next) {
         next = least(start + BLOCK, end);
-        if (next > s->first)
-            add_own(f, s, (struct strip){query, f->q.head, member * f->share, 1, f->share},
+        for (size_t i = 0; i < f->share && next > s->first; i += TILE_ROWS)
+            add_own(f, s,
+                    (struct strip){query + i * f->q.head, f->q.head, member * f->share + i, 1,
+                                   least(TILE_ROWS, f->share - i)},
                     block_at(f, s, sequence, start, next - start));
     }
 }

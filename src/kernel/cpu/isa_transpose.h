@@ -52,6 +52,17 @@ static inline vec vec_totals(vec sum[LANES]) {
     return sum[0];
 }
 
+/* The same of the largest lane. */
+static inline vec vec_largests(vec most[LANES]) {
+    LOOM_UNROLL
+    for (int count = LANES / 2; count > 0; count /= 2) {
+        LOOM_UNROLL
+        for (int i = 0; i < count; i++)
+            most[i] = vec_larger(interleave_low(most[i], most[i + count]), interleave_high(most[i], most[i + count]));
+    }
+    return most[0];
+}
+
 /* Transposes LANES x LANES: each round is a perfect shuffle of all elements, and log2(LANES) of them swap the row's
  * bits of an element's position with the column's. */
 static inline void transpose(vec block[LANES]) {
