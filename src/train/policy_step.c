@@ -86,6 +86,7 @@ loom_status loom_policy_open(struct loom_policy_state **state, struct loom_train
     s->seq = (size_t)r->seq_len;
     s->room = (size_t)r->rl_max_tokens;
     s->limits = loom_sandbox_default();
+    s->limits.seconds = r->rl_seconds;
     s->prompts = calloc(task->count, sizeof *s->prompts);
     s->n_prompts = task->count;
     const struct loom_kernels *k = trainer->ws.k; /* counted */

@@ -19,7 +19,7 @@ struct preset {
 #define ADAPTER_TRAINING                                                                                               \
     " adapter_rank=0 adapter_alpha=16 adapter_targets=* dp_clip=0 dp_noise=0 dp_epsilon=0 dp_delta=1e-5 "              \
     "rl_objective=grpo rl_credit=last rl_prompts=8 rl_group=8 rl_max_tokens=32 rl_updates=1 rl_temperature=1 "         \
-    "rl_clip_low=0 rl_clip_high=0 rl_kl=0 rl_resample=0 rl_overlong=0"
+    "rl_clip_low=0 rl_clip_high=0 rl_kl=0 rl_resample=0 rl_overlong=0 rl_seconds=10"
 
 /* Every training starts from these: nanoGPT's settings for a small model on a CPU. */
 #define NANOGPT_SMALL_TRAINING                                                                                         \

@@ -77,6 +77,7 @@ static const struct loom_key keys[] = {
     {"rl_clip_high", LOOM_KEY_REAL, PLACE(rl_clip_high), 0, 1e3, NULL, 0},
     {"rl_kl", LOOM_KEY_REAL, PLACE(rl_kl), 0, 1e3, NULL, 0},
     {"rl_resample", LOOM_KEY_INT, PLACE(rl_resample), 0, 1 << 10, NULL, 0},
+    {"rl_seconds", LOOM_KEY_REAL, PLACE(rl_seconds), 0.01, 3600, NULL, 0},
     {"rl_overlong", LOOM_KEY_INT, PLACE(rl_overlong), 0, 1 << 20, NULL, 0},
     {"eval_interval", LOOM_KEY_UINT64, PLACE(eval_interval), 1, steps_big, NULL, 0},
     {"keep_checkpoints", LOOM_KEY_INT, PLACE(keep_checkpoints), 1, 1 << 20, NULL, 0},

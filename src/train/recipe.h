@@ -102,6 +102,7 @@ struct loom_recipe {
     double rl_clip_low, rl_clip_high; /* of the ratio of probabilities; 0: the objective's own */
     double rl_kl;                     /* weight of the divergence from the model that training began with; 0: none */
     int rl_resample;                  /* rounds of other problems in place of those that teach nothing */
+    double rl_seconds;                /* for running one answer's program, where the task runs it */
     int rl_overlong;                  /* last tokens of an answer's room in which length costs; 0: none */
     uint64_t eval_interval;           /* steps between validations, each followed by a checkpoint */
     int keep_checkpoints;             /* the newest ones kept, beside the best */

@@ -37,6 +37,30 @@ same_run pulled_halves pulled_whole
 expect 2 'not the weights that the run pulled_halves began with' "$loom" train --task exact --problems problems.jsonl \
     --init base --out pulled_halves --threads 1 --steps 14 --resume
 
+# Programs that hang, crash or start others are wrong answers, and the training goes on.
+for i in 1 2 3 4 5 6 7 8; do
+    echo "{\"prompt\":\"$i\",\"completion\":\"1\"}"
+    case $((i % 4)) in
+        0) test='while True: pass' ;;
+        1) test='import ctypes; ctypes.string_at(0)' ;;
+        2) test='import os, time; os.fork(); os.close(1); os.close(2); time.sleep(100)' ;;
+        3) test='import os; os.kill(0, 9)' ;;
+    esac
+    echo "{\"task_id\":\"$i\",\"prompt\":\"$i\",\"entry_point\":\"print\",\"test\":\"$test\"}" >&3
+    echo "{\"task_id\":\"$i\",\"prompt\":\"$i\",\"entry_point\":\"print\",\"test\":\"check = print\"}" >&4
+done >one.jsonl 3>hostile.jsonl 4>harmless.jsonl
+if [ -x /usr/bin/python3 ]; then
+    quietly "$loom" train --chat one.jsonl --init base --out one --steps 100 --threads 1 --set eval_interval=100 \
+        --set learning_rate=1e-2
+    judged=(--task humaneval --init one --threads 1 --steps 2 --set eval_interval=2 --set rl_prompts=4 --set rl_group=2
+        --set rl_max_tokens=12)
+    quietly "$loom" train "${judged[@]}" --problems harmless.jsonl --out harmless
+    losses harmless | awk '{ wrong += $1 } END { exit !(NR == 2 && wrong < 2) }' || fail "no program ran to its end"
+    quietly "$loom" train "${judged[@]}" --problems hostile.jsonl --out hostile --set rl_seconds=0.2
+    losses hostile | awk '{ wrong += $1 } END { exit !(NR == 2 && wrong == 2) }' || fail "a hostile program was right"
+    quietly "$loom" generate --model hostile --chat --prompt 1 --max-tokens 3 --seed 1
+fi
+
 # A gate chooses loops elsewhere; here all of them run, which is said, and no step moves it.
 quietly "$loom" train --data data --out gate --steps 3 "${tiny[@]}" --set eval_interval=3 --set max_seq_len=64 \
     --set halting=gate
