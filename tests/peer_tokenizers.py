@@ -93,16 +93,16 @@ def read_ranks(path):
     return {base64.b64decode(line.split()[0]): int(line.split()[1]) for line in open(path, "rb") if line.strip()}
 
 
-def published_pairs(library, data):
+def published_pairs(library, data, only):
     folder = data / "tiktoken"
     published.load_tiktoken_bpe = lambda url, **_: read_ranks(folder / url.rsplit("/", 1)[1])
-    for name in RANKS:
+    for name in [name for name in RANKS if only in name]:
         peer = tiktoken.Encoding(**getattr(published, name)())
         ours = loomlib.Tokenizer(library, f"{folder / peer_file(name)}#{name}")
         assert ours.vocab_size == peer.n_vocab, name
         yield Pair(name, ours, peer.encode_ordinary, peer.decode_bytes)
     gpt2 = data / "gpt2_bpe"
-    for name in ["gpt2_tokenizer.json", "vocab.bpe", "encoder.json"]:
+    for name in [name for name in ["gpt2_tokenizer.json", "vocab.bpe", "encoder.json"] if only in name]:
         yield Pair(name, loomlib.Tokenizer(library, gpt2 / name), hugging(gpt2 / "gpt2_tokenizer.json"))
 
 
@@ -142,8 +142,10 @@ def read(path):
     return open(path, encoding="utf-8", newline="").read()
 
 
-def trained_pairs(library, files, folder):
+def trained_pairs(library, files, folder, only):
     for name, pattern in PATTERNS.items():
+        if only not in name:
+            continue
         path = pathlib.Path(folder) / f"{name}.json"
         train(path, files, pattern)
         yield Pair(name, loomlib.Tokenizer(library, path), hugging(path))
@@ -282,12 +284,15 @@ def main():
     if arguments.write_vectors:
         return write_vectors(library, arguments.data, sources)
     with tempfile.TemporaryDirectory() as folder:
-        pairs = list(trained_pairs(library, books[:4] if arguments.full else sources[:20], folder))
-        pairs.append(check_training(library, books[:4] if arguments.full else sources[:20], folder))
+        files, only = books[:4] if arguments.full else sources[:20], arguments.only
+        pairs = list(trained_pairs(library, files, folder, only))
+        if only in "trained by Loom":
+            pairs.append(check_training(library, files, folder))
         if (arguments.data / "tiktoken").is_dir():
-            pairs += published_pairs(library, arguments.data)
-            check_special(library, arguments.data)
-        for pair in [pair for pair in pairs if arguments.only in pair.name]:
+            pairs += published_pairs(library, arguments.data, only)
+            if not only:
+                check_special(library, arguments.data)
+        for pair in pairs:
             check_pair(pair, arguments, books, sources)
 
 

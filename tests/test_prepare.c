@@ -345,6 +345,27 @@ static void test_broken_rows(void **state) {
     check_broken_row(*state, "{\"text\": null}", "row 21: its text is null");
 }
 
+/* A number that no int64 holds is no fault of a row, and filters know it. */
+static void test_large_numbers(void **state) {
+    static const char *const filters[] = {"hash > 9223372036854775807", "size < 8"};
+    struct loom_text lines = {.data = NULL};
+    struct loom_prepare_result result;
+    struct loom_error error;
+    for (int i = 0; i < 40; i++)
+        loom_text_append(&lines, "{\"text\": \"some text %d\", \"hash\": 18446744073709551615, \"size\": %d}\n", i, i);
+    char *input = write_text(*state, "rows.jsonl", &lines), *out = scratch_path(*state, "out");
+    struct loom_prepare_options options = options_for(out, (const char *const *)&input, 1);
+    options.filters = filters;
+    options.n_filters = 2;
+    options.split = "tail";
+    expect(loom_prepare(&options, &result, &error), LOOM_OK, &error, "");
+    assert_int_equal(result.documents, 8);
+    assert_int_equal(result.filtered, 32);
+    loom_text_free(&lines);
+    free(input);
+    free(out);
+}
+
 static void test_broken_files(void **state) {
     struct loom_text lines = make_lines(0, ROWS), part = {.data = NULL};
     char *gzip = write_gzip(*state, "whole.gz", &lines), *zstd = write_zstd(*state, "whole.zst", &lines), *data;
@@ -585,6 +606,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_duplicates, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_stable_split, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_broken_rows, scratch_create, scratch_remove),
+        cmocka_unit_test_setup_teardown(test_large_numbers, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_broken_files, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_broken_text, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_parquet, scratch_create, scratch_remove),

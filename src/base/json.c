@@ -9,13 +9,17 @@
 /* Far above any configuration or tokenizer, far below what would hurt. */
 static const size_t file_limit = (size_t)64 << 20;
 
+/* When its very first allocation fails, jansson says nothing but that there is no line. */
+bool loom_json_lacks_memory(const json_error_t *fault) {
+    return json_error_code(fault) == json_error_out_of_memory || fault->line < 0;
+}
+
 loom_status loom_json_parse(const char *text, size_t size, const char *name, json_t **json, struct loom_error *error) {
     json_error_t fault;
     *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &fault);
     if (*json)
         return LOOM_OK;
-    /* When its very first allocation fails, jansson says nothing but that there is no line. */
-    if (json_error_code(&fault) == json_error_out_of_memory || fault.line < 0)
+    if (loom_json_lacks_memory(&fault))
         return loom_fail_memory(error, name, size);
     return loom_fail(error, LOOM_FAILED, "%s is not valid JSON: line %d, column %d: %s", name, fault.line, fault.column,
                      fault.text);

@@ -9,6 +9,9 @@
 
 #include "base/status.h"
 
+/* Whether jansson found no value because memory is short. */
+bool loom_json_lacks_memory(const json_error_t *fault);
+
 /* `name` is what errors call the text. The result is freed with json_decref. */
 loom_status loom_json_parse(const char *text, size_t size, const char *name, json_t **json, struct loom_error *error);
 /* Reads a file of at most 64 MiB. */

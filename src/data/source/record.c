@@ -40,14 +40,24 @@ static loom_status take_column(const struct loom_read_options *options, const js
     return LOOM_OK;
 }
 
+/* Where an integer has more than 63 bits, such as a hash that a row bears beside its text, all are read as reals. */
+static json_t *load_row(const char *data, size_t size, json_error_t *problem) {
+    const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY;
+    json_t *row = json_loadb(data, size, flags, problem);
+    if (!row && json_error_code(problem) == json_error_numeric_overflow)
+        row = json_loadb(data, size, flags | JSON_DECODE_INT_AS_REAL, problem);
+    return row;
+}
+
 static loom_status parse_row(const struct loom_read_options *options, const struct loom_record *record,
                              const char *data, struct loom_text *scratch, struct loom_piece *piece, bool *taken,
                              struct loom_error *error) {
     static const char mark[] = "\xEF\xBB\xBF"; /* a byte order mark, which some editors put before the first row */
     json_error_t problem;
     const size_t skipped = record->row == 1 && record->size >= 3 && memcmp(data, mark, 3) == 0 ? 3 : 0;
-    json_t *row = json_loadb(data + skipped, record->size - skipped,
-                             JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &problem);
+    json_t *row = load_row(data + skipped, record->size - skipped, &problem);
+    if (!row && loom_json_lacks_memory(&problem))
+        return loom_fail_memory(error, piece->name, record->size);
     if (!row)
         return loom_fail(error, LOOM_FAILED, "%s, row %" PRIu64 ": it is not JSON: %s at byte %d", piece->name,
                          record->row, problem.text, problem.position);
