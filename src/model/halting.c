@@ -212,42 +212,32 @@ static void read_out(struct loom_pass *p, int t, const real *state) {
     loom_stack_release(p->stack, mark);
 }
 
-static double log_sum(const real *logits, size_t n) {
-    double top = (double)logits[0], sum = 0;
+/* A row of logits becomes that of the logarithms of their softmax. */
+static void log_softmax(real *row, size_t n) {
+    double top = (double)row[0], sum = 0;
     for (size_t i = 1; i < n; i++)
-        top = fmax(top, (double)logits[i]);
+        top = fmax(top, (double)row[i]);
     for (size_t i = 0; i < n; i++)
-        sum += exp((double)logits[i] - top);
-    return top + log(sum);
+        sum += exp((double)row[i] - top);
+    double log_total = top + log(sum);
+    for (size_t i = 0; i < n; i++)
+        row[i] = (real)((double)row[i] - log_total);
 }
 
-/* -sum p log(p) of a softmax, in nats. */
-static double entropy(const real *logits, size_t n) {
-    double log_total = log_sum(logits, n), sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        double log_p = (double)logits[i] - log_total;
-        sum -= exp(log_p) * log_p;
-    }
-    return sum;
-}
-
-/* sum p log(p / q) of two softmaxes, in nats. */
-static double divergence(const real *p_logits, const real *q_logits, size_t n) {
-    double p_sum = log_sum(p_logits, n), q_sum = log_sum(q_logits, n), sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        double log_p = (double)p_logits[i] - p_sum;
-        sum += exp(log_p) * (log_p - ((double)q_logits[i] - q_sum));
-    }
-    return sum;
-}
-
-/* Whether what is read out of token i behind loop t is sure, or has come to rest. */
+/* Whether what is read out of token i behind loop t is sure, or has come to rest: by the entropy -sum p log(p), and by
+ * the divergence sum p log(p / q) from the loop's before, in nats. */
 static bool converged(const struct loom_pass *p, size_t i, int t) {
     size_t vocab = (size_t)p->c->vocab_size, n = loom_pass_rows(p) * vocab;
-    const real *now = p->exits->host + (size_t)(t % 2) * n + i * vocab;
+    real *now = p->exits->host + (size_t)(t % 2) * n + i * vocab;
     const real *before = p->exits->host + (size_t)((t + 1) % 2) * n + i * vocab;
-    return entropy(now, vocab) < p->c->sure_threshold ||
-           (t > 0 && divergence(now, before, vocab) <= p->c->converge_threshold);
+    double entropy = 0, change = 0;
+    log_softmax(now, vocab);
+    for (size_t v = 0; v < vocab; v++) {
+        double share = exp((double)now[v]);
+        entropy -= share * (double)now[v];
+        change += t > 0 ? share * ((double)now[v] - (double)before[v]) : 0;
+    }
+    return entropy < p->c->sure_threshold || (t > 0 && change <= p->c->converge_threshold);
 }
 
 /* Whether token i has had its loops, behind loop t. */
