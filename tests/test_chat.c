@@ -220,7 +220,7 @@ static void test_refusals(void **state) {
     free(path);
     path = scratch_write(*state, "one.jsonl", "{\"prompt\":\"a\",\"completion\":\"b\"}\n", 32);
     const char *const one[] = {path};
-    expect(loom_chat_set_open(&set, one, 1, tokenizer, 99, 0.1, &error), LOOM_INVALID, &error, "1 examples");
+    expect(loom_chat_set_open(&set, one, 1, tokenizer, 99, 0.1, &error), LOOM_INVALID, &error, "1 example;");
     loom_tokenizer_free(tokenizer);
     free(path);
 }

@@ -154,8 +154,8 @@ static loom_status pack(const struct loom_chat_set *set, const size_t *examples,
 static loom_status arrange(struct loom_chat_set *set, const char *name, double val_fraction, struct loom_error *error) {
     const struct loom_random stream = {0, LOOM_RANDOM_CHAT};
     if (set->count < 2)
-        return loom_fail(error, LOOM_INVALID, "%s: %zu examples; one to learn from and one to hold out are needed",
-                         name, set->count);
+        return loom_fail(error, LOOM_INVALID, "%s: %zu example%s; one to learn from and one to hold out are needed",
+                         name, set->count, set->count == 1 ? "" : "s");
     set->n_val = (size_t)(val_fraction * (double)set->count);
     set->n_val = set->n_val < 1 ? 1 : set->n_val < set->count ? set->n_val : set->count - 1;
     set->order = calloc(set->count, sizeof *set->order);
