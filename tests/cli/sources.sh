@@ -84,6 +84,14 @@ expect 2 'must be auto, tail or document' "${prepare[@]}" --split odd rows.jsonl
 expect 2 'must be auto, text, jsonl or parquet' "${prepare[@]}" --format csv rows.jsonl
 expect 2 'standard input can only be read once' "$loom" prepare --tokenizer char --out out -
 expect 2 'no file or folder matches nothing-' "${prepare[@]}" 'nothing-*.txt'
+cp rows.jsonl rows.json
+expect 2 'rows.json: a .json file may hold rows .* --format jsonl' "${prepare[@]}" rows.json
+quietly "${prepare[@]}" --format jsonl rows.json
+cmp plain/train-00000.bin out/train-00000.bin || fail "rows.json gives other tokens"
+rm -rf out rows.json
+echo text >some.txt
+expect 2 'some.txt is plain text.* the filter' "${prepare[@]}" --filter 'int_score >= 3' some.txt
+expect 2 'some.txt is plain text.* the column' "${prepare[@]}" --column body some.txt
 mkfifo pipe.txt
 expect 2 'pipe.txt is not a regular file; .* read as -' "${prepare[@]}" pipe.txt
 rm pipe.txt

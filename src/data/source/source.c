@@ -61,11 +61,17 @@ static enum loom_format format_of(const char *name, size_t length) {
 
 /* Packed or structured files would pass for bytes of text and train a model on noise: they are refused by name. */
 static loom_status check_kind(const char *path, size_t length, struct loom_error *error) {
-    static const struct ending endings[] = {{".xz", 0},  {".bz2", 1}, {".zip", 2},     {".tar", 3},
-                                            {".tgz", 4}, {".csv", 5}, {".feather", 6}, {".arrow", 7}};
+    static const struct ending endings[] = {{".xz", 0},   {".bz2", 1},     {".zip", 2},   {".tar", 3}, {".tgz", 4},
+                                            {".csv", 5},  {".feather", 6}, {".arrow", 7}, {".tsv", 8}, {".pdf", 9},
+                                            {".orc", 10}, {".avro", 11},   {".json", 12}};
     int kind = read_ending(path, &length, endings, sizeof endings / sizeof *endings, -1);
     if (kind < 0)
         return LOOM_OK;
+    if (strcmp(endings[kind].text, ".json") == 0)
+        return loom_fail(error, LOOM_INVALID,
+                         "%s: a .json file may hold rows or be a text; say --format jsonl where each line is a row, or "
+                         "--format text",
+                         path);
     return loom_fail(error, LOOM_INVALID,
                      "%s: %s files are not supported; give plain text, .jsonl or .parquet, as they are or as .gz or "
                      ".zst",

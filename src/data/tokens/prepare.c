@@ -306,6 +306,15 @@ static loom_status finish(struct loom_preparation *p, struct loom_error *error) 
     return status;
 }
 
+/* What is said about rows must not pass without a word where there are none. */
+static loom_status check_rows(const struct loom_preparation *p, struct loom_error *error) {
+    const char *asked = p->options->n_filters > 0 ? "filter" : p->options->column ? "column" : NULL;
+    if (!asked || has_rows(&p->sources))
+        return LOOM_OK;
+    return loom_fail(error, LOOM_INVALID, "%s is plain text, which has no rows: the %s means nothing there",
+                     loom_source_name(&p->sources.items[0]), asked);
+}
+
 static loom_status open_inputs(struct loom_preparation *p, struct loom_error *error) {
     enum loom_format format;
     loom_status status = loom_format_find(p->options->format, &format, error);
@@ -313,6 +322,8 @@ static loom_status open_inputs(struct loom_preparation *p, struct loom_error *er
         status = loom_filter_open(p->options->filters, p->options->n_filters, &p->filter, error);
     if (status == LOOM_OK)
         status = loom_sources_open(p->options->inputs, p->options->n_inputs, format, &p->sources, error);
+    if (status == LOOM_OK)
+        status = check_rows(p, error);
     return status == LOOM_OK ? choose_split(p, error) : status;
 }
 
