@@ -161,6 +161,9 @@ static void conversion_rounds_to_even(void **state) {
         s->k->convert(s->k, s->now, LOOM_STORAGE_BF16, s->a, n);
         assert_rounded(s->now, s->a, n);
         assert_int_equal(s->now[n], 0x1234); /* and nothing behind */
+        s->k->widen(s->k, s->b, s->now, LOOM_STORAGE_BF16, n);
+        s->k->convert(s->k, s->r, LOOM_STORAGE_BF16, s->b, n);
+        assert_memory_equal(s->r, s->now, n * sizeof *s->r);
     }
     const float ties[] = {1 + 0x1p-8f, 1 + 3 * 0x1p-8f, -1 - 0x1p-8f, 0};
     s->k->convert(s->k, s->now, LOOM_STORAGE_BF16, ties, 4);
@@ -189,41 +192,60 @@ static void norms_are_rounded(void **state) {
     }
 }
 
+/* The eight leading bits of a number, which bf16 holds. */
+static void shorten(float *x, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        bits &= UINT32_C(0xffff0000);
+        memcpy(x + i, &bits, sizeof bits);
+    }
+}
+
+enum { ACTIVATED = 40003 };
+
 static void activations_are_rounded(void **state) {
     struct scene *s = *state;
     const struct loom_kernels *k = s->k;
-    enum { N = 40003 };
-    float *dgate = malloc(N * sizeof *dgate), *dup = malloc(N * sizeof *dup);
-    const bool there = has_bf16(s);
-    draw(s, s->a, N);
-    draw(s, s->b, N);
-    draw(s, s->c, N);
-    if (there) {
-        k->swiglu(k, s->d, LOOM_STORAGE_REAL, s->a, s->b, N);
-        k->swiglu(k, s->now, LOOM_STORAGE_BF16, s->a, s->b, N);
-        assert_rounded(s->now, s->d, N);
-        k->swiglu_backward(k, dgate, dup, s->d, LOOM_STORAGE_REAL, s->c, s->a, s->b, N);
-        k->swiglu_backward(k, s->r, s->s, s->t, LOOM_STORAGE_BF16, s->c, s->a, s->b, N);
-        assert_rounded(s->r, dgate, N);
-        assert_rounded(s->s, dup, N);
-        assert_rounded(s->t, s->d, N);
-        k->gelu(k, s->d, LOOM_STORAGE_REAL, s->a, N);
-        k->gelu(k, s->now, LOOM_STORAGE_BF16, s->a, N);
-        assert_rounded(s->now, s->d, N);
-        k->gelu_backward(k, dup, s->d, LOOM_STORAGE_REAL, s->c, s->a, N);
-        k->gelu_backward(k, s->s, s->t, LOOM_STORAGE_BF16, s->c, s->a, N);
-        assert_rounded(s->s, dup, N);
-        assert_rounded(s->t, s->d, N);
-        k->relu2(k, s->d, LOOM_STORAGE_REAL, s->a, N);
-        k->relu2(k, s->now, LOOM_STORAGE_BF16, s->a, N);
-        assert_rounded(s->now, s->d, N);
-        k->relu2_backward(k, dup, s->d, LOOM_STORAGE_REAL, s->c, s->a, N);
-        k->relu2_backward(k, s->s, s->t, LOOM_STORAGE_BF16, s->c, s->a, N);
-        assert_rounded(s->s, dup, N);
-        assert_rounded(s->t, s->d, N);
-    }
-    free(dgate);
-    free(dup);
+    if (!has_bf16(s))
+        return;
+    draw(s, s->a, ACTIVATED);
+    draw(s, s->b, ACTIVATED);
+    k->swiglu(k, s->d, LOOM_STORAGE_REAL, s->a, s->b, ACTIVATED);
+    k->swiglu(k, s->now, LOOM_STORAGE_BF16, s->a, s->b, ACTIVATED);
+    assert_rounded(s->now, s->d, ACTIVATED);
+    k->gelu(k, s->d, LOOM_STORAGE_REAL, s->a, ACTIVATED);
+    k->gelu(k, s->now, LOOM_STORAGE_BF16, s->a, ACTIVATED);
+    assert_rounded(s->now, s->d, ACTIVATED);
+    k->relu2(k, s->d, LOOM_STORAGE_REAL, s->a, ACTIVATED);
+    k->relu2(k, s->now, LOOM_STORAGE_BF16, s->a, ACTIVATED);
+    assert_rounded(s->now, s->d, ACTIVATED);
+}
+
+/* gelu's reads what the forward read in the format that it writes, and may write over it. */
+static void slopes_are_rounded(void **state) {
+    struct scene *s = *state;
+    const struct loom_kernels *k = s->k;
+    if (!has_bf16(s))
+        return;
+    draw(s, s->a, ACTIVATED);
+    draw(s, s->b, ACTIVATED);
+    draw(s, s->c, ACTIVATED);
+    k->relu2_backward(k, s->d, s->e, LOOM_STORAGE_REAL, s->c, s->a, ACTIVATED);
+    k->relu2_backward(k, s->now, s->t, LOOM_STORAGE_BF16, s->c, s->a, ACTIVATED);
+    assert_rounded(s->now, s->d, ACTIVATED);
+    assert_rounded(s->t, s->e, ACTIVATED);
+    shorten(s->a, ACTIVATED);
+    k->convert(k, s->r, LOOM_STORAGE_BF16, s->a, ACTIVATED);
+    k->gelu_backward(k, s->d, s->e, LOOM_STORAGE_REAL, s->c, s->a, ACTIVATED);
+    k->gelu_backward(k, s->now, s->r, LOOM_STORAGE_BF16, s->c, s->r, ACTIVATED);
+    assert_rounded(s->now, s->d, ACTIVATED);
+    assert_rounded(s->r, s->e, ACTIVATED);
+    k->swiglu_backward(k, s->now, s->r, s->t, LOOM_STORAGE_BF16, s->c, s->a, s->b, ACTIVATED);
+    k->swiglu_backward(k, s->d, s->a, s->b, LOOM_STORAGE_REAL, s->c, s->a, s->b, ACTIVATED);
+    assert_rounded(s->now, s->d, ACTIVATED);
+    assert_rounded(s->r, s->a, ACTIVATED);
+    assert_rounded(s->t, s->b, ACTIVATED);
 }
 
 static void rows_are_rounded(void **state) {
@@ -263,6 +285,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(conversion_rounds_to_even, open_scene, close_scene),
         cmocka_unit_test_setup_teardown(norms_are_rounded, open_scene, close_scene),
         cmocka_unit_test_setup_teardown(activations_are_rounded, open_scene, close_scene),
+        cmocka_unit_test_setup_teardown(slopes_are_rounded, open_scene, close_scene),
         cmocka_unit_test_setup_teardown(rows_are_rounded, open_scene, close_scene),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -76,6 +76,12 @@ static void count_convert(const struct loom_kernels *k, void *y, enum loom_stora
         inner->convert(inner, y, format, x, n);
 }
 
+static void count_widen(const struct loom_kernels *k, real *y, const void *x, enum loom_storage format, size_t n) {
+    const struct loom_kernels *inner = charge(k, 0);
+    if (inner != NULL)
+        inner->widen(inner, y, x, format, n);
+}
+
 static void count_copy(const struct loom_kernels *k, real *y, const real *x, size_t n) {
     const struct loom_kernels *inner = charge(k, 0);
     if (inner != NULL)
@@ -295,7 +301,7 @@ static void count_gelu(const struct loom_kernels *k, void *y, enum loom_storage 
 
 /* The normal's distribution function 4, its density 4, the rest 3. */
 static void count_gelu_backward(const struct loom_kernels *k, void *dx, void *y, enum loom_storage format,
-                                const real *dy, const real *x, size_t n) {
+                                const real *dy, const void *x, size_t n) {
     const struct loom_kernels *inner = charge(k, 11 * (double)n);
     if (inner != NULL)
         inner->gelu_backward(inner, dx, y, format, dy, x, n);
@@ -487,6 +493,7 @@ void loom_counter_init(struct loom_counter *counter, const struct loom_kernels *
         .fill = count_fill,
         .copy = count_copy,
         .convert = count_convert,
+        .widen = count_widen,
         .add = count_add,
         .add_scaled = count_add_scaled,
         .blend = count_blend,

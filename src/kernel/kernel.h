@@ -155,6 +155,8 @@ struct loom_kernels {
     void (*copy)(const struct loom_kernels *k, real *y, const real *x, size_t n);
     /* y = x, in another format. */
     void (*convert)(const struct loom_kernels *k, void *y, enum loom_storage format, const real *x, size_t n);
+    /* y = x, from another format. */
+    void (*widen)(const struct loom_kernels *k, real *y, const void *x, enum loom_storage format, size_t n);
     /* y = a + b; y may be a or b. */
     void (*add)(const struct loom_kernels *k, real *y, const real *a, const real *b, size_t n);
     /* y += s * x. */
@@ -239,9 +241,9 @@ struct loom_kernels {
     void (*softcap_backward)(const struct loom_kernels *k, real *dx, const real *dy, const real *y, real cap, size_t n);
     /* y = x/2 (1 + erf(x/sqrt 2)), exact to float's rounding. Hendrycks & Gimpel 2016. */
     void (*gelu)(const struct loom_kernels *k, void *y, enum loom_storage format, const real *x, size_t n);
-    /* dx and y are overwritten. */
+    /* dx and y are overwritten. x has their format, and y may be x. */
     void (*gelu_backward)(const struct loom_kernels *k, void *dx, void *y, enum loom_storage format, const real *dy,
-                          const real *x, size_t n);
+                          const void *x, size_t n);
 
     /* ---- embedding ----------------------------------------------------------------------------------------------- */
     /* y[r] = table[ids[r]]; the ids have been checked. */

@@ -40,6 +40,7 @@ struct loom_attention_saved {
     struct loom_attention_memory *memory;   /* NULL: keys and values are x's */
     struct loom_attention shape;            /* of the kernel call */
     struct loom_view q, k, v;               /* (B,T,H,D), (B,S,G,D), (B,S,G,Dv); S keys: the cache's and the new ones */
+    struct loom_factor qkv;                 /* all three, where they are side by side: q, k and v live in the forward */
     struct loom_view out;                   /* (B,T,H,Dv) */
     real *lse;                              /* (B,H,T) */
     struct loom_norm_saved q_norm, kv_norm; /* MLA; of queries and keys with `normed` */

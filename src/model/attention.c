@@ -40,9 +40,12 @@ void loom_attention_forward(struct loom_pass *p, const struct loom_attention_lay
 void loom_attention_backward(struct loom_pass *p, const struct loom_attention_layer *a,
                              const struct loom_attention_saved *s, real *dx, const real *dy, struct loom_factor x) {
     size_t mark = p->stack->used, rows = loom_pass_rows(p);
-    real *dout = loom_stack_take(p->stack, rows * a->heads * a->value_dim);
+    /* dx is written when dout has been used up. */
+    real *dout = a->heads * a->value_dim <= a->o.n_out ? dx : loom_stack_take(p->stack, rows * a->heads * a->value_dim);
+    size_t inner = p->stack->used;
     loom_affine_backward(p, &a->o, dout, loom_factor_round(p, dy, rows * a->o.n_out), loom_factor_of(s->out.data), rows,
                          false);
+    loom_stack_release(p->stack, inner);
     struct loom_view view = loom_view_of(dout, p->seq, a->heads, a->value_dim);
     if (a->latent)
         loom_mla_backward(p, a, s, dx, view, x);

@@ -1,4 +1,5 @@
-/* factor.h - an array that products alone read, in the format that the machine multiplies best. */
+/* factor.h - arrays that products alone read, in the format that the machine multiplies best; and in the same what a
+ * forward keeps of some others for its backward. */
 #ifndef LOOM_MODEL_FACTOR_H
 #define LOOM_MODEL_FACTOR_H
 
@@ -27,6 +28,41 @@ static inline struct loom_factor loom_factor_take_passing(struct loom_pass *p, s
 /* The same, but in the place of an array of reals, which is used up, where the elements are as large. */
 static inline struct loom_factor loom_factor_over(struct loom_pass *p, real *x, size_t n) {
     return p->factor == LOOM_STORAGE_REAL ? loom_factor_of(x) : loom_factor_take(p, n);
+}
+
+/* Room for n reals of which the backward wants what loom_factor_kept gives: where they are reals, these themselves. */
+static inline real *loom_factor_draft(struct loom_pass *p, size_t n) {
+    return p->factor == LOOM_STORAGE_REAL ? loom_stack_take(p->stack, n) : loom_stack_take_passing(p->stack, n);
+}
+
+/* Nothing where no backward follows. */
+static inline struct loom_factor loom_factor_kept(struct loom_pass *p, const real *draft, size_t n) {
+    if (p->factor == LOOM_STORAGE_REAL || !p->keep)
+        return loom_factor_of(draft);
+    struct loom_factor kept = loom_factor_take(p, n);
+    p->k->convert(p->k, kept.data, kept.format, draft, n);
+    return kept;
+}
+
+/* The same as reals again. */
+static inline real *loom_factor_widen(struct loom_pass *p, struct loom_factor x, size_t n) {
+    if (x.format == LOOM_STORAGE_REAL)
+        return x.data;
+    real *y = loom_stack_take(p->stack, n);
+    p->k->widen(p->k, y, x.data, x.format, n);
+    return y;
+}
+
+/* The elements from `first` on. */
+static inline struct loom_factor loom_factor_from(struct loom_factor x, size_t first) {
+    return (struct loom_factor){(char *)x.data + first * loom_storage_size(x.format), x.format};
+}
+
+/* Rows of `width` that a backward computes at once where it may choose: some megabytes, which stay in a cache between
+ * a product and what follows it. */
+static inline size_t loom_factor_strip(size_t rows, size_t width) {
+    const size_t most = ((size_t)1 << 19) / width;
+    return most < rows ? most + 1 : rows;
 }
 
 /* x (n) for products: itself, or a rounded copy on the stack or at its top. */

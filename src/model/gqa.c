@@ -101,8 +101,10 @@ void loom_gqa_forward(struct loom_pass *p, const struct loom_attention_layer *a,
                       size_t slot, struct loom_factor x) {
     const struct loom_gqa *g = &a->gqa;
     struct loom_view view[3];
+    size_t n = loom_pass_rows(p) * g->qkv.n_out;
+    real *qkv = NULL;
     if (g->joined) {
-        real *qkv = loom_stack_take(p->stack, loom_pass_rows(p) * g->qkv.n_out);
+        qkv = loom_factor_draft(p, n);
         loom_affine_forward(p, &g->qkv, qkv, x, loom_pass_rows(p));
         split(a, qkv, p->seq, view);
     } else
@@ -117,6 +119,8 @@ void loom_gqa_forward(struct loom_pass *p, const struct loom_attention_layer *a,
         keep(p, a, slot, &s->k, &s->v);
     }
     loom_attention_attend(p, a, s);
+    if (g->joined) /* attention's products round them, too */
+        s->qkv = loom_factor_kept(p, qkv, n);
 }
 
 /* Room for the gradient of one product. */
@@ -152,14 +156,16 @@ static void add_to_memory(struct loom_pass *p, const struct loom_attention_layer
 void loom_gqa_backward(struct loom_pass *p, const struct loom_attention_layer *a, const struct loom_attention_saved *s,
                        real *dx, struct loom_view dout, struct loom_factor x) {
     const struct loom_gqa *g = &a->gqa;
-    struct loom_view d[3];
+    struct loom_view d[3], of[3] = {s->q, s->k, s->v};
     size_t rows = loom_pass_rows(p), heads[3] = {a->heads, a->kv_heads, a->kv_heads};
     real *dqkv = g->joined ? loom_stack_take(p->stack, rows * g->qkv.n_out) : NULL;
-    if (g->joined)
+    if (g->joined) {
         split(a, dqkv, p->seq, d);
+        split(a, loom_factor_widen(p, s->qkv, rows * g->qkv.n_out), p->seq, of);
+    }
     for (int i = 0; i < 3 && !g->joined; i++)
         d[i] = take(p, a, heads[i]);
-    p->k->attention_backward(p->k, &s->shape, d[0], d[1], d[2], dout, s->out, s->lse, s->q, s->k, s->v);
+    p->k->attention_backward(p->k, &s->shape, d[0], d[1], d[2], dout, s->out, s->lse, of[0], of[1], of[2]);
     d[0] = prepare_backward(p, a, d[0], &s->q_norm, a->heads);
     if (s->memory)
         add_to_memory(p, a, s->memory, d);

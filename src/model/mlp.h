@@ -9,7 +9,7 @@ struct loom_mlp {
 };
 
 struct loom_mlp_saved {
-    real *pre; /* (rows, 4C) before gelu */
+    struct loom_factor pre; /* (rows, 4C) before gelu */
 };
 
 struct loom_mlp loom_mlp_declare(struct loom_tensors *table, const struct loom_config *c, const char *prefix);

@@ -71,6 +71,26 @@ void loom_swiglu_forward(struct loom_pass *p, const struct loom_swiglu *f, struc
     loom_stack_release_passing(p->stack, passing);
 }
 
+/* What a backward makes of (rows, F): gradients, and the activation's output again. */
+struct slopes {
+    struct loom_factor dgate, dup, act;
+};
+
+/* Through the last product and the activation, for the rows of `out`, which begin at `first` of all; d is scratch. */
+static void backward_out(struct loom_pass *p, const struct loom_swiglu *f, const struct loom_swiglu_saved *s,
+                         const struct loom_linear *out, size_t first, const struct slopes *to, real *d,
+                         struct loom_factor dy) {
+    const struct loom_kernels *k = p->k;
+    size_t at = first * f->width, n = out->rows * f->width;
+    void *dup = loom_factor_from(to->dup, at).data, *act = loom_factor_from(to->act, at).data;
+    k->linear_input(k, out, d, loom_factor_from(dy, first * f->dim).data, p->w + f->down, false);
+    if (s->gate)
+        k->swiglu_backward(k, loom_factor_from(to->dgate, at).data, dup, act, p->factor, d, s->gate + at, s->up + at,
+                           n);
+    else
+        k->relu2_backward(k, dup, act, p->factor, d, s->up + at, n);
+}
+
 /* The products that lead from dup, or dgate, to dx and to the weight. */
 static void backward_in(struct loom_pass *p, const struct loom_linear *in, size_t weight, real *dx,
                         struct loom_factor d, struct loom_factor x, bool accumulate) {
@@ -78,26 +98,24 @@ static void backward_in(struct loom_pass *p, const struct loom_linear *in, size_
     loom_gradient_linear(p, in, weight, d.data, x.data);
 }
 
-/* The activation's output is made again. */
+/* Where they may, act takes the place of up, and dup that of gate. */
 void loom_swiglu_backward(struct loom_pass *p, const struct loom_swiglu *f, const struct loom_swiglu_saved *s, real *dx,
                           struct loom_factor dy, struct loom_factor x, size_t rows, const int *offset,
                           bool accumulate) {
-    const struct loom_kernels *k = p->k;
     struct loom_linear in = shape(f, rows, offset, true, x.format, p->factor);
-    struct loom_linear out = shape(f, rows, offset, false, p->factor, dy.format);
-    bool gated = f->gate != LOOM_NO_TENSOR;
+    struct loom_linear out = shape(f, rows, offset, false, p->factor, dy.format), part = out;
     size_t mark = p->stack->used, n = rows * f->width;
-    real *d = loom_stack_take(p->stack, n);
-    struct loom_factor act = loom_factor_over(p, s->up, n), dup = loom_factor_over(p, gated ? s->gate : d, n), dgate;
-    k->linear_input(k, &out, d, dy.data, p->w + f->down, false);
-    if (gated) {
-        dgate = loom_factor_over(p, d, n);
-        k->swiglu_backward(k, dgate.data, dup.data, act.data, p->factor, d, s->gate, s->up, n);
-    } else
-        k->relu2_backward(k, dup.data, act.data, p->factor, d, s->up, n);
-    loom_gradient_linear(p, &out, f->down, dy.data, act.data);
-    backward_in(p, &in, f->up, dx, dup, x, accumulate);
-    if (gated)
-        backward_in(p, &in, f->gate, dx, dgate, x, true);
+    size_t strip = offset ? rows : loom_factor_strip(rows, f->width); /* where groups begin, the machine alone knows */
+    real *d = loom_stack_take(p->stack, strip * f->width);
+    struct loom_factor fresh = strip == rows ? loom_factor_over(p, d, n) : loom_factor_take(p, n);
+    struct slopes to = {fresh, s->gate ? loom_factor_over(p, s->gate, n) : fresh, loom_factor_over(p, s->up, n)};
+    for (size_t first = 0; first < rows; first += strip) {
+        part.rows = rows - first < strip ? rows - first : strip;
+        backward_out(p, f, s, &part, first, &to, d, dy);
+    }
+    loom_gradient_linear(p, &out, f->down, dy.data, to.act.data);
+    backward_in(p, &in, f->up, dx, to.dup, x, accumulate);
+    if (s->gate)
+        backward_in(p, &in, f->gate, dx, to.dgate, x, true);
     loom_stack_release(p->stack, mark);
 }

@@ -12,6 +12,12 @@ struct loom_workspace_shape loom_setup_shape(const struct loom_setup *setup) {
                                          .recompute = setup->recipe.recompute};
 }
 
+bool loom_setup_holds(const struct loom_setup *setup) {
+    const struct loom_recipe *recipe = &setup->recipe;
+    const bool loops = loom_config_looped(&setup->config) && setup->config.max_loop_iters > 1;
+    return loops || recipe->gradient_accumulation_steps > 1 || recipe->dp_clip > 0;
+}
+
 /* What an update and the gradient's norm compute and hold, by a dry run of them. */
 static loom_status measure_update(const struct loom_tensors *table, const struct loom_recipe *recipe, double *flops,
                                   uint64_t *bytes, struct loom_error *error) {
@@ -54,8 +60,9 @@ loom_status loom_setup_measure(const struct loom_setup *setup, struct loom_train
     uint64_t accumulation = (uint64_t)recipe->gradient_accumulation_steps, bytes = net.tensors.elements * sizeof(real);
     result->parameters = loom_tensors_parameters(&net.tensors);
     result->active_parameters = loom_net_active_parameters(&net);
-    /* In bf16 the machine keeps two packed copies of half the size. */
-    result->bytes_weights = recipe->precision == LOOM_TRAINING_BF16 ? 2 * bytes : bytes;
+    /* In bf16 the machine keeps two packed copies of half the size, where it keeps any. */
+    bool copies = recipe->precision == LOOM_TRAINING_BF16 && loom_setup_holds(setup);
+    result->bytes_weights = copies ? 2 * bytes : bytes;
     result->bytes_activations = stack;
     result->tokens_per_step = accumulation * shape.batch * shape.seq;
     result->flops_per_step = (double)accumulation * pass + update;

@@ -1,6 +1,8 @@
 /* trainer_state.c - see trainer_state.h. */
 #include "train/trainer_state.h"
 
+#include "train/measure.h"
+
 const struct loom_tensors *loom_trainer_table(const struct loom_trainer *trainer) {
     return trainer->factors ? &trainer->lora.factors : &trainer->model.net.tensors;
 }
@@ -18,5 +20,8 @@ void loom_trainer_adapt(struct loom_trainer *trainer, bool keep_base) {
 }
 
 bool loom_trainer_hold(struct loom_trainer *trainer) {
-    return trainer->ws.k->hold(trainer->ws.k, trainer->model.weights, trainer->model.net.tensors.elements);
+    const struct loom_kernels *k = trainer->ws.k;
+    if (!trainer->data.task && !loom_setup_holds(&trainer->setup)) /* rollouts read the weights at every token */
+        return true;
+    return k->hold(k, trainer->model.weights, trainer->model.net.tensors.elements);
 }

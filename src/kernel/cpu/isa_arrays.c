@@ -54,6 +54,25 @@ static void convert(const struct loom_kernels *k, void *y, enum loom_storage for
     loom_cpu_share(k, n, 1, convert_part, &(struct conversion){{y, format}, x});
 }
 
+struct widening {
+    float *y;
+    const void *x;
+    enum loom_storage format;
+};
+
+static void widen_part(const void *job, struct loom_cpu_part part) {
+    const struct widening *s = job;
+    const size_t n = part.end - part.first;
+    if (s->format == LOOM_STORAGE_REAL)
+        memcpy(s->y + part.first, (const float *)s->x + part.first, n * sizeof *s->y);
+    else
+        widen_bf16(s->y + part.first, (const uint16_t *)s->x + part.first, n);
+}
+
+static void widen(const struct loom_kernels *k, real *y, const void *x, enum loom_storage format, size_t n) {
+    loom_cpu_share(k, n, 1, widen_part, &(struct widening){y, x, format});
+}
+
 static void add_part(const void *job, struct loom_cpu_part part) {
     const struct arrays *s = job;
     float *y = s->y;
@@ -168,29 +187,35 @@ static double sum_squares(const struct loom_kernels *k, const real *x, size_t n)
 
 /* ---- activations ------------------------------------------------------------------------------------------------- */
 
-struct activated;
-
-/* The arguments of an activation or its backward, some elements of which are made at a time, in the format of the
- * outputs: of y, and in a backward of the gradients. */
-struct activation {
-    struct loom_output y, dgate, dup;
-    const float *dy, *gate, *up; /* without a gate, up is the input */
-    void (*make)(const struct activation *s, const struct activated *to, size_t first, size_t n);
-};
-
-/* Where elements first .. first+n-1 of each output are made. */
+/* Where the elements of one part are read and made; each activation and its backward uses some. */
 struct activated {
     float *y, *dgate, *dup;
+    const float *dy, *gate, *up; /* without a gate, up is the input */
+};
+
+/* A call: outputs in their format, a gradient in floats, and what the activation reads in a format of its own. */
+struct activation {
+    struct loom_output y, dgate, dup;
+    const float *dy;
+    const void *gate, *up;
+    enum loom_storage format; /* of gate and up */
+    void (*make)(const struct activated *s, size_t n);
 };
 
 static void activation_part(const void *job, struct loom_cpu_part part) {
     const struct activation *s = job;
-    _Alignas(64) float room[3][ROOM];
+    _Alignas(64) float room[5][ROOM];
     for (size_t first = part.first; first < part.end; first += ROOM) {
         const size_t n = least(ROOM, part.end - first);
-        const struct activated to = {begin_output(s->y, first, room[0]), begin_output(s->dgate, first, room[1]),
-                                     begin_output(s->dup, first, room[2])};
-        s->make(s, &to, first, n);
+        const struct activated elements = {
+            begin_output(s->y, first, room[0]),
+            begin_output(s->dgate, first, room[1]),
+            begin_output(s->dup, first, room[2]),
+            s->dy != NULL ? s->dy + first : NULL,
+            s->gate != NULL ? read_input(s->gate, s->format, first, room[3], n) : NULL,
+            read_input(s->up, s->format, first, room[4], n),
+        };
+        s->make(&elements, n);
         finish_output(s->y, first, room[0], n);
         finish_output(s->dgate, first, room[1], n);
         finish_output(s->dup, first, room[2], n);
@@ -201,9 +226,9 @@ static void activate(const struct loom_kernels *k, const struct activation *job,
     loom_cpu_share(k, n, 1, activation_part, job);
 }
 
-static void make_swiglu(const struct activation *s, const struct activated *to, size_t first, size_t n) {
-    float *y = to->y;
-    const float *gate = s->gate + first, *up = s->up + first;
+static void make_swiglu(const struct activated *s, size_t n) {
+    float *y = s->y;
+    const float *gate = s->gate, *up = s->up;
 #pragma omp simd
     for (size_t i = 0; i < n; i++)
         y[i] = gate[i] * vector_sigmoid(gate[i]) * up[i];
@@ -214,9 +239,9 @@ static void swiglu(const struct loom_kernels *k, void *y, enum loom_storage form
     activate(k, &(struct activation){.y = {y, format}, .gate = gate, .up = up, .make = make_swiglu}, n);
 }
 
-static void make_swiglu_backward(const struct activation *s, const struct activated *to, size_t first, size_t n) {
-    float *dgate = to->dgate, *dup = to->dup, *y = to->y;
-    const float *dy = s->dy + first, *gate = s->gate + first, *up = s->up + first;
+static void make_swiglu_backward(const struct activated *s, size_t n) {
+    float *dgate = s->dgate, *dup = s->dup, *y = s->y;
+    const float *dy = s->dy, *gate = s->gate, *up = s->up;
 #pragma omp simd
     for (size_t i = 0; i < n; i++) {
         const float d = dy[i], z = gate[i], u = up[i], sigmoid = vector_sigmoid(z);
@@ -240,9 +265,9 @@ static void swiglu_backward(const struct loom_kernels *k, void *dgate, void *dup
              n);
 }
 
-static void make_relu2(const struct activation *s, const struct activated *to, size_t first, size_t n) {
-    float *y = to->y;
-    const float *x = s->up + first;
+static void make_relu2(const struct activated *s, size_t n) {
+    float *y = s->y;
+    const float *x = s->up;
 #pragma omp simd
     for (size_t i = 0; i < n; i++)
         y[i] = x[i] > 0 ? x[i] * x[i] : 0.0f;
@@ -252,9 +277,9 @@ static void relu2(const struct loom_kernels *k, void *y, enum loom_storage forma
     activate(k, &(struct activation){.y = {y, format}, .up = x, .make = make_relu2}, n);
 }
 
-static void make_relu2_backward(const struct activation *s, const struct activated *to, size_t first, size_t n) {
-    float *dx = to->dup, *y = to->y;
-    const float *dy = s->dy + first, *x = s->up + first;
+static void make_relu2_backward(const struct activated *s, size_t n) {
+    float *dx = s->dup, *y = s->y;
+    const float *dy = s->dy, *x = s->up;
 #pragma omp simd
     for (size_t i = 0; i < n; i++) {
         const float z = x[i] > 0 ? x[i] : 0.0f;
@@ -270,9 +295,9 @@ static void relu2_backward(const struct loom_kernels *k, void *dx, void *y, enum
     activate(k, &job, n);
 }
 
-static void make_gelu(const struct activation *s, const struct activated *to, size_t first, size_t n) {
-    float *y = to->y;
-    const float *x = s->up + first;
+static void make_gelu(const struct activated *s, size_t n) {
+    float *y = s->y;
+    const float *x = s->up;
 #pragma omp simd
     for (size_t i = 0; i < n; i++) {
         float bell;
@@ -284,9 +309,9 @@ static void gelu(const struct loom_kernels *k, void *y, enum loom_storage format
     activate(k, &(struct activation){.y = {y, format}, .up = x, .make = make_gelu}, n);
 }
 
-static void make_gelu_backward(const struct activation *s, const struct activated *to, size_t first, size_t n) {
-    float *dx = to->dup, *y = to->y;
-    const float *dy = s->dy + first, *x = s->up + first, density = 0.3989422804f; /* 1/sqrt(2 pi) */
+static void make_gelu_backward(const struct activated *s, size_t n) {
+    float *dx = s->dup, *y = s->y;
+    const float *dy = s->dy, *x = s->up, density = 0.3989422804f; /* 1/sqrt(2 pi) */
 #pragma omp simd
     for (size_t i = 0; i < n; i++) {
         float bell;
@@ -297,9 +322,9 @@ static void make_gelu_backward(const struct activation *s, const struct activate
 }
 
 static void gelu_backward(const struct loom_kernels *k, void *dx, void *y, enum loom_storage format, const real *dy,
-                          const real *x, size_t n) {
+                          const void *x, size_t n) {
     const struct activation job = {
-        .y = {y, format}, .dup = {dx, format}, .dy = dy, .up = x, .make = make_gelu_backward};
+        .y = {y, format}, .dup = {dx, format}, .dy = dy, .up = x, .format = format, .make = make_gelu_backward};
     activate(k, &job, n);
 }
 
@@ -417,6 +442,7 @@ void LOOM_ISA_NAME(loom_cpu_fill_arrays)(struct loom_kernels *table) {
     table->fill = fill;
     table->copy = copy;
     table->convert = convert;
+    table->widen = widen;
     table->add = add;
     table->add_scaled = add_scaled;
     table->dropout = dropout;

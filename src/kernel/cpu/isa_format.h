@@ -41,7 +41,14 @@ static inline void round_to_bf16(uint16_t *to, const float *from, size_t n) {
 
 /* n elements as floats. */
 static inline void widen_bf16(float *to, const uint16_t *from, size_t n) {
-    for (size_t i = 0; i < n; i++) {
+    size_t i = 0;
+#if defined(__AVX512BF16__)
+    for (; i + LANES <= n; i += LANES) {
+        const __m512i low = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)(from + i)));
+        _mm512_storeu_si512(to + i, _mm512_slli_epi32(low, 16));
+    }
+#endif
+    for (; i < n; i++) {
         const uint32_t bits = (uint32_t)from[i] << 16;
         memcpy(to + i, &bits, sizeof bits);
     }
@@ -56,6 +63,14 @@ static inline float *begin_output(struct loom_output y, size_t first, float *roo
 static inline void finish_output(struct loom_output y, size_t first, const float *room, size_t n) {
     if (y.format == LOOM_STORAGE_BF16)
         round_to_bf16((uint16_t *)y.data + first, room, n);
+}
+
+/* Elements first .. first+n-1 as floats: in their place, or widened into `room`. */
+static inline const float *read_input(const void *x, enum loom_storage format, size_t first, float *room, size_t n) {
+    if (format == LOOM_STORAGE_REAL)
+        return (const float *)x + first;
+    widen_bf16(room, (const uint16_t *)x + first, n);
+    return room;
 }
 
 #endif

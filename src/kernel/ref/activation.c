@@ -79,12 +79,13 @@ void loom_ref_gelu(const struct loom_kernels *k, void *y, enum loom_storage form
 }
 
 void loom_ref_gelu_backward(const struct loom_kernels *k, void *dx, void *y, enum loom_storage format, const real *dy,
-                            const real *x, size_t n) {
+                            const void *x, size_t n) {
+    const real *of = x;
     real *to_x = dx, *to = y;
     (void)format;
     (void)k;
     for (size_t i = 0; i < n; i++) {
-        double z = (double)x[i], below = normal_below(z);
+        double z = (double)of[i], below = normal_below(z);
         to_x[i] = (real)((double)dy[i] * (below + z * normal_density(z)));
         to[i] = (real)(z * below);
     }

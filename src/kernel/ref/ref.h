@@ -42,6 +42,7 @@ void loom_ref_transfer(const struct loom_kernels *k, void *to, const void *from,
 void loom_ref_fill(const struct loom_kernels *k, real *y, real value, size_t n);
 void loom_ref_copy(const struct loom_kernels *k, real *y, const real *x, size_t n);
 void loom_ref_convert(const struct loom_kernels *k, void *y, enum loom_storage format, const real *x, size_t n);
+void loom_ref_widen(const struct loom_kernels *k, real *y, const void *x, enum loom_storage format, size_t n);
 void loom_ref_add(const struct loom_kernels *k, real *y, const real *a, const real *b, size_t n);
 void loom_ref_add_scaled(const struct loom_kernels *k, real *y, real s, const real *x, size_t n);
 void loom_ref_blend(const struct loom_kernels *k, real *y, real a, const real *x, real b, const real *z, size_t n);
@@ -98,7 +99,7 @@ void loom_ref_softcap_backward(const struct loom_kernels *k, real *dx, const rea
                                size_t n);
 void loom_ref_gelu(const struct loom_kernels *k, void *y, enum loom_storage format, const real *x, size_t n);
 void loom_ref_gelu_backward(const struct loom_kernels *k, void *dx, void *y, enum loom_storage format, const real *dy,
-                            const real *x, size_t n);
+                            const void *x, size_t n);
 
 /* embed.c */
 void loom_ref_embed(const struct loom_kernels *k, real *y, const real *table, const int *ids, size_t rows, size_t cols);
