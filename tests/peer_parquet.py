@@ -149,7 +149,9 @@ def check_broken(folder):
     path, out = os.path.join(folder, "b.parquet"), os.path.join(folder, "out")
     for length, group in ((1, 3), (3000, 0), (3000, 5)):  # in DuckDB's buffer, small rows wait for others
         rows = [f"row {i} ".encode() * length for i in range(60)]
-        pq.write_table(pa.table({"text": [row.decode() for row in rows]}), path, row_group_size=10, use_dictionary=False)
+        scores = [3 if i % 10 == 4 and i // 10 in (0, 3, 5) else 2 + 2 * (i % 2) for i in range(60)]
+        table = pa.table({"text": [row.decode() for row in rows], "int_score": scores})
+        pq.write_table(table, path, row_group_size=10, use_dictionary=False)
         column = pq.ParquetFile(path).metadata.row_group(group).column(0)
         with open(path, "rb") as file:
             data = bytearray(file.read())
@@ -163,6 +165,9 @@ def check_broken(folder):
         run = prepare(broken, out, "--on-error", "skip", "--json")
         expect(run.returncode == 0 and json.loads(run.stdout)["skipped"] == 10, run.stdout, run.stderr)
         expect(documents(out) == rows[:10 * group] + rows[10 * group + 10:], length, group, "other texts")
+        run = prepare(broken, out, "--on-error", "skip", "--filter", "int_score = 3", "--json")
+        told = json.loads(run.stdout or "{}")
+        expect((told["skipped"], told["filtered"], told["documents"]) == (10, 48, 2), run.stdout, run.stderr)
 
 
 with tempfile.TemporaryDirectory() as scratch:

@@ -72,19 +72,34 @@ static const struct {
                            "blob"},
 };
 
-static void put_query(struct loom_text *sql, const struct loom_duckdb_query *query) {
+static void put_selection(struct loom_text *sql, const struct loom_duckdb_query *query) {
     const char *const *parts = forms[query->form].parts;
-    loom_text_append(sql, "COPY(SELECT num_rows FROM parquet_file_metadata(");
-    loom_sql_put_quoted(sql, '\'', query->path);
-    loom_text_append(sql, ")) TO '/dev/stdout' (FORMAT csv,HEADER false);COPY(SELECT %s", parts[0]);
+    bool fast = query->form == LOOM_DUCKDB_FAST;
+    if (!fast) {
+        loom_text_append(sql, "CASE WHEN true");
+        loom_filter_sql(query->filter, sql);
+        loom_text_append(sql, " THEN ");
+    }
+    loom_text_append(sql, "%s", parts[0]);
     loom_sql_put_quoted(sql, '"', query->column);
     loom_text_append(sql, "%s", parts[1]);
     loom_sql_put_quoted(sql, '"', query->column);
-    loom_text_append(sql, "%s FROM read_parquet(", parts[2]);
+    loom_text_append(sql, "%s", parts[2]);
+    if (!fast)
+        loom_text_append(sql, " ELSE encode(file_row_number||chr(31)||chr(29)||chr(31)||chr(29)||chr(10)) END");
+}
+
+static void put_query(struct loom_text *sql, const struct loom_duckdb_query *query) {
+    loom_text_append(sql, "COPY(SELECT num_rows FROM parquet_file_metadata(");
+    loom_sql_put_quoted(sql, '\'', query->path);
+    loom_text_append(sql, ")) TO '/dev/stdout' (FORMAT csv,HEADER false);COPY(SELECT ");
+    put_selection(sql, query);
+    loom_text_append(sql, " FROM read_parquet(");
     loom_sql_put_quoted(sql, '\'', query->path);
     loom_text_append(sql, ",file_row_number=true%s) WHERE file_row_number>=%" PRIu64, forms[query->form].options,
                      query->first);
-    loom_filter_sql(query->filter, sql);
+    if (query->form == LOOM_DUCKDB_FAST)
+        loom_filter_sql(query->filter, sql);
     loom_text_append(sql, ") TO '/dev/stdout' (FORMAT %s)", forms[query->form].format);
 }
 
@@ -155,12 +170,14 @@ static loom_status explain(const char *path, uint64_t row, const char *words, st
 
 loom_status loom_duckdb_fail(const struct loom_duckdb_end *end, const char *path, uint64_t first, uint64_t last,
                              struct loom_error *error) {
-    char rows[64];
+    char rows[96];
     loom_status status = explain(path, first, end->words, error);
     if (status != LOOM_OK)
         return status;
-    if (last)
+    if (last > first)
         snprintf(rows, sizeof rows, ", rows %" PRIu64 " to %" PRIu64 " cannot be read", first, last);
+    else if (last)
+        snprintf(rows, sizeof rows, ", row %" PRIu64 " cannot be read", first);
     else
         snprintf(rows, sizeof rows, " cannot be read from row %" PRIu64 " on", first);
     return loom_fail(error, LOOM_FAILED, "%s%s: DuckDB (exit code %d) says: %s", path, rows, end->code,

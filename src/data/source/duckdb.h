@@ -10,7 +10,8 @@
  * that is null
  *
  * At a broken page it ends, and of small rows the last ones before it may be missing: they wait in a buffer. The slower
- * forms of a query lose none, and say by where they end which stretch of up to 2048 rows cannot be read.
+ * forms of a query lose none, and write ROW 0x1F 0x1D 0x1F 0x1D newline for each row that the filter leaves out: where
+ * they end, a stretch of up to 2048 rows begins that cannot be read.
  *
  * For an address (hf://, s3://, https://) it loads the extension httpfs, which the user has installed once. */
 #ifndef LOOM_DATA_DUCKDB_H

@@ -171,18 +171,19 @@ static bool read_number(const char **at, const char *end, uint64_t *number) {
     return whole;
 }
 
-static bool read_null(const char **at, const char *end) {
-    static const char marks[] = "\x1e\x1f\x1e";
-    if ((size_t)(end - *at) < sizeof marks - 1 || memcmp(*at, marks, sizeof marks - 1) != 0)
+/* Moves behind `mark` in the place of both length and text. */
+static bool read_mark(const char **at, const char *end, char mark) {
+    const char marks[] = {mark, '\x1f', mark};
+    if ((size_t)(end - *at) < sizeof marks || memcmp(*at, marks, sizeof marks) != 0)
         return false;
-    *at += sizeof marks - 1;
+    *at += sizeof marks;
     return true;
 }
 
 /* What stands before the text of a row. */
 struct header {
     uint64_t row, size;
-    bool is_null;
+    bool is_null, is_filtered;
     size_t length;
 };
 
@@ -191,8 +192,9 @@ static bool read_header(const struct loom_stream *stream, struct header *header)
     *header = (struct header){0};
     if (!read_number(&at, end, &header->row))
         return false;
-    header->is_null = read_null(&at, end);
-    if (!header->is_null && !read_number(&at, end, &header->size))
+    header->is_null = read_mark(&at, end, '\x1e');
+    header->is_filtered = read_mark(&at, end, '\x1d');
+    if (!header->is_null && !header->is_filtered && !read_number(&at, end, &header->size))
         return false;
     header->length = (size_t)(at - stream->data);
     return true;
@@ -302,7 +304,8 @@ static loom_status take_row(struct loom_parquet *parquet, const struct header *h
                                    .size = too_long ? 0 : (size_t)header->size,
                                    .begins = true,
                                    .ends = true,
-                                   .filtered = header->row - parquet->at,
+                                   .filtered = header->row - parquet->at + header->is_filtered,
+                                   .is_end = header->is_filtered,
                                    .fault = too_long          ? LOOM_FAULT_LONG
                                             : header->is_null ? LOOM_FAULT_NULL
                                                               : LOOM_FAULT_NONE};

@@ -32,7 +32,7 @@ struct loom_record {
     bool begins, ends;  /* a document */
     bool is_json;
     uint64_t filtered;     /* rows before this one that DuckDB's filter left out */
-    bool is_end;           /* not a row: only `filtered` tells something */
+    bool is_end;           /* no row to take: only `filtered` tells something */
     enum loom_fault fault; /* without bytes then */
 };
 
