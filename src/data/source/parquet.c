@@ -236,7 +236,10 @@ static enum loom_duckdb_form next_form(struct loom_parquet *parquet, const struc
 /* After a query that failed: asks again in another form, or fails and knows where to go on. */
 static loom_status ask_again(struct loom_parquet *parquet, const struct loom_duckdb_end *end,
                              struct loom_error *error) {
+    if (parquet->form == LOOM_DUCKDB_EXACT && !loom_duckdb_end_is_of_rows(end)) /* a DuckDB that cannot write so */
+        return loom_duckdb_fail(&parquet->fault, name_of(parquet), parquet->at + 1, 0, error);
     if (parquet->form == LOOM_DUCKDB_FAST) {
+        parquet->fault = *end;
         bool hopeless = !loom_duckdb_end_is_of_rows(end);
         if (!hopeless && !parquet->ends)
             hopeless = loom_duckdb_groups(path_of(parquet), parquet->source->remote, &parquet->ends, &parquet->n_ends,

@@ -22,8 +22,9 @@ struct loom_parquet {
     char *unpacked;            /* a temporary file: Parquet cannot be read from a stream */
     /* When something is broken: */
     enum loom_duckdb_form form;
-    bool is_text;   /* the column is text by the file's own account */
-    uint64_t *ends; /* of row groups; asked for at the first failure */
+    struct loom_duckdb_end fault; /* of the fast form */
+    bool is_text;                 /* the column is text by the file's own account */
+    uint64_t *ends;               /* of row groups; asked for at the first failure */
     size_t n_ends;
     uint64_t lost_to; /* rows up to this one have been lost; 0: it is not known where to go on */
 };
