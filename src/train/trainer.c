@@ -59,7 +59,9 @@ static loom_status open_parts(struct loom_trainer *t, int threads, struct loom_e
     const struct loom_kernels *k = &t->counter.kernels;
     /* Borrowed, for samples; given back before the model closes. */
     t->model.tokenizer = t->data.tokenizer;
-    status = open_adapters(t, error);
+    status = init_weights(t, error); /* while its copy on the host is all there is beside */
+    if (status == LOOM_OK)
+        status = open_adapters(t, error);
     if (status == LOOM_OK)
         status = loom_optimizer_open(&t->optimizer, k, loom_trainer_table(t), recipe, error);
     size_t trained = loom_trainer_table(t)->elements * sizeof *t->example;
@@ -78,8 +80,6 @@ static loom_status open_parts(struct loom_trainer *t, int threads, struct loom_e
     t->bias = calloc((size_t)t->setup.config.n_experts + 1, sizeof *t->bias);
     if (status == LOOM_OK && !(t->val_losses && t->bias))
         status = loom_fail_memory(error, "training", sizeof *t);
-    if (status == LOOM_OK)
-        status = init_weights(t, error);
     if (status == LOOM_OK && !loom_trainer_hold(t))
         status = loom_fail_memory(error, "packed weights", bytes);
     return status == LOOM_OK && t->data.task ? loom_policy_open(&t->policy, t, error) : status;
