@@ -48,7 +48,7 @@ struct loom_drill {
     /* Appends question, "=" and answer. */
     void (*write)(struct loom_dice *dice, int steps, struct loom_text *text);
     enum loom_drill_counts counts;
-    /* The number of steps in front would tell what is still to come and is hidden. */
+    /* The number of steps in front would tell what is still to come, or nothing that an answer needs: it is hidden. */
     bool hides;
 };
 
