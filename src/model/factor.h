@@ -30,18 +30,31 @@ static inline struct loom_factor loom_factor_over(struct loom_pass *p, real *x, 
     return p->factor == LOOM_STORAGE_REAL ? loom_factor_of(x) : loom_factor_take(p, n);
 }
 
+/* x (n), written to its room. */
+static inline struct loom_factor loom_factor_write(struct loom_pass *p, struct loom_factor room, const real *x,
+                                                   size_t n) {
+    p->k->convert(p->k, room.data, room.format, x, n);
+    return room;
+}
+
+/* x (n) for products: itself, or a rounded copy on the stack or at its top. */
+static inline struct loom_factor loom_factor_round(struct loom_pass *p, const real *x, size_t n) {
+    return p->factor == LOOM_STORAGE_REAL ? loom_factor_of(x) : loom_factor_write(p, loom_factor_take(p, n), x, n);
+}
+
+static inline struct loom_factor loom_factor_round_passing(struct loom_pass *p, const real *x, size_t n) {
+    return p->factor == LOOM_STORAGE_REAL ? loom_factor_of(x)
+                                          : loom_factor_write(p, loom_factor_take_passing(p, n), x, n);
+}
+
 /* Room for n reals of which the backward wants what loom_factor_kept gives: where they are reals, these themselves. */
 static inline real *loom_factor_draft(struct loom_pass *p, size_t n) {
     return p->factor == LOOM_STORAGE_REAL ? loom_stack_take(p->stack, n) : loom_stack_take_passing(p->stack, n);
 }
 
-/* Nothing where no backward follows. */
+/* Its copy, where a backward follows. */
 static inline struct loom_factor loom_factor_kept(struct loom_pass *p, const real *draft, size_t n) {
-    if (p->factor == LOOM_STORAGE_REAL || !p->keep)
-        return loom_factor_of(draft);
-    struct loom_factor kept = loom_factor_take(p, n);
-    p->k->convert(p->k, kept.data, kept.format, draft, n);
-    return kept;
+    return p->keep ? loom_factor_round(p, draft, n) : loom_factor_of(draft);
 }
 
 /* The same as reals again. */
@@ -63,23 +76,6 @@ static inline struct loom_factor loom_factor_from(struct loom_factor x, size_t f
 static inline size_t loom_factor_strip(size_t rows, size_t width) {
     const size_t most = ((size_t)1 << 19) / width;
     return most < rows ? most + 1 : rows;
-}
-
-/* x (n) for products: itself, or a rounded copy on the stack or at its top. */
-static inline struct loom_factor loom_factor_round(struct loom_pass *p, const real *x, size_t n) {
-    if (p->factor == LOOM_STORAGE_REAL)
-        return loom_factor_of(x);
-    struct loom_factor y = loom_factor_take(p, n);
-    p->k->convert(p->k, y.data, y.format, x, n);
-    return y;
-}
-
-static inline struct loom_factor loom_factor_round_passing(struct loom_pass *p, const real *x, size_t n) {
-    if (p->factor == LOOM_STORAGE_REAL)
-        return loom_factor_of(x);
-    struct loom_factor y = loom_factor_take_passing(p, n);
-    p->k->convert(p->k, y.data, y.format, x, n);
-    return y;
 }
 
 #endif
