@@ -12,6 +12,8 @@ import json
 import math
 import subprocess
 
+import drawing
+
 BASE = {"vocab_size": 256, "max_seq_len": 256, "max_loop_iters": 4, "n_experts": 8, "batch_size": 8,
         "act_threshold": 1e9}
 AXES = [("context", "max_seq_len", [64, 128, 256, 512, 1024]), ("loops", "max_loop_iters", [1, 2, 4, 8]),
@@ -36,31 +38,19 @@ def measure(options, changes):
     raise SystemExit(f"{' '.join(words)}: no training row")
 
 
-def plot(name, points, rate, left):
-    """One plot with both axes logarithmic, 220 wide."""
+def plot(name, number, points, rate):
+    """One plot with both axes logarithmic: what was measured, and what the arithmetic says."""
     xs = [math.log(x) for x, _, _ in points]
-    ys = [math.log(v) for _, flops, seconds in points for v in (flops / rate, seconds)]
-    low, high = min(ys), max(ys)
-
-    def place(x, y):
-        across = (math.log(x) - xs[0]) / (xs[-1] - xs[0])
-        up = (math.log(y) - low) / (high - low)
-        return f"{left + 20 + 180 * across:.1f},{190 - 150 * up:.1f}"
-
-    line = " ".join(place(x, flops / rate) for x, flops, _ in points)
-    dots = "".join('<circle cx="{}" cy="{}" r="4"/>'.format(*place(x, s).split(",")) for x, _, s in points)
-    labels = "".join('<text x="{}" y="210" class="tick">{}</text>'.format(place(x, s).split(",")[0], x)
-                     for x, _, s in points)
-    ends = f'<text x="{left + 12}" y="34" class="tick">{math.exp(high):.2g} s</text>'
-    return (f'<g><text x="{left + 110}" y="16">{name}</text>{ends}<polyline points="{line}"/>{dots}{labels}'
-            f'<path d="M{left + 10} 40V195H{left + 215}"/></g>')
-
-
-def draw(plots):
-    return ('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 920 225" font-family="sans-serif" font-size="13">\n'
-            "<style>text{text-anchor:middle;fill:#333}.tick{font-size:10px}polyline,path{fill:none;stroke:#999}"
-            "polyline{stroke:#c60;stroke-width:2}circle{fill:#036}</style>\n"
-            '<rect width="920" height="225" fill="white"/>\n' + "\n".join(plots) + "\n</svg>\n")
+    said = [math.log(flops / rate) for _, flops, _ in points]
+    measured = [math.log(seconds) for _, _, seconds in points]
+    drawn = drawing.Plot(name, number, xs, said + measured)
+    drawn.line(zip(xs, said), "first")
+    for x, y, point in zip(xs, measured, points):
+        drawn.dot(x, y, "second")
+        drawn.mark_x(x, point[0])
+    top = max(said + measured)
+    drawn.mark_y(top, f"{math.exp(top):.2g} s")
+    return drawn
 
 
 def main():
@@ -77,9 +67,8 @@ def main():
         points = [(value, *measure(options, {key: value})) for value in values]
         for value, flops, seconds in points:
             print(f"| {name} | {value} | {flops * 1e-9:.1f} | {seconds:.3f} | {seconds * rate / flops:.2f} |", flush=True)
-        plots.append(plot(name, points, rate, 230 * i))
-    with open(options.out, "w") as file:
-        file.write(draw(plots))
+        plots.append(plot(name, i, points, rate))
+    drawing.write(options.out, plots)
 
 
 if __name__ == "__main__":

@@ -179,15 +179,6 @@ static loom_status write_response(struct evaluation *e, const struct loom_proble
     return status;
 }
 
-static double log_probability(const float *logits, int vocab, int token) {
-    double top = (double)logits[0], sum = 0;
-    for (int v = 1; v < vocab; v++)
-        top = fmax(top, (double)logits[v]);
-    for (int v = 0; v < vocab; v++)
-        sum += exp((double)logits[v] - top);
-    return (double)logits[token] - top - log(sum);
-}
-
 /* The log probability of tokens[prompt..count) after tokens[0..prompt), of which at most the context is seen. */
 static loom_status weigh(struct loom_session *session, const int *tokens, size_t prompt, size_t count, double *sum,
                          struct loom_error *error) {
@@ -199,7 +190,7 @@ static loom_status weigh(struct loom_session *session, const int *tokens, size_t
         loom_status status = loom_session_sync(session, tokens + start, i - start, &logits, error);
         if (status)
             return status;
-        *sum += log_probability(logits, vocab, tokens[i]);
+        *sum += (double)logits[tokens[i]] - loom_readout_log_total(logits, (size_t)vocab);
     }
     return LOOM_OK;
 }

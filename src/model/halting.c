@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "model/gradient.h"
+#include "model/readout.h"
 
 static struct loom_affine declare_product(struct loom_tensors *table, size_t rows, size_t dim, double weight_std,
                                           double bias_std, const char *name) {
@@ -201,25 +202,17 @@ void loom_halting_begin(struct loom_pass *p, const struct loom_halting_layer *la
 static void read_out(struct loom_pass *p, int t, const real *state) {
     const struct loom_kernels *k = p->k;
     size_t mark = p->stack->used, rows = loom_pass_rows(p), vocab = (size_t)p->c->vocab_size;
-    struct loom_linear head = {.rows = rows, .n_in = (size_t)p->c->dim, .n_out = vocab, .groups = 1};
     struct loom_norm_saved saved;
-    real cap = (real)p->c->softcap, *logits = loom_stack_take(p->stack, rows * vocab);
-    const real *hidden = loom_norm_forward(p, p->readout.norm, &saved, state, rows);
-    k->linear(k, &head, logits, hidden, p->w + p->readout.head, false);
-    if (cap > 0)
-        k->softcap(k, logits, logits, cap, rows * vocab);
+    real *logits = loom_stack_take(p->stack, rows * vocab);
+    const real *hidden = loom_norm_forward(p, &p->readout->norm, &saved, state, rows);
+    loom_readout_logits(p->readout, k, p->c, p->w, logits, hidden, rows);
     k->download(k, p->exits->host + (size_t)(t % 2) * rows * vocab, logits, rows * vocab * sizeof *logits);
     loom_stack_release(p->stack, mark);
 }
 
 /* A row of logits becomes that of the logarithms of their softmax. */
 static void log_softmax(real *row, size_t n) {
-    double top = (double)row[0], sum = 0;
-    for (size_t i = 1; i < n; i++)
-        top = fmax(top, (double)row[i]);
-    for (size_t i = 0; i < n; i++)
-        sum += exp((double)row[i] - top);
-    double log_total = top + log(sum);
+    double log_total = loom_readout_log_total(row, n);
     for (size_t i = 0; i < n; i++)
         row[i] = (real)((double)row[i] - log_total);
 }

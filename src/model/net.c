@@ -27,27 +27,27 @@ static bool declare_blocks(struct loom_net *net, struct loom_block **blocks, int
 static bool declare_gpt(struct loom_net *net) {
     const struct loom_config *c = &net->config;
     net->embedding = loom_embedding_declare_learned(&net->tensors, c, "transformer.");
-    net->head = net->embedding.tokens;
+    net->readout.head = net->embedding.tokens;
     if (!declare_blocks(net, &net->prelude, c->prelude_layers, "transformer.h"))
         return false;
-    net->norm = loom_norm_declare_layer(&net->tensors, (size_t)c->dim, c->bias, "transformer.", "ln_f");
+    net->readout.norm = loom_norm_declare_layer(&net->tensors, (size_t)c->dim, c->bias, "transformer.", "ln_f");
     return true;
 }
 
 static bool declare_rotary(struct loom_net *net) {
     const struct loom_config *c = &net->config;
     net->embedding = loom_embedding_declare(&net->tensors, c);
-    net->head = net->embedding.tokens;
+    net->readout.head = net->embedding.tokens;
     if (!declare_blocks(net, &net->prelude, c->prelude_layers, "prelude") ||
         (loom_config_looped(c) && !loom_core_declare(&net->core, &net->tensors, c)) ||
         !declare_blocks(net, &net->coda, c->coda_layers, "coda"))
         return false;
-    net->norm = loom_norm_declare(&net->tensors, c, "", "norm");
+    net->readout.norm = loom_norm_declare(&net->tensors, c, "", "norm");
     struct loom_tensor_spec head = loom_embedding_table(c, c->vocab_size);
     head.kind = LOOM_TENSOR_HEAD;
     head.std = c->zero_init ? 0 : head.std;
     if (!c->tied)
-        net->head = loom_tensors_add(&net->tensors, head, "lm_head.", "weight");
+        net->readout.head = loom_tensors_add(&net->tensors, head, "lm_head.", "weight");
     return true;
 }
 
@@ -134,7 +134,7 @@ static struct loom_pass start(struct loom_workspace *ws, const struct loom_forwa
                               .past = f->cache ? f->cache->length : 0,
                               .cache = f->cache,
                               .exits = f->cache && f->exit ? &ws->exits : NULL,
-                              .readout = {&ws->net->norm, ws->net->head},
+                              .readout = &ws->net->readout,
                               .depths = f->depths ? ws->depths : NULL,
                               .gate_scale = f->gate_scale,
                               .loops = f->loops,
@@ -210,29 +210,18 @@ void loom_net_forward(struct loom_workspace *ws, const struct loom_forward *f) {
         slot += loom_config_core_slots(c, f->loops);
     }
     x = run_blocks(&p, net->coda, ws->coda, c->coda_layers, slot, x);
-    ws->hidden = loom_norm_forward(&p, &net->norm, &ws->norm, x, loom_pass_rows(&p));
+    ws->hidden = loom_norm_forward(&p, &net->readout.norm, &ws->norm, x, loom_pass_rows(&p));
     if (f->cache)
         f->cache->length += f->seq;
 }
 
-static struct loom_linear head(const struct loom_net *net, size_t rows) {
-    return (struct loom_linear){
-        .rows = rows, .n_in = (size_t)net->config.dim, .n_out = (size_t)net->config.vocab_size, .groups = 1};
-}
-
 void loom_net_logits(const struct loom_workspace *ws, const real *weights, real *logits, const real *hidden,
                      size_t rows) {
-    struct loom_linear shape = head(ws->net, rows);
-    real cap = (real)ws->net->config.softcap;
-    ws->k->linear(ws->k, &shape, logits, hidden, weights + ws->net->head, false);
-    if (cap > 0)
-        ws->k->softcap(ws->k, logits, logits, cap, rows * shape.n_out);
+    loom_readout_logits(&ws->net->readout, ws->k, &ws->net->config, weights, logits, hidden, rows);
 }
 
 void loom_net_logits_backward(const struct loom_workspace *ws, real *dlogits, const real *logits, size_t rows) {
-    real cap = (real)ws->net->config.softcap;
-    if (cap > 0)
-        ws->k->softcap_backward(ws->k, dlogits, dlogits, logits, cap, rows * (size_t)ws->net->config.vocab_size);
+    loom_readout_logits_backward(ws->k, &ws->net->config, dlogits, logits, rows);
 }
 
 void loom_net_backward(struct loom_workspace *ws, const struct loom_forward *f, real *gradients, const real *dlogits) {
@@ -241,20 +230,14 @@ void loom_net_backward(struct loom_workspace *ws, const struct loom_forward *f, 
     const struct loom_kernels *k = ws->k;
     struct loom_pass p = start(ws, f, gradients);
     size_t mark = ws->stack.used, rows = loom_pass_rows(&p), n = rows * (size_t)c->dim;
-    struct loom_linear shape = head(net, rows);
     real *d = loom_stack_take(&ws->stack, n);
     p.x0 = ws->x0;
     if (c->embed_skip) {
         p.dx0 = loom_stack_take(&ws->stack, n);
         k->fill(k, p.dx0, 0, n);
     }
-    size_t inner = ws->stack.used;
-    real *dhidden = loom_stack_take(&ws->stack, n);
-    k->linear_input(k, &shape, dhidden, dlogits, p.w + net->head, false);
-    loom_gradient_linear(&p, &shape, net->head, dlogits, ws->hidden);
     k->fill(k, d, 0, n);
-    loom_norm_backward(&p, &net->norm, &ws->norm, d, dhidden, rows);
-    loom_stack_release(&ws->stack, inner);
+    loom_readout_backward(&p, &net->readout, &ws->norm, d, dlogits, ws->hidden, rows);
     run_blocks_backward(&p, net->coda, ws->coda, c->coda_layers, d);
     if (loom_config_looped(c))
         loom_core_backward(&p, &net->core, &ws->core, d);

@@ -7,15 +7,15 @@
 
 #include "model/core.h"
 #include "model/embedding.h"
+#include "model/readout.h"
 
 struct loom_net {
     struct loom_config config;
     struct loom_tensors tensors;
     struct loom_embedding embedding;
-    size_t head; /* (V,C); the embedding's when tied */
     struct loom_block *prelude, *coda;
     struct loom_core core;
-    struct loom_norm norm;
+    struct loom_readout readout;
 };
 
 /* Declares all tensors of a checked config. Close it also after a failure. */

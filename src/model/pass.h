@@ -41,8 +41,8 @@ struct loom_input {
     size_t history_stride; /* from one sequence's to the next's */
 };
 
-struct loom_norm;
 struct loom_lora;
+struct loom_readout;
 
 struct loom_pass {
     const struct loom_kernels *k;
@@ -63,10 +63,7 @@ struct loom_pass {
     struct loom_exits *exits;
     const real *x0; /* (rows, C) the embedding's output */
     real *dx0;      /* its gradient so far, beside what comes down the residual stream; NULL: not wanted */
-    struct {
-        const struct loom_norm *norm;
-        size_t head;
-    } readout;                   /* from a state to the vocabulary, for the loop's halting */
+    const struct loom_readout *readout; /* for the loop's halting */
     const int *depths;           /* (rows) the loops that a gate is to learn for each token, less one; NULL, -1: none */
     real gate_scale;             /* weight of each such token's loss */
     int loops;                   /* R of this pass */

@@ -1,7 +1,6 @@
 /* drills.c - see drills.h. */
 #include "train/drills.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -236,16 +235,10 @@ static void score_row(const real *logits, const int *targets, size_t seq, size_t
         if (targets[i] < 0)
             continue;
         const real *row = logits + i * vocab;
-        double largest = (double)row[0], sum = 0;
         size_t best = 0;
         for (size_t v = 1; v < vocab; v++)
-            if ((double)row[v] > largest) {
-                largest = (double)row[v];
-                best = v;
-            }
-        for (size_t v = 0; v < vocab; v++)
-            sum += exp((double)row[v] - largest);
-        s->loss += largest + log(sum) - (double)row[targets[i]];
+            best = row[v] > row[best] ? v : best;
+        s->loss += loom_readout_log_total(row, vocab) - (double)row[targets[i]];
         s->targets++;
         right = right && best == (size_t)targets[i];
         if (i + 1 < seq && targets[i + 1] >= 0)
