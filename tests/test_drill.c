@@ -205,6 +205,7 @@ static void test_index(void **state) {
     struct loom_tokens *tokens = open_folder(*state, "modular", &drills);
     assert_int_equal(drills.low, 1);
     assert_int_equal(drills.high, 4);
+    assert_true(drills.hides);
     for (int steps = 1; steps <= 4; steps++) {
         assert_int_equal(loom_drills_count(&drills, LOOM_SPLIT_TRAIN, steps), 10);
         assert_int_equal(loom_drills_count(&drills, LOOM_SPLIT_VAL, steps), 5);
@@ -252,7 +253,7 @@ static void test_sum(void **state) {
     struct loom_tokens *tokens = open_folder(*state, "addition", &drills);
     size_t seq = drills.length - 1, targets, row = 0;
     struct loom_batch batch;
-    assert_int_equal(drills.counts, LOOM_DRILL_ALL);
+    assert_true(drills.hides && drills.counts == LOOM_DRILL_ALL);
     assert_int_equal(loom_batch_open(&batch, 1, seq, false, &error), LOOM_OK);
     expect(loom_drills_get(&drills, LOOM_SPLIT_VAL, 3, &row, 1, seq, &batch, &targets, &error), LOOM_OK, &error, "");
     assert_int_equal(targets, 4); /* three digits and a carry */

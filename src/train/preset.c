@@ -92,7 +92,7 @@ static const struct preset presets[] = {
      LOOM_DRILL " halting=gate gate_loops=99 answer_steps=8 head_lr=0.02 max_iters=1000 eval_interval=500"},
     {"loom-chain", "loom-drill for tasks in which each step begins where the one before ended", LOOM_ARCHITECTURE_LOOM,
      LOOM_DRILL " loop_keys=state injection=parcae n_heads=4 n_kv_heads=1 rope_theta=100 sliding_window=12 "
-                "max_iters=1000 eval_interval=500"},
+                "max_iters=2000 eval_interval=500"},
     {"loom-story", "loom-drill with experts, for word problems", LOOM_ARCHITECTURE_LOOM,
      LOOM_BLOCK
      "dim=64 n_heads=2 n_kv_heads=2 max_seq_len=256 prelude_layers=1 coda_layers=0 core_layers=1 "

@@ -11,8 +11,8 @@ static const struct loom_drill drills[] = {
     {"pointer", "follow a permutation of 16 letters", 99, loom_drill_pointer, LOOM_DRILL_EACH, false},
     {"phop", "back to a letter's last occurrence and one on", 99, loom_drill_phop, LOOM_DRILL_EACH, false},
     {"s5", "words of permutations of five things", 99, loom_drill_s5, LOOM_DRILL_LAST, true},
-    {"modular", "chains of +, - and * modulo 10", 99, loom_drill_modular, LOOM_DRILL_LAST, false},
-    {"addition", "sums of two numbers, column by column", 99, loom_drill_addition, LOOM_DRILL_ALL, false},
+    {"modular", "chains of +, - and * modulo 10", 99, loom_drill_modular, LOOM_DRILL_LAST, true},
+    {"addition", "sums of two numbers, column by column", 99, loom_drill_addition, LOOM_DRILL_ALL, true},
     {"maze", "the first move of the shortest way through a maze", 24, loom_drill_maze, LOOM_DRILL_EACH, false},
     {"story", "word problems: things come and go, asked after every step", 99, loom_drill_story, LOOM_DRILL_LAST, true},
 };
