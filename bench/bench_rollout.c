@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "generate/rollout.h"
-#include "train/recipe.h"
+#include "train/setup.h"
 
 enum { ANSWERS = 64, PROMPT_MAX = 4096, VOCAB = 256, NAMED = 6 /* arguments before the settings */ };
 

@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "eval/numbers.h"
-#include "train/recipe.h"
+#include "train/setup.h"
 
 enum { BASELINE, LOOM, SIDES };
 

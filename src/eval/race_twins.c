@@ -17,6 +17,8 @@
 #include "eval/twin.h"
 #include "eval/twins_table.h"
 #include "train/drills.h"
+#include "train/preset.h"
+#include "train/setup.h"
 
 /* What a generated task's name stands for. */
 enum { STEPS_TRAINED = 5, STEPS_TESTED_LOW = 2, STEPS_TESTED = 8, PROBLEMS_TRAINED = 40000, PROBLEMS_TESTED = 2800 };

@@ -3,7 +3,7 @@
 #ifndef LOOM_EVAL_TWIN_H
 #define LOOM_EVAL_TWIN_H
 
-#include "train/recipe.h"
+#include <loom/loom.h>
 
 enum { LOOM_TWIN_SETTINGS = 7 };
 

@@ -3,7 +3,7 @@
 #define LOOM_TRAIN_MEASURE_H
 
 #include "model/workspace.h"
-#include "train/recipe.h"
+#include "train/setup.h"
 
 /* The workspace that a training of this setup works in. */
 struct loom_workspace_shape loom_setup_shape(const struct loom_setup *setup);

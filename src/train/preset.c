@@ -1,14 +1,7 @@
-/* preset.c - named setups: a model and how to train it. A preset is a list of settings over its architecture's
- * defaults. */
+/* preset.c - see preset.h. */
+#include "train/preset.h"
+
 #include <string.h>
-
-#include "train/recipe.h"
-
-struct preset {
-    const char *name, *summary;
-    enum loom_architecture architecture;
-    const char *settings; /* key=value, separated by spaces */
-};
 
 /* What Muon would use, where `optimizer` asks for it. */
 #define MUON_TRAINING                                                                                                  \
@@ -67,7 +60,7 @@ struct preset {
     "sample_tokens=0 muon_lr=0.01 muon_block=0 muon_momentum=0.9 learning_rate=3e-3 embedding_lr=5e-3 head_lr=3e-3 "   \
     "grad_clip=0.3"
 
-static const struct preset presets[] = {
+static const struct loom_preset presets[] = {
     {"loom-small", "looped mixture of experts with n-gram tables, 0.8 M parameters: the demo's side of the race",
      LOOM_ARCHITECTURE_LOOM, LOOM_SMALL},
     {"dense-small", "loom-small without its loop and its experts, as large and trained alike", LOOM_ARCHITECTURE_LOOM,
@@ -163,7 +156,7 @@ static const struct preset presets[] = {
 
 enum { PRESETS = sizeof presets / sizeof presets[0] };
 
-static const struct preset *find(const char *name) {
+const struct loom_preset *loom_preset_find(const char *name) {
     for (size_t i = 0; i < PRESETS; i++)
         if (strcmp(presets[i].name, name) == 0)
             return &presets[i];
@@ -179,7 +172,7 @@ const char *loom_preset_name(size_t index) {
 }
 
 const char *loom_preset_summary(const char *name) {
-    const struct preset *preset = find(name);
+    const struct loom_preset *preset = loom_preset_find(name);
     return preset ? preset->summary : NULL;
 }
 
@@ -200,32 +193,4 @@ const struct loom_setting *loom_preset_twin(const char *name, size_t *count) {
         }
     *count = 0;
     return NULL;
-}
-
-/* One "key=value" of `length` bytes. */
-static loom_status set_pair(struct loom_setup *setup, const char *pair, size_t length, struct loom_error *error) {
-    char text[128];
-    if (length >= sizeof text)
-        return loom_fail(error, LOOM_INVALID, "the preset's setting \"%.64s\" is too long", pair);
-    memcpy(text, pair, length);
-    text[length] = '\0';
-    char *equals = strchr(text, '=');
-    if (!equals)
-        return loom_fail(error, LOOM_INVALID, "the preset's setting \"%s\" has no value", text);
-    *equals = '\0';
-    return loom_setup_set(setup, text, equals + 1, error);
-}
-
-loom_status loom_setup_preset(struct loom_setup *setup, const char *name, struct loom_error *error) {
-    const struct preset *preset = find(name);
-    if (!preset)
-        return loom_fail(error, LOOM_INVALID, "there is no preset \"%.64s\"; `loom help train` lists them", name);
-    *setup = (struct loom_setup){.config = loom_config_default(preset->architecture), .preset = preset->name};
-    loom_status status = LOOM_OK;
-    for (const char *at = preset->settings; *at && status == LOOM_OK;) {
-        size_t length = strcspn(at, " ");
-        status = set_pair(setup, at, length, error);
-        at += length + strspn(at + length, " ");
-    }
-    return status;
 }

@@ -1,9 +1,7 @@
 /* recipe.c - see recipe.h. */
 #include "train/recipe.h"
 
-#include <string.h>
-
-#include "model/model.h"
+#include "base/json.h"
 
 static const char *const sampling_names[] = {"random", "shuffle", NULL};
 static const char *const decay_names[] = {"matrices", "all", NULL};
@@ -87,55 +85,10 @@ static const struct loom_key keys[] = {
 #undef PLACE
 enum { KEY_COUNT = sizeof keys / sizeof keys[0] };
 
-loom_status loom_setup_set(struct loom_setup *setup, const char *key, const char *value, struct loom_error *error) {
+loom_status loom_recipe_set(struct loom_recipe *recipe, const char *key, const char *value, struct loom_error *error) {
     const struct loom_key *found = loom_key_find(keys, KEY_COUNT, 0, key);
-    if (found)
-        return loom_key_set_text(found, &setup->recipe, value, error);
-    if (loom_config_has_key(key))
-        return loom_config_set(&setup->config, key, value, error);
-    return loom_fail(error, LOOM_INVALID, "there is no setting \"%.64s\"", key);
-}
-
-loom_status loom_setup_apply(struct loom_setup *setup, const struct loom_setting *settings, size_t count,
-                             struct loom_error *error) {
-    loom_status status = LOOM_OK;
-    for (size_t i = 0; i < count && status == LOOM_OK; i++)
-        status = loom_setup_set(setup, settings[i].key, settings[i].value, error);
-    return status;
-}
-
-loom_status loom_setup_check(struct loom_setup *setup, struct loom_error *error) {
-    struct loom_recipe *r = &setup->recipe;
-    loom_status status = loom_config_check(&setup->config, error);
-    if (status)
-        return status;
-    if (r->seq_len == 0)
-        r->seq_len = setup->config.max_seq_len;
-    if (r->lr_decay_iters == 0)
-        r->lr_decay_iters = r->max_iters;
-    if (r->precision == LOOM_TRAINING_AUTO)
-        r->precision = loom_kernels_cpu_multiplies(LOOM_PRECISION_BF16) ? LOOM_TRAINING_BF16 : LOOM_TRAINING_FLOAT32;
-    status = loom_machine_check((enum loom_precision)r->precision, error);
-    if (status)
-        return status;
-    if (r->seq_len > setup->config.max_seq_len)
-        return loom_fail(error, LOOM_INVALID, "seq_len %d is more than the model's longest sequence %d", r->seq_len,
-                         setup->config.max_seq_len);
-    /* Rows of a batch, and of its tokens' chosen experts, are counted in ints. */
-    double rows = (double)r->batch_size * r->seq_len, picks = setup->config.n_experts_per_tok;
-    if (rows * (picks > 1 ? picks : 1) > 1 << 30)
-        return loom_fail(error, LOOM_INVALID, "batch_size %d x seq_len %d is too much for one micro-batch",
-                         r->batch_size, r->seq_len);
-    /* The papers' own clips, by objective. */
-    static const double clips[][2] = {{0.2, 0.2}, {0.2, 0.2}, {0.2, 0.28}, {3e-4, 4e-4}, {1, 0.28}};
-    r->rl_clip_low = r->rl_clip_low > 0 ? r->rl_clip_low : clips[r->rl_objective][0];
-    r->rl_clip_high = r->rl_clip_high > 0 ? r->rl_clip_high : clips[r->rl_objective][1];
-    if (r->rl_overlong > r->rl_max_tokens)
-        return loom_fail(error, LOOM_INVALID, "rl_overlong %d is more than rl_max_tokens %d", r->rl_overlong,
-                         r->rl_max_tokens);
-    if (r->min_lr > r->learning_rate)
-        return loom_fail(error, LOOM_INVALID, "min_lr %g is more than learning_rate %g", r->min_lr, r->learning_rate);
-    return LOOM_OK;
+    return found ? loom_key_set_text(found, recipe, value, error)
+                 : loom_fail(error, LOOM_INVALID, "there is no setting \"%.64s\"", key);
 }
 
 json_t *loom_recipe_json(const struct loom_recipe *recipe) {
@@ -146,8 +99,8 @@ json_t *loom_recipe_json(const struct loom_recipe *recipe) {
     return NULL;
 }
 
-static loom_status read_recipe(struct loom_recipe *recipe, const json_t *json, const char *path,
-                               struct loom_error *error) {
+loom_status loom_recipe_read(struct loom_recipe *recipe, const json_t *json, const char *path,
+                             struct loom_error *error) {
     for (size_t i = 0; i < KEY_COUNT; i++) {
         const json_t *value = json_object_get(json, keys[i].name);
         if (!value)
@@ -157,26 +110,6 @@ static loom_status read_recipe(struct loom_recipe *recipe, const json_t *json, c
             return status;
     }
     return LOOM_OK;
-}
-
-loom_status loom_setup_read(struct loom_setup *setup, const json_t *json, const char *path, struct loom_error *error) {
-    const char *architecture, *preset;
-    loom_status status = loom_json_string(json, "architecture", path, &architecture, error);
-    if (status == LOOM_OK)
-        status = loom_json_string(json, "preset", path, &preset, error);
-    if (status)
-        return status;
-    int kind = loom_architecture_find(architecture);
-    if (kind < 0)
-        return loom_fail(error, LOOM_FAILED, "%s: the architecture \"%.64s\" is not known", path, architecture);
-    *setup = (struct loom_setup){.config = loom_config_default((enum loom_architecture)kind)};
-    for (size_t i = 0; i < loom_preset_count(); i++)
-        if (strcmp(loom_preset_name(i), preset) == 0)
-            setup->preset = loom_preset_name(i);
-    if (!setup->preset)
-        return loom_fail(error, LOOM_FAILED, "%s: the preset \"%.64s\" is not known", path, preset);
-    status = loom_config_read_keys(&setup->config, json_object_get(json, "model"), path, error);
-    return status ? status : read_recipe(&setup->recipe, json_object_get(json, "train"), path, error);
 }
 
 loom_status loom_recipe_refuse_unheeded(const struct loom_recipe *recipe, const char *training,

@@ -1,4 +1,4 @@
-/* recipe.h - how a model is trained: the settings, and the presets that set model and training together. */
+/* recipe.h - how a model is trained: the settings. */
 #ifndef LOOM_TRAIN_RECIPE_H
 #define LOOM_TRAIN_RECIPE_H
 
@@ -110,24 +110,8 @@ struct loom_recipe {
     uint64_t seed;
 };
 
-/* A model and how to train it. */
-struct loom_setup {
-    struct loom_config config;
-    struct loom_recipe recipe;
-    const char *preset; /* its name */
-};
-
-/* LOOM_INVALID when there is no preset of this name. */
-loom_status loom_setup_preset(struct loom_setup *setup, const char *name, struct loom_error *error);
-/* (*count) what dense twins of the preset (eval/twin.h) have otherwise: the rates that suit them, where it says any. */
-enum { LOOM_PRESET_TWIN = 4 };
-const struct loom_setting *loom_preset_twin(const char *name, size_t *count);
-/* One --set key=value, of the model or of the training. */
-loom_status loom_setup_set(struct loom_setup *setup, const char *key, const char *value, struct loom_error *error);
-loom_status loom_setup_apply(struct loom_setup *setup, const struct loom_setting *settings, size_t count,
-                             struct loom_error *error);
-/* Holds model and training against each other, once vocab_size is known. Fills seq_len and lr_decay_iters. */
-loom_status loom_setup_check(struct loom_setup *setup, struct loom_error *error);
+/* One key=value. */
+loom_status loom_recipe_set(struct loom_recipe *recipe, const char *key, const char *value, struct loom_error *error);
 
 /* LOOM_INVALID when the routers' own losses, or a choice of loops, are asked for where `training` would leave them out.
  */
@@ -136,7 +120,7 @@ loom_status loom_recipe_refuse_unheeded(const struct loom_recipe *recipe, const 
 
 /* The training settings as JSON and back, in a run's config.json. */
 json_t *loom_recipe_json(const struct loom_recipe *recipe);
-/* Reads the "architecture", "model" and "train" members of a run's config.json. */
-loom_status loom_setup_read(struct loom_setup *setup, const json_t *json, const char *path, struct loom_error *error);
+loom_status loom_recipe_read(struct loom_recipe *recipe, const json_t *json, const char *path,
+                             struct loom_error *error);
 
 #endif

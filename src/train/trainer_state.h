@@ -12,6 +12,7 @@
 #include "train/drills.h"
 #include "train/objective.h"
 #include "train/optimizer.h"
+#include "train/setup.h"
 
 /* How far a run has come. */
 struct loom_progress {

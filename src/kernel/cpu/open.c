@@ -1,14 +1,8 @@
-/* open.c - the machine "cpu": which instruction set this processor has, its table, its threads' scratch, its memory. */
-#define _GNU_SOURCE /* MADV_HUGEPAGE */
+/* open.c - the machine "cpu": which instruction set this processor has, its table, its threads' scratch. */
 #include "kernel/cpu/cpu.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-
-/* Blocks of this many bytes and more are aligned to pages of that size, which make long reads cheaper. */
-static const size_t huge_page = (size_t)2 << 20;
-static const size_t cache_line = 64;
 
 bool loom_cpu_supports(enum loom_cpu_level level) {
 #if defined(__x86_64__)
@@ -77,10 +71,6 @@ static void fill_table(struct loom_kernels *table, enum loom_cpu_level level) {
     }
 }
 
-static size_t round_up(size_t value, size_t unit) {
-    return (value + unit - 1) / unit * unit;
-}
-
 static bool cpu_set_precision(const struct loom_kernels *k, enum loom_precision precision) {
     struct loom_cpu *cpu = k->self;
     if (precision != LOOM_PRECISION_FLOAT32 && cpu->level < LOOM_CPU_AVX512BF16)
@@ -95,22 +85,6 @@ static enum loom_storage cpu_factor_format(const struct loom_kernels *k) {
 
 bool loom_kernels_cpu_multiplies(enum loom_precision precision) {
     return precision == LOOM_PRECISION_FLOAT32 || loom_cpu_chosen_level() >= LOOM_CPU_AVX512BF16;
-}
-
-void *loom_cpu_take(size_t bytes) {
-    const size_t unit = bytes < huge_page ? cache_line : huge_page;
-    if (bytes > SIZE_MAX - unit)
-        return NULL;
-    const size_t size = bytes == 0 ? unit : round_up(bytes, unit);
-    void *memory = aligned_alloc(unit, size);
-    if (memory == NULL)
-        return NULL;
-#ifdef MADV_HUGEPAGE
-    /* Only a wish: without huge pages the memory is as good, and slower. */
-    if (unit == huge_page)
-        (void)madvise(memory, size, MADV_HUGEPAGE);
-#endif
-    return memory;
 }
 
 static void *cpu_alloc(const struct loom_kernels *k, size_t bytes) {
