@@ -46,9 +46,9 @@ if [ ! -e base ]; then
     "$loom" prepare --tokenizer tokenizer.json --out data text
     "$loom" train --data data --out base --steps 1500 --seed "$seed" --set eval_interval=250 --set sample_tokens=0
 fi
-# What follows starts from the checkpoint with the lowest loss on the conversations that are held out.
+# Ten conversations are held out, too few to choose a checkpoint by their loss: only the last one is validated.
 [ -e chat ] || "$loom" train --chat chat.jsonl --init base --out chat --steps 300 --seed "$seed" \
-    --set learning_rate=3e-3 --set eval_interval=20
+    --set learning_rate=3e-3 --set eval_interval=300
 # shellcheck disable=SC2086
 "$loom" train --task exact --problems problems.jsonl --init chat --out "$name" --steps "$steps" --seed "$seed" \
     --set rl_prompts=16 --set rl_group=16 --set rl_max_tokens=6 --set learning_rate=2e-3 --set min_lr=0 \

@@ -418,6 +418,33 @@ static void test_units(void **state) {
     assert_true(isnan(loom_numbers_median(values, 0)));
 }
 
+/* Of a looped side asked with more numbers of loops than there are colours, what is drawn leaves room for its twins. */
+static void test_twins_drawn(void **state) {
+    struct fixture *fixture = *state;
+    struct loom_text json = {0};
+    loom_text_append(&json, "{\"task\":\"story\",\"preset\":\"p\",\"seeds\":1,\"sides\":[],\"rows\":[");
+    for (int line = 0; line < 10; line++)
+        for (int steps = 2; steps < 4; steps++)
+            loom_text_append(&json,
+                             "%s{\"side\":\"%s\",\"loops\":%d,\"group\":\"%d steps\",\"metric\":\"exact_match\","
+                             "\"value\":0.5,\"low\":0.4,\"high\":0.6,\"least\":0.5,\"most\":0.5,\"problems\":9}",
+                             line + steps > 2 ? "," : "",
+                             line < 8   ? "looped"
+                             : line < 9 ? "parameters"
+                                        : "FLOPs",
+                             line < 8 ? line + 1 : 1, steps);
+    loom_text_append(&json, "]}");
+    assert_false(json.failed);
+    write_text(fixture, "twins.json", json.data);
+    loom_text_free(&json);
+    const char *page = report(fixture);
+    assert_has(page, "looped, 4 loops</span>");
+    assert_null(strstr(page, "looped, 5 loops"));
+    assert_has(page, "parameters, 1 loops</span>");
+    assert_has(page, "FLOPs, 1 loops</span>");
+    assert_has(page, "Further numbers of loops");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_run_numbers, setup, teardown),
@@ -430,6 +457,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_race, setup, teardown),
         cmocka_unit_test_setup_teardown(test_race_without_a_side, setup, teardown),
         cmocka_unit_test_setup_teardown(test_broken_race_keeps_the_old_report, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_twins_drawn, setup, teardown),
         cmocka_unit_test(test_thinning_keeps_spikes),
         cmocka_unit_test(test_unlike_reaches_are_told_by_powers),
         cmocka_unit_test(test_text),

@@ -10,7 +10,7 @@
 #include "eval/html.h"
 #include "eval/twins_table.h"
 
-enum { CURVES = 6, POINTS = 128 };
+enum { CURVES = 6, DENSE = 2, POINTS = 128 };
 
 static double number_of(const json_t *object, const char *key) {
     const json_t *value = json_object_get(object, key);
@@ -40,9 +40,9 @@ static void put_sides(struct loom_text *html, const json_t *sides) {
         loom_units_put(html, LOOM_FLOPS, number_of(side, "flops"));
         loom_text_append(html, "</td><td>");
         loom_units_put(html, LOOM_SECONDS, number_of(side, "seconds"));
-        loom_text_append(html, "</td><td>%.4f</td>", number_of(side, "best_val_loss"));
-        put_cell(html, json_object_get(side, "made_by"));
-        loom_text_append(html, "</tr>\n");
+        loom_text_append(html, "</td><td>%.4f</td><td class=\"long\">", number_of(side, "best_val_loss"));
+        loom_html_value(html, json_object_get(side, "made_by"));
+        loom_text_append(html, "</td></tr>\n");
     }
     loom_text_append(html, "</tbody></table></div>\n");
 }
@@ -83,9 +83,16 @@ static void name_line(const json_t *row, char name[64]) {
         snprintf(name, 64, "%s, %s", side ? side : "", json_is_string(loops) ? json_string_value(loops) : "");
 }
 
+/* The first side's lines, one for each number of loops, leave room for those of the dense sides. */
+static size_t lines_allowed(const json_t *rows, const json_t *row) {
+    const json_t *first = json_object_get(json_array_get(rows, 0), "side");
+    return json_equal(first, json_object_get(row, "side")) ? CURVES - DENSE : CURVES;
+}
+
 /* Rows of "N steps" lie side by side for each line. */
-static size_t collect(const json_t *rows, struct line *lines) {
+static size_t collect(const json_t *rows, struct line *lines, bool *all) {
     size_t count = 0;
+    *all = true;
     for (size_t i = 0; i < json_array_size(rows); i++) {
         const json_t *row = json_array_get(rows, i);
         const char *group = json_string_value(json_object_get(row, "group"));
@@ -95,8 +102,10 @@ static size_t collect(const json_t *rows, struct line *lines) {
             continue;
         name_line(row, name);
         if (count == 0 || strcmp(lines[count - 1].name, name) != 0) {
-            if (count == CURVES)
-                return count;
+            if (count >= lines_allowed(rows, row)) {
+                *all = false;
+                continue;
+            }
             memcpy(lines[count++].name, name, sizeof name);
         }
         struct line *line = &lines[count - 1];
@@ -113,7 +122,8 @@ static loom_status put_chart(struct loom_text *html, const json_t *rows, struct 
     struct loom_curve curves[CURVES];
     if (!lines)
         return loom_fail_memory(error, "chart", CURVES * sizeof *lines);
-    size_t count = collect(rows, lines);
+    bool all;
+    size_t count = collect(rows, lines, &all);
     for (size_t i = 0; i < count; i++)
         curves[i] = (struct loom_curve){.name = lines[i].name,
                                         .x = lines[i].steps,
@@ -131,6 +141,8 @@ static loom_status put_chart(struct loom_text *html, const json_t *rows, struct 
         loom_text_append(html, "<div class=\"charts\">\n");
         loom_svg_chart(html, &chart);
         loom_text_append(html, "</div>\n");
+        if (!all)
+            loom_text_append(html, "<p class=\"sub\">Further numbers of loops are in the table alone.</p>\n");
     }
     free(lines);
     return LOOM_OK;
