@@ -50,7 +50,6 @@ static const char style[] =
     "caption{text-align:left;padding:10px 14px 4px;font-weight:600}"
     "th,td{padding:6px 14px;text-align:right;border-top:1px solid var(--line);white-space:nowrap}"
     "thead th,thead td{border-top:0;color:var(--soft);font-weight:500}th:first-child,td:first-child{text-align:left}\n"
-    ".long{white-space:normal;min-width:16em}\n"
     ".settings th{font-weight:500;width:40%}.settings td{white-space:normal;overflow-wrap:anywhere}\n"
     ".pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,340px),1fr));gap:14px;"
     "align-items:start}\n"

@@ -23,11 +23,22 @@ static void put_cell(struct loom_text *html, const json_t *value) {
     loom_text_append(html, "</td>");
 }
 
+/* The settings that make a dense side of the preset. */
+static void put_making(struct loom_text *html, const json_t *side) {
+    const char *settings = json_string_value(json_object_get(side, "made_by"));
+    if (!settings || !settings[0])
+        return;
+    loom_text_append(html, "<p class=\"sub\">");
+    loom_html_value(html, json_object_get(side, "side"));
+    loom_text_append(html, ": the preset with ");
+    loom_html_value(html, json_object_get(side, "made_by"));
+    loom_text_append(html, "</p>\n");
+}
+
 static void put_sides(struct loom_text *html, const json_t *sides) {
     loom_text_append(html,
                      "<div class=\"table\"><table><thead><tr><th>Side</th><th>Parameters</th><th>active for a token"
-                     "</th><th>Work, whole run</th><th>Time</th><th>Best validation loss</th><th>Made of the "
-                     "preset by</th></tr></thead><tbody>\n");
+                     "</th><th>Work, whole run</th><th>Time</th><th>Best validation loss</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < json_array_size(sides); i++) {
         const json_t *side = json_array_get(sides, i);
         loom_text_append(html, "<tr>");
@@ -40,11 +51,11 @@ static void put_sides(struct loom_text *html, const json_t *sides) {
         loom_units_put(html, LOOM_FLOPS, number_of(side, "flops"));
         loom_text_append(html, "</td><td>");
         loom_units_put(html, LOOM_SECONDS, number_of(side, "seconds"));
-        loom_text_append(html, "</td><td>%.4f</td><td class=\"long\">", number_of(side, "best_val_loss"));
-        loom_html_value(html, json_object_get(side, "made_by"));
-        loom_text_append(html, "</td></tr>\n");
+        loom_text_append(html, "</td><td>%.4f</td></tr>\n", number_of(side, "best_val_loss"));
     }
     loom_text_append(html, "</tbody></table></div>\n");
+    for (size_t i = 0; i < json_array_size(sides); i++)
+        put_making(html, json_array_get(sides, i));
 }
 
 static void put_rows(struct loom_text *html, const json_t *rows) {
