@@ -36,6 +36,7 @@ static void test_rows(void **state) {
         {"{\"question\":\"What?\",\"answer\":\"That.\"}", pair},
         {"{\"instruction\":\"What?\",\"output\":\"That.\"}", pair},
         {"{\"instruction\":\"What?\",\"input\":\"\",\"output\":\"That.\"}", pair},
+        {"{\"instruction\":\"What?\",\"input\":null,\"output\":\"That.\"}", pair},
         {"{\"messages\":[{\"role\":\"user\",\"content\":\"What?\"},{\"role\":\"assistant\",\"content\":\"That.\"}]}",
          pair},
         {"{\"instruction\":\"Do\",\"input\":\"it\",\"output\":\"ok\"}",

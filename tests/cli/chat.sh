@@ -25,6 +25,11 @@ quietly "$loom" train "${same[@]}" --out halves --steps 60 --resume --set lr_dec
 quietly "$loom" train "${same[@]}" --out whole --steps 60 --set lr_decay_iters=60
 same_run halves whole
 
+# A mark of byte order and lines that end in CR LF, as some editors write them, change nothing.
+sed '1s/^/\xEF\xBB\xBF/; s/$/\r/' sums.jsonl >marked.jsonl
+quietly "$loom" train --chat marked.jsonl "${same[@]:2}" --out marked --steps 60 --set lr_decay_iters=60
+cmp "$(newest marked)/model.safetensors" "$(newest whole)/model.safetensors" || fail "the marked file trains another model"
+
 expect 2 '--init is missing' "$loom" train --chat sums.jsonl --out new
 expect 2 'from one of these alone' "$loom" train --chat sums.jsonl --data data --init base --out new
 echo '{"messages":[{"role":"robot","content":"x"}]}' >bad.jsonl

@@ -137,10 +137,11 @@ static loom_status give_keys(const json_t *row, const char *question, const json
                              const char *name, loom_conversation_function on_conversation, void *user,
                              struct loom_error *error) {
     const char *answer, *input = "", *asked;
+    const json_t *input_of = json_object_get(instance, "input");
     loom_status status = loom_json_string(row, question, name, &asked, error);
     if (status == LOOM_OK)
         status = loom_json_string(instance, answer_key, name, &answer, error);
-    if (status == LOOM_OK && json_object_get(instance, "input"))
+    if (status == LOOM_OK && input_of && !json_is_null(input_of))
         status = loom_json_string(instance, "input", name, &input, error);
     return status ? status : give_pair(asked, input, answer, name, on_conversation, user, error);
 }

@@ -52,9 +52,8 @@ static json_t *load_row(const char *data, size_t size, json_error_t *problem) {
 static loom_status parse_row(const struct loom_read_options *options, const struct loom_record *record,
                              const char *data, struct loom_text *scratch, struct loom_piece *piece, bool *taken,
                              struct loom_error *error) {
-    static const char mark[] = "\xEF\xBB\xBF"; /* a byte order mark, which some editors put before the first row */
     json_error_t problem;
-    const size_t skipped = record->row == 1 && record->size >= 3 && memcmp(data, mark, 3) == 0 ? 3 : 0;
+    const size_t skipped = record->row == 1 ? loom_stream_mark(data, record->size) : 0;
     json_t *row = load_row(data + skipped, record->size - skipped, &problem);
     if (!row && loom_json_lacks_memory(&problem))
         return loom_fail_memory(error, piece->name, record->size);

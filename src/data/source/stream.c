@@ -208,6 +208,10 @@ void loom_stream_attach(struct loom_stream *stream, int descriptor, const char *
     *stream = (struct loom_stream){.name = name, .descriptor = descriptor};
 }
 
+size_t loom_stream_mark(const char *data, size_t size) {
+    return size >= 3 && memcmp(data, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+}
+
 void loom_stream_hash(const struct loom_stream *stream, char text[LOOM_SHA256_TEXT]) {
     loom_digest_text(&stream->digest, text);
 }

@@ -52,6 +52,8 @@ struct loom_line {
 
 /* Brings the next line into the window, unless it is longer than `most`; it is not taken. */
 loom_status loom_stream_line(struct loom_stream *stream, size_t most, struct loom_line *line, struct loom_error *error);
+/* Bytes of the mark of byte order, which some editors put before a file's first line: 3 or 0. */
+size_t loom_stream_mark(const char *data, size_t size);
 /* The SHA-256 of the raw bytes read so far from what was opened. */
 void loom_stream_hash(const struct loom_stream *stream, char text[LOOM_SHA256_TEXT]);
 void loom_stream_close(struct loom_stream *stream);

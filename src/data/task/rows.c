@@ -88,8 +88,9 @@ loom_status loom_rows_each(const char *path, loom_row_function on_row, void *use
     if (status)
         return status;
     bool whole = length > 5 && strncmp(path + length - 5, ".json", 5) == 0;
-    if (whole)
-        status = read_whole(&w, &stream, error);
+    status = whole ? read_whole(&w, &stream, error) : loom_stream_fill(&stream, 3, error);
+    if (status == LOOM_OK)
+        loom_stream_take(&stream, loom_stream_mark(stream.data, stream.size));
     if (status == LOOM_OK)
         status = whole ? walk_array(&w, stream.data, stream.size, error) : walk_lines(&w, &stream, error);
     loom_text_free(&w.name);
