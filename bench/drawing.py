@@ -33,7 +33,7 @@ class Plot:
 
     def dot(self, x, y, kind):
         across, down = self.place(x, y)
-        self.parts.append(f'<circle class="{kind}" cx="{across:.1f}" cy="{down:.1f}" r="4"/>')
+        self.parts.append(f'<circle class="{kind}" cx="{across:.1f}" cy="{down:.1f}" r="3.5"/>')
 
     def interval(self, x, low, high, kind):
         across, bottom = self.place(x, low)

@@ -34,7 +34,7 @@ def curve(folder, name):
 
 def seed_of(folder):
     with open(f"{folder}/last/config.json") as file:
-        return json.load(file)["recipe"]["seed"]
+        return json.load(file)["seed"]
 
 
 def draw(options, folder, number):
@@ -44,8 +44,8 @@ def draw(options, folder, number):
     before = tested(options, folder, "chat")
     for level in (0.5, 1):
         drawn.mark_y(level, f"{100 * level:.0f} %")
-    for step in (0, end // 2, end):
-        drawn.mark_x(step, step)
+    for step, text in ((0, "0"), (end // 2, end // 2), (end, f"{end} steps")):
+        drawn.mark_x(step, text)
     drawn.line([(0, before["value"]), (end, before["value"])], "plain")
     row = [f"{100 * before['value']:.1f} %"]
     for i, (name, kind) in enumerate(RUNS):
