@@ -71,7 +71,7 @@ static void test_attention(void **state) {
     const struct loom_kernels *k = &counter.kernels;
     const struct loom_attention a = {2, 3, 7, 4, 2, 5, 6, 1, 0, 0, NULL, 0, 0};
     const struct loom_attention apart = {2, 3, 7, 4, 2, 5, 6, 1, 0, 0, (const int[6]){4, 5, 6, 4, 5, 6}, 0, 0};
-    const struct loom_view nowhere = {NULL, 0, 0, 0};
+    const struct loom_view nowhere = {NULL, 0, 0, 0, LOOM_STORAGE_REAL};
     k->attention(k, &a, nowhere, NULL, nowhere, nowhere, nowhere);
     assert_counted(&counter, pairs_one_by_one(&a) * (2 * (5 + 6) + 4));
     k->attention(k, &apart, nowhere, NULL, nowhere, nowhere, nowhere); /* by its shape, whatever it leaves out */

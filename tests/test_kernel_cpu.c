@@ -148,8 +148,8 @@ static void run_copy_columns(struct scene *s) {
 static void run_copy_heads(struct scene *s) {
     static const size_t shapes[][4] = {{1, 1, 1, 1}, {3, 5, 2, 7}, {2, 130, 4, 33}, {64, 1, 8, 64}};
     const size_t *n = shapes[s->trial % 4], row = n[2] * n[3] + 3, head = n[1] * n[3] + 2;
-    struct loom_view x = {input(s, n[0] * n[1] * row), n[1] * row, row, n[3]};
-    struct loom_view y = {output(s, n[0] * n[2] * head), n[2] * head, n[3], head};
+    struct loom_view x = {input(s, n[0] * n[1] * row), n[1] * row, row, n[3], LOOM_STORAGE_REAL};
+    struct loom_view y = {output(s, n[0] * n[2] * head), n[2] * head, n[3], head, LOOM_STORAGE_REAL};
     struct loom_view z = x;
     z.data = output(s, n[0] * n[1] * row);
     s->k->copy_heads(s->k, y, x, n[0], n[1], n[2], n[3]);
@@ -369,7 +369,7 @@ static void run_adamw(struct scene *s) {
 /* A view of (batch, rows, heads, width) inside wider rows. */
 static struct loom_view view(float *data, size_t rows, size_t heads, size_t width) {
     const size_t row = heads * width + 3;
-    return (struct loom_view){data, rows * row, row, width};
+    return (struct loom_view){data, rows * row, row, width, LOOM_STORAGE_REAL};
 }
 
 static size_t view_size(size_t batch, size_t rows, size_t heads, size_t width) {
@@ -380,10 +380,11 @@ static void run_rope(struct scene *s) {
     static const size_t shapes[][4] = {{1, 1, 1, 1}, {2, 7, 3, 5}, {3, 65, 6, 16}};
     const size_t *shape = shapes[s->trial % 3], width = 2 * shape[3] + 3;
     const float *angles = input(s, (shape[1] + 2) * shape[3] * 2);
-    float *x = output(s, view_size(shape[0], shape[1], shape[2], width));
-    for (int inverse = 0; inverse < 2; inverse++)
-        s->k->rope(s->k, view(x, shape[1], shape[2], width), shape[0], shape[1], shape[2], shape[3], angles, 2,
-                   inverse != 0);
+    const size_t n = view_size(shape[0], shape[1], shape[2], width);
+    const struct loom_view x = view(input(s, n), shape[1], shape[2], width);
+    const struct loom_view y = view(output(s, n), shape[1], shape[2], width);
+    s->k->rope(s->k, y, x, shape[0], shape[1], shape[2], shape[3], angles, 2, false);
+    s->k->rope(s->k, y, y, shape[0], shape[1], shape[2], shape[3], angles, 1, true);
 }
 
 static struct loom_attention attention_shape(const struct scene *s) {
@@ -454,8 +455,8 @@ static void run_shared_attention(struct scene *s) {
     const size_t n_k = a.batch * a.keys * a.kv_heads * a.head_dim, n_v = a.batch * a.keys * a.kv_heads * a.value_dim;
     const struct loom_view q = view(input(s, view_size(a.batch, 1, a.heads, a.head_dim)), 1, a.heads, a.head_dim);
     const struct loom_view out = view(output(s, view_size(a.batch, 1, a.heads, a.value_dim)), 1, a.heads, a.value_dim);
-    const struct loom_view key = {input(s, n_k), n_k / a.batch, a.head_dim, a.keys * a.head_dim};
-    const struct loom_view value = {input(s, n_v), n_v / a.batch, a.value_dim, a.keys * a.value_dim};
+    const struct loom_view key = {input(s, n_k), n_k / a.batch, a.head_dim, a.keys * a.head_dim, LOOM_STORAGE_REAL};
+    const struct loom_view value = {input(s, n_v), n_v / a.batch, a.value_dim, a.keys * a.value_dim, LOOM_STORAGE_REAL};
     s->k->attention(s->k, &a, out, output(s, a.batch * a.heads), q, key, value);
 }
 

@@ -391,8 +391,8 @@ static void cross_entropy_backward(struct scene *s) {
 /* Views of an input and of its gradient as (batch, rows, heads, .), from column `first` of rows of `row` elements. */
 static void view_input(struct loom_view *x, struct loom_view *dx, const struct input *in, size_t rows, size_t row,
                        size_t first, size_t head) {
-    *x = (struct loom_view){in->x + first, rows * row, row, head};
-    *dx = (struct loom_view){in->dx + first, rows * row, row, head};
+    *x = (struct loom_view){in->x + first, rows * row, row, head, LOOM_STORAGE_REAL};
+    *dx = (struct loom_view){in->dx + first, rows * row, row, head, LOOM_STORAGE_REAL};
 }
 
 /* Rotates 2*pairs of cols channels of (batch 2, rows, heads 3), from position 4 on. Noise serves as the table: the
@@ -408,8 +408,8 @@ static void rope_prepare(struct scene *s) {
 
 static void rope_turn(struct scene *s, real *y, const real *x, bool inverse) {
     memcpy(y, x, s->outputs * sizeof *y);
-    struct loom_view view = {y, s->rows * 3 * s->cols, 3 * s->cols, s->cols};
-    s->k->rope(s->k, view, 2, s->rows, 3, s->pairs, s->kept[0], 4, inverse);
+    struct loom_view view = {y, s->rows * 3 * s->cols, 3 * s->cols, s->cols, LOOM_STORAGE_REAL};
+    s->k->rope(s->k, view, view, 2, s->rows, 3, s->pairs, s->kept[0], 4, inverse);
 }
 
 static void rope_forward(struct scene *s) {
@@ -470,7 +470,8 @@ static void attention_dropout_prepare(struct scene *s) {
 
 static struct loom_view output_view(struct scene *s, real *y) {
     const struct loom_attention *a = &s->attention;
-    return (struct loom_view){y, a->queries * a->heads * a->value_dim, a->heads * a->value_dim, a->value_dim};
+    return (struct loom_view){y, a->queries * a->heads * a->value_dim, a->heads * a->value_dim, a->value_dim,
+                              LOOM_STORAGE_REAL};
 }
 
 static void attention_forward(struct scene *s) {

@@ -192,7 +192,7 @@ static struct loom_attention small_attention(void) {
 }
 
 static struct loom_view heads_of(real *data, size_t rows, size_t heads, size_t dim) {
-    return (struct loom_view){data, rows * heads * dim, heads * dim, dim};
+    return (struct loom_view){data, rows * heads * dim, heads * dim, dim, LOOM_STORAGE_REAL};
 }
 
 /* One output channel of one query, and the log of its softmax's sum, straight from the definition. */
@@ -290,13 +290,13 @@ static void test_rope(void **state) {
         table[2 * p] = (real)cos(0.3 * (double)p);
         table[2 * p + 1] = (real)sin(0.3 * (double)p);
     }
-    k->rope(k, heads_of(x, 1, 1, 3), 1, 1, 1, 1, table, 5, false);
-    k->rope(k, heads_of(y, 1, 1, 3), 1, 1, 1, 1, table, 7, false);
+    k->rope(k, heads_of(x, 1, 1, 3), heads_of(x, 1, 1, 3), 1, 1, 1, 1, table, 5, false);
+    k->rope(k, heads_of(y, 1, 1, 3), heads_of(y, 1, 1, 3), 1, 1, 1, 1, table, 7, false);
     assert_near((double)x[0], cos(1.5) - 2 * sin(1.5), 1e-6);
     assert_near((double)x[1], sin(1.5) + 2 * cos(1.5), 1e-6);
     assert_near((double)(x[0] * y[0] + x[1] * y[1]), 1 * cos(0.6) + 7 * sin(0.6), 1e-6);
     assert_near((double)x[2] + (double)y[2], 18, 0);
-    k->rope(k, heads_of(x, 1, 1, 3), 1, 1, 1, 1, table, 5, true);
+    k->rope(k, heads_of(x, 1, 1, 3), heads_of(x, 1, 1, 3), 1, 1, 1, 1, table, 5, true);
     assert_near((double)x[0], 1, 1e-6);
     assert_near((double)x[1], 2, 1e-6);
 }

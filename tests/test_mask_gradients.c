@@ -24,7 +24,7 @@ struct scene {
 };
 
 static struct loom_view view(real *data, size_t rows, size_t heads, size_t width) {
-    return (struct loom_view){data, rows * heads * width, heads * width, width};
+    return (struct loom_view){data, rows * heads * width, heads * width, width, LOOM_STORAGE_REAL};
 }
 
 static void noise(real *x, size_t n, uint64_t seed) {

@@ -76,12 +76,6 @@ static void count_convert(const struct loom_kernels *k, void *y, enum loom_stora
         inner->convert(inner, y, format, x, n);
 }
 
-static void count_widen(const struct loom_kernels *k, real *y, const void *x, enum loom_storage format, size_t n) {
-    const struct loom_kernels *inner = charge(k, 0);
-    if (inner != NULL)
-        inner->widen(inner, y, x, format, n);
-}
-
 static void count_copy(const struct loom_kernels *k, real *y, const real *x, size_t n) {
     const struct loom_kernels *inner = charge(k, 0);
     if (inner != NULL)
@@ -326,11 +320,11 @@ static void count_embed_backward(const struct loom_kernels *k, real *dtable, con
 /* ---- attention --------------------------------------------------------------------------------------------------- */
 
 /* A rotation is 4 products and 2 sums. */
-static void count_rope(const struct loom_kernels *k, struct loom_view x, size_t batch, size_t rows, size_t heads,
-                       size_t pairs, const real *table, size_t first, bool inverse) {
+static void count_rope(const struct loom_kernels *k, struct loom_view y, struct loom_view x, size_t batch, size_t rows,
+                       size_t heads, size_t pairs, const real *table, size_t first, bool inverse) {
     const struct loom_kernels *inner = charge_array(k, 6 * (double)(batch * rows), heads, pairs);
     if (inner != NULL)
-        inner->rope(inner, x, batch, rows, heads, pairs, table, first, inverse);
+        inner->rope(inner, y, x, batch, rows, heads, pairs, table, first, inverse);
 }
 
 /* How many pairs of a query and a key it sees there are, over all heads. */
@@ -493,7 +487,6 @@ void loom_counter_init(struct loom_counter *counter, const struct loom_kernels *
         .fill = count_fill,
         .copy = count_copy,
         .convert = count_convert,
-        .widen = count_widen,
         .add = count_add,
         .add_scaled = count_add_scaled,
         .blend = count_blend,

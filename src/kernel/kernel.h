@@ -21,12 +21,6 @@
 
 #include "base/real.h"
 
-/* A (batch, row, head, channel) array inside a larger one: element (b,t,h,d) is data[b*batch + t*row + h*head + d]. */
-struct loom_view {
-    real *data;
-    size_t batch, row, head; /* strides, in elements */
-};
-
 /* How a machine rounds the factors of its products. Sums are float32 in each, and so is everything in memory. The whole
  * numbers are for inference: y = x W^T with held weights (see hold), each 32 neighbours of a row with a scale of their
  * own; x is rounded to 8 bits in the same way. */
@@ -43,6 +37,20 @@ static inline size_t loom_storage_size(enum loom_storage format) {
 /* The place of an element. */
 static inline const void *loom_storage_at(const void *array, enum loom_storage format, size_t element) {
     return (const char *)array + element * loom_storage_size(format);
+}
+
+/* A (batch, row, head, channel) array inside a larger one: element (b,t,h,d) is data[b*batch + t*row + h*head + d]. In
+ * another format than `real`, `data` is only where the elements lie. */
+struct loom_view {
+    real *data;
+    size_t batch, row, head; /* strides, in elements */
+    enum loom_storage format;
+};
+
+/* The same view from an element on. */
+static inline struct loom_view loom_view_from(struct loom_view view, size_t element) {
+    view.data = (real *)(uintptr_t)loom_storage_at(view.data, view.format, element);
+    return view;
 }
 
 /* Matrix products over groups of rows. Rows offset[g] .. offset[g+1]-1 belong to group g, which has its own weight
@@ -67,6 +75,9 @@ static inline size_t loom_linear_stride(const struct loom_linear *s) {
 static inline size_t loom_linear_start(const struct loom_linear *s, size_t g) {
     return s->offset != NULL ? (size_t)s->offset[g] : g * (s->rows / s->groups);
 }
+
+/* The widest heads of attention whose views are in another format than `real`. */
+enum { LOOM_ATTENTION_WIDEST = 1024 };
 
 /* Causal attention of `queries` new rows over `keys` rows (the cache's, then the new ones): query i sees keys
  * 0 .. keys-queries+i. Query head h reads key/value head h / (heads/kv_heads). */
@@ -155,8 +166,6 @@ struct loom_kernels {
     void (*copy)(const struct loom_kernels *k, real *y, const real *x, size_t n);
     /* y = x, in another format. */
     void (*convert)(const struct loom_kernels *k, void *y, enum loom_storage format, const real *x, size_t n);
-    /* y = x, from another format. */
-    void (*widen)(const struct loom_kernels *k, real *y, const void *x, enum loom_storage format, size_t n);
     /* y = a + b; y may be a or b. */
     void (*add)(const struct loom_kernels *k, real *y, const real *a, const real *b, size_t n);
     /* y += s * x. */
@@ -175,7 +184,8 @@ struct loom_kernels {
     /* y[r][c] = x[r][c], or += when `accumulate`; row r starts at y + r*ldy, x + r*ldx. */
     void (*copy_columns)(const struct loom_kernels *k, real *y, size_t ldy, const real *x, size_t ldx, size_t rows,
                          size_t cols, bool accumulate);
-    /* y (batch, rows, heads, width) = x; either may have its heads outside its rows. */
+    /* y (batch, rows, heads, width) = x, which is `real`; either may have its heads outside its rows, and all heads of
+     * x may be one. */
     void (*copy_heads)(const struct loom_kernels *k, struct loom_view y, struct loom_view x, size_t batch, size_t rows,
                        size_t heads, size_t width);
     /* y[r][c] += row[c]. */
@@ -253,15 +263,16 @@ struct loom_kernels {
                            size_t cols);
 
     /* ---- attention ----------------------------------------------------------------------------------------------- */
-    /* Rotates, in place, adjacent pairs of the first 2*pairs channels of x (batch, rows, heads, .) by the angles of
-     * positions first .. first+rows-1; table is (positions, pairs, 2) with cosine, sine. inverse turns back: that is
-     * the backward. Su et al. 2021. */
-    void (*rope)(const struct loom_kernels *k, struct loom_view x, size_t batch, size_t rows, size_t heads,
-                 size_t pairs, const real *table, size_t first, bool inverse);
-    /* out = softmax(scale q k^T) v; lse (batch, heads, queries) is the log of each softmax's sum, for the backward. */
+    /* The first 2*pairs channels of y (batch, rows, heads, .) = those of x, which is `real` and may be y, with adjacent
+     * pairs rotated by the angles of positions first .. first+rows-1; table is (positions, pairs, 2) with cosine, sine.
+     * inverse turns back: that is the backward. Su et al. 2021. */
+    void (*rope)(const struct loom_kernels *k, struct loom_view y, struct loom_view x, size_t batch, size_t rows,
+                 size_t heads, size_t pairs, const real *table, size_t first, bool inverse);
+    /* out = softmax(scale q k^T) v; lse (batch, heads, queries) is the log of each softmax's sum, for the backward. q,
+     * key and value have one format, and out has its own; no `shared` keys where one is not `real`. */
     void (*attention)(const struct loom_kernels *k, const struct loom_attention *a, struct loom_view out, real *lse,
                       struct loom_view q, struct loom_view key, struct loom_view value);
-    /* dq, dk, dv are overwritten. */
+    /* dq, dk, dv are overwritten; they and dout are `real`. */
     void (*attention_backward)(const struct loom_kernels *k, const struct loom_attention *a, struct loom_view dq,
                                struct loom_view dk, struct loom_view dv, struct loom_view dout, struct loom_view out,
                                const real *lse, struct loom_view q, struct loom_view key, struct loom_view value);

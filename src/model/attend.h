@@ -40,7 +40,6 @@ struct loom_attention_saved {
     struct loom_attention_memory *memory;   /* NULL: keys and values are x's */
     struct loom_attention shape;            /* of the kernel call */
     struct loom_view q, k, v;               /* (B,T,H,D), (B,S,G,D), (B,S,G,Dv); S keys: the cache's and the new ones */
-    struct loom_factor qkv;                 /* all three, where they are side by side: q, k and v live in the forward */
     struct loom_view out;                   /* (B,T,H,Dv) */
     real *lse;                              /* (B,H,T) */
     struct loom_norm_saved q_norm, kv_norm; /* MLA; of queries and keys with `normed` */
@@ -48,8 +47,13 @@ struct loom_attention_saved {
 
 /* A dense (batch, rows, heads, width) array as a view. */
 struct loom_view loom_view_of(const real *data, size_t rows, size_t heads, size_t width);
-/* Turns the first rope channels of each head by the positions of the new tokens. */
-void loom_attention_rotate(struct loom_pass *p, struct loom_view x, size_t heads, size_t rope, bool inverse);
+struct loom_view loom_view_of_factor(struct loom_factor x, size_t rows, size_t heads, size_t width);
+/* The format of what a pass makes for a layer's attention, whose products round it, and of what that makes for the
+ * output's product: where a backward follows they are kept so. */
+enum loom_storage loom_attention_format(const struct loom_pass *p, const struct loom_attention_layer *a);
+/* y = x, its first rope channels of each head turned by the positions of the new tokens; y may be x. */
+void loom_attention_rotate(struct loom_pass *p, struct loom_view y, struct loom_view x, size_t heads, size_t rope,
+                           bool inverse);
 /* Writes the new tokens' vectors x (B,T,heads,width) behind the past in a cache array. */
 void loom_attention_remember(struct loom_pass *p, struct loom_view array, struct loom_view x, size_t heads,
                              size_t width);

@@ -34,7 +34,7 @@ void loom_attention_forward(struct loom_pass *p, const struct loom_attention_lay
         loom_mla_forward(p, a, s, slot, x);
     else
         loom_gqa_forward(p, a, s, slot, x);
-    loom_affine_forward(p, &a->o, y, loom_factor_of(s->out.data), loom_pass_rows(p));
+    loom_affine_forward(p, &a->o, y, (struct loom_factor){s->out.data, s->out.format}, loom_pass_rows(p));
 }
 
 void loom_attention_backward(struct loom_pass *p, const struct loom_attention_layer *a,
@@ -43,8 +43,8 @@ void loom_attention_backward(struct loom_pass *p, const struct loom_attention_la
     /* dx is written when dout has been used up. */
     real *dout = a->heads * a->value_dim <= a->o.n_out ? dx : loom_stack_take(p->stack, rows * a->heads * a->value_dim);
     size_t inner = p->stack->used;
-    loom_affine_backward(p, &a->o, dout, loom_factor_round(p, dy, rows * a->o.n_out), loom_factor_of(s->out.data), rows,
-                         false);
+    loom_affine_backward(p, &a->o, dout, loom_factor_round(p, dy, rows * a->o.n_out),
+                         (struct loom_factor){s->out.data, s->out.format}, rows, false);
     loom_stack_release(p->stack, inner);
     struct loom_view view = loom_view_of(dout, p->seq, a->heads, a->value_dim);
     if (a->latent)

@@ -118,7 +118,8 @@ void loom_cache_close(struct loom_cache *cache) {
 }
 
 static struct loom_view heads_of(const struct loom_cache *cache, real *data, size_t width) {
-    return (struct loom_view){data, cache->heads * cache->capacity * width, width, cache->capacity * width};
+    return (struct loom_view){data, cache->heads * cache->capacity * width, width, cache->capacity * width,
+                              LOOM_STORAGE_REAL};
 }
 
 struct loom_cache_slot loom_cache_slot(const struct loom_cache *cache, size_t index) {

@@ -17,8 +17,12 @@ static inline struct loom_factor loom_factor_of(const real *x) {
 }
 
 /* Room for n elements, on the stack or at its top. */
+static inline struct loom_factor loom_factor_take_as(struct loom_pass *p, enum loom_storage format, size_t n) {
+    return (struct loom_factor){loom_stack_bytes(p->stack, n * loom_storage_size(format)), format};
+}
+
 static inline struct loom_factor loom_factor_take(struct loom_pass *p, size_t n) {
-    return (struct loom_factor){loom_stack_bytes(p->stack, n * loom_storage_size(p->factor)), p->factor};
+    return loom_factor_take_as(p, p->factor, n);
 }
 
 static inline struct loom_factor loom_factor_take_passing(struct loom_pass *p, size_t n) {
@@ -55,15 +59,6 @@ static inline real *loom_factor_draft(struct loom_pass *p, size_t n) {
 /* Its copy, where a backward follows. */
 static inline struct loom_factor loom_factor_kept(struct loom_pass *p, const real *draft, size_t n) {
     return p->keep ? loom_factor_round(p, draft, n) : loom_factor_of(draft);
-}
-
-/* The same as reals again. */
-static inline real *loom_factor_widen(struct loom_pass *p, struct loom_factor x, size_t n) {
-    if (x.format == LOOM_STORAGE_REAL)
-        return x.data;
-    real *y = loom_stack_take(p->stack, n);
-    p->k->widen(p->k, y, x.data, x.format, n);
-    return y;
 }
 
 /* The elements from `first` on. */

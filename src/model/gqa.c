@@ -26,11 +26,29 @@ void loom_gqa_declare(struct loom_tensors *table, const struct loom_config *c, c
     g->qkv.n_out = (a->heads + 2 * a->kv_heads) * a->head_dim;
 }
 
-/* Three views into rows that hold q, k and v side by side. */
-static void split(const struct loom_attention_layer *a, real *qkv, size_t seq, struct loom_view view[3]) {
-    size_t width = a->gqa.qkv.n_out, start[3] = {0, a->heads, a->heads + a->kv_heads};
+/* Three views of q, k and v, which are side by side in each row. */
+static void split(const struct loom_attention_layer *a, struct loom_view qkv, struct loom_view view[3]) {
+    size_t start[3] = {0, a->heads, a->heads + a->kv_heads};
     for (size_t i = 0; i < 3; i++)
-        view[i] = (struct loom_view){qkv + start[i] * a->head_dim, seq * width, width, a->head_dim};
+        view[i] = loom_view_from(qkv, start[i] * a->head_dim);
+}
+
+/* The joined product's rows as heads. */
+static struct loom_view joined_view(const struct loom_pass *p, const struct loom_attention_layer *a,
+                                    struct loom_factor qkv) {
+    return loom_view_of_factor(qkv, p->seq, a->heads + 2 * a->kv_heads, a->head_dim);
+}
+
+/* y = x with its queries and keys, where the layer does so, turned to their place; y is in another format, or x. */
+static void turn_joined(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_view y,
+                        struct loom_view x, bool inverse) {
+    size_t turned = a->gqa.rotates ? a->heads + a->kv_heads : 0, rest = a->heads + 2 * a->kv_heads - turned;
+    if (turned > 0)
+        loom_attention_rotate(p, y, x, turned, a->head_dim, inverse);
+    y = loom_view_from(y, turned * a->head_dim);
+    x = loom_view_from(x, turned * a->head_dim);
+    if (y.format != LOOM_STORAGE_REAL)
+        p->k->copy_heads(p->k, y, x, p->batch, p->seq, rest, a->head_dim);
 }
 
 /* One product of x (B,T,C) as heads. */
@@ -65,14 +83,14 @@ static struct loom_view prepare(struct loom_pass *p, const struct loom_attention
     if (a->normed)
         x = normalize(p, x, s, heads, a->head_dim);
     if (a->gqa.rotates)
-        loom_attention_rotate(p, x, heads, a->head_dim, false);
+        loom_attention_rotate(p, x, x, heads, a->head_dim, false);
     return x;
 }
 
 static struct loom_view prepare_backward(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_view d,
                                          const struct loom_norm_saved *s, size_t heads) {
     if (a->gqa.rotates)
-        loom_attention_rotate(p, d, heads, a->head_dim, true);
+        loom_attention_rotate(p, d, d, heads, a->head_dim, true);
     return a->normed ? normalize_backward(p, d, s, heads, a->head_dim) : d;
 }
 
@@ -97,30 +115,45 @@ void loom_gqa_memory_forward(struct loom_pass *p, const struct loom_attention_la
     keep(p, a, slot, &m->k, &m->v);
 }
 
-void loom_gqa_forward(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
-                      size_t slot, struct loom_factor x) {
-    const struct loom_gqa *g = &a->gqa;
-    struct loom_view view[3];
-    size_t n = loom_pass_rows(p) * g->qkv.n_out;
-    real *qkv = NULL;
-    if (g->joined) {
-        qkv = loom_factor_draft(p, n);
-        loom_affine_forward(p, &g->qkv, qkv, x, loom_pass_rows(p));
-        split(a, qkv, p->seq, view);
-    } else
-        view[0] = project(p, a, &g->q, x);
-    s->q = prepare(p, a, view[0], &s->q_norm, a->heads);
+/* q, k and v from one product. */
+static void project_joined(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
+                           struct loom_factor x) {
+    size_t rows = loom_pass_rows(p), n = rows * a->gqa.qkv.n_out;
+    enum loom_storage format = loom_attention_format(p, a);
+    bool stays = p->keep && format == LOOM_STORAGE_REAL;
+    real *qkv = stays ? loom_stack_take(p->stack, n) : loom_stack_take_passing(p->stack, n);
+    struct loom_factor read = format == LOOM_STORAGE_REAL ? loom_factor_of(qkv) : loom_factor_take_as(p, format, n);
+    struct loom_view made = joined_view(p, a, loom_factor_of(qkv)), turned = joined_view(p, a, read), view[3];
+    loom_affine_forward(p, &a->gqa.qkv, qkv, x, rows);
+    turn_joined(p, a, turned, made, false);
+    split(a, turned, view);
+    s->q = view[0];
+    s->k = view[1];
+    s->v = view[2];
+}
+
+/* Each from its own, keys and values from a memory where there is one. */
+static void project_apart(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
+                          struct loom_factor x) {
+    s->q = prepare(p, a, project(p, a, &a->gqa.q, x), &s->q_norm, a->heads);
     if (s->memory) {
         s->k = s->memory->k;
         s->v = s->memory->v;
-    } else {
-        s->k = prepare(p, a, g->joined ? view[1] : project(p, a, &g->k, x), &s->kv_norm, a->kv_heads);
-        s->v = g->joined ? view[2] : project(p, a, &g->v, x);
-        keep(p, a, slot, &s->k, &s->v);
+        return;
     }
+    s->k = prepare(p, a, project(p, a, &a->gqa.k, x), &s->kv_norm, a->kv_heads);
+    s->v = project(p, a, &a->gqa.v, x);
+}
+
+void loom_gqa_forward(struct loom_pass *p, const struct loom_attention_layer *a, struct loom_attention_saved *s,
+                      size_t slot, struct loom_factor x) {
+    if (a->gqa.joined)
+        project_joined(p, a, s, x);
+    else
+        project_apart(p, a, s, x);
+    if (!s->memory)
+        keep(p, a, slot, &s->k, &s->v);
     loom_attention_attend(p, a, s);
-    if (g->joined) /* attention's products round them, too */
-        s->qkv = loom_factor_kept(p, qkv, n);
 }
 
 /* Room for the gradient of one product. */
@@ -153,31 +186,41 @@ static void add_to_memory(struct loom_pass *p, const struct loom_attention_layer
     p->k->add(p->k, m->dv.data, m->dv.data, d[2].data, n);
 }
 
-void loom_gqa_backward(struct loom_pass *p, const struct loom_attention_layer *a, const struct loom_attention_saved *s,
-                       real *dx, struct loom_view dout, struct loom_factor x) {
+static void joined_backward(struct loom_pass *p, const struct loom_attention_layer *a,
+                            const struct loom_attention_saved *s, real *dx, struct loom_view dout,
+                            struct loom_factor x) {
+    size_t rows = loom_pass_rows(p), n = rows * a->gqa.qkv.n_out;
+    real *dqkv = loom_stack_take(p->stack, n);
+    struct loom_factor read = loom_factor_over(p, dqkv, n);
+    struct loom_view made = joined_view(p, a, loom_factor_of(dqkv)), d[3];
+    split(a, made, d);
+    p->k->attention_backward(p->k, &s->shape, d[0], d[1], d[2], dout, s->out, s->lse, s->q, s->k, s->v);
+    turn_joined(p, a, joined_view(p, a, read), made, true);
+    loom_affine_backward(p, &a->gqa.qkv, dx, read, x, rows, false);
+}
+
+static void apart_backward(struct loom_pass *p, const struct loom_attention_layer *a,
+                           const struct loom_attention_saved *s, real *dx, struct loom_view dout,
+                           struct loom_factor x) {
     const struct loom_gqa *g = &a->gqa;
-    struct loom_view d[3], of[3] = {s->q, s->k, s->v};
-    size_t rows = loom_pass_rows(p), heads[3] = {a->heads, a->kv_heads, a->kv_heads};
-    real *dqkv = g->joined ? loom_stack_take(p->stack, rows * g->qkv.n_out) : NULL;
-    if (g->joined) {
-        split(a, dqkv, p->seq, d);
-        split(a, loom_factor_widen(p, s->qkv, rows * g->qkv.n_out), p->seq, of);
-    }
-    for (int i = 0; i < 3 && !g->joined; i++)
-        d[i] = take(p, a, heads[i]);
-    p->k->attention_backward(p->k, &s->shape, d[0], d[1], d[2], dout, s->out, s->lse, of[0], of[1], of[2]);
+    struct loom_view d[3] = {take(p, a, a->heads), take(p, a, a->kv_heads), take(p, a, a->kv_heads)};
+    size_t rows = loom_pass_rows(p);
+    p->k->attention_backward(p->k, &s->shape, d[0], d[1], d[2], dout, s->out, s->lse, s->q, s->k, s->v);
     d[0] = prepare_backward(p, a, d[0], &s->q_norm, a->heads);
-    if (s->memory)
+    loom_affine_backward(p, &g->q, dx, loom_factor_of(d[0].data), x, rows, false);
+    if (s->memory) {
         add_to_memory(p, a, s->memory, d);
-    else
-        d[1] = prepare_backward(p, a, d[1], &s->kv_norm, a->kv_heads);
-    if (g->joined) {
-        loom_affine_backward(p, &g->qkv, dx, loom_factor_of(dqkv), x, rows, false);
         return;
     }
-    loom_affine_backward(p, &g->q, dx, loom_factor_of(d[0].data), x, rows, false);
-    if (s->memory)
-        return;
+    d[1] = prepare_backward(p, a, d[1], &s->kv_norm, a->kv_heads);
     loom_affine_backward(p, &g->k, dx, loom_factor_of(d[1].data), x, rows, true);
     loom_affine_backward(p, &g->v, dx, loom_factor_of(d[2].data), x, rows, true);
+}
+
+void loom_gqa_backward(struct loom_pass *p, const struct loom_attention_layer *a, const struct loom_attention_saved *s,
+                       real *dx, struct loom_view dout, struct loom_factor x) {
+    if (a->gqa.joined)
+        joined_backward(p, a, s, dx, dout, x);
+    else
+        apart_backward(p, a, s, dx, dout, x);
 }

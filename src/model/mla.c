@@ -29,14 +29,30 @@ void loom_mla_declare(struct loom_tensors *table, const struct loom_config *c, c
 
 /* The rotated parts of a (B,T,H,D) array: behind the nope channels of each head. */
 static struct loom_view rotated(const struct loom_attention_layer *a, struct loom_view x) {
-    x.data += a->mla.nope;
-    return x;
+    return loom_view_from(x, a->mla.nope);
 }
 
 /* One kind of part of all heads, in the rows of the product that gives them, or of its gradient. */
-static struct loom_view part_of(const struct loom_attention_layer *a, real *up, bool rope) {
+static struct loom_view part_of(const struct loom_pass *p, const struct loom_attention_layer *a, struct loom_factor up,
+                                bool rope) {
     const struct loom_mla *m = &a->mla;
-    return (struct loom_view){up + (rope ? a->heads * m->nope : 0), 0, m->q_up.n_out, rope ? m->rope : m->nope};
+    const size_t wide = m->q_up.n_out;
+    const struct loom_view rows = {up.data, p->seq * wide, wide, rope ? m->rope : m->nope, up.format};
+    return loom_view_from(rows, rope ? a->heads * m->nope : 0);
+}
+
+/* The parts without rotation, and the values, in the rows of the product that raises both; or of its gradient. */
+static struct loom_view raised_of(const struct loom_pass *p, const struct loom_attention_layer *a,
+                                  struct loom_factor kv, bool values) {
+    const size_t pair = a->mla.nope + a->value_dim;
+    return loom_view_from(loom_view_of_factor(kv, p->seq, a->heads, pair), values ? a->mla.nope : 0);
+}
+
+/* The rotated key of each row (B,T,1,rope) in rows that hold a latent before it. */
+static struct loom_view key_of(const struct loom_pass *p, const struct loom_attention_layer *a,
+                               struct loom_factor down) {
+    const struct loom_mla *m = &a->mla;
+    return loom_view_from(loom_view_of_factor(down, p->seq, 1, m->rank + m->rope), m->rank);
 }
 
 /* q (B,T,H,nope+rope), rotated. */
@@ -45,17 +61,16 @@ static void query(struct loom_pass *p, const struct loom_attention_layer *a, str
     const struct loom_kernels *k = p->k;
     const struct loom_mla *m = &a->mla;
     size_t passing = p->stack->passing, rows = loom_pass_rows(p), D = a->head_dim;
-    real *q = loom_stack_take(p->stack, rows * a->heads * D);
+    struct loom_factor q = loom_factor_take_as(p, loom_attention_format(p, a), rows * a->heads * D);
     real *down = loom_stack_take(p->stack, rows * m->q_down.n_out);
     loom_affine_forward(p, &m->q_down, down, x, rows);
     struct loom_factor latent = loom_norm_pass(p, &m->q_norm, &s->q_norm, down, rows);
-    real *up = loom_stack_take_passing(p->stack, rows * m->q_up.n_out);
-    loom_affine_forward(p, &m->q_up, up, latent, rows);
-    k->copy_heads(k, loom_view_of(q, rows, a->heads, D), part_of(a, up, false), 1, rows, a->heads, m->nope);
-    k->copy_heads(k, loom_view_of(q + m->nope, rows, a->heads, D), part_of(a, up, true), 1, rows, a->heads, m->rope);
+    struct loom_factor up = loom_factor_of(loom_stack_take_passing(p->stack, rows * m->q_up.n_out));
+    loom_affine_forward(p, &m->q_up, up.data, latent, rows);
+    s->q = loom_view_of_factor(q, p->seq, a->heads, D);
+    k->copy_heads(k, s->q, part_of(p, a, up, false), p->batch, p->seq, a->heads, m->nope);
+    loom_attention_rotate(p, rotated(a, s->q), part_of(p, a, up, true), a->heads, m->rope, false);
     loom_stack_release_passing(p->stack, passing);
-    s->q = loom_view_of(q, p->seq, a->heads, D);
-    loom_attention_rotate(p, rotated(a, s->q), a->heads, m->rope, false);
 }
 
 /* The new tokens' latents (B,T,rank) and rotated keys (B,T,rope). A cache wants latents as reals. */
@@ -71,13 +86,13 @@ static struct latents compress(struct loom_pass *p, const struct loom_attention_
     size_t rows = loom_pass_rows(p), wide = m->rank + m->rope;
     real *raw = loom_stack_take_passing(p->stack, rows * wide);
     real *down = loom_stack_take(p->stack, rows * m->rank);
-    real *rope = loom_stack_take(p->stack, rows * m->rope);
+    real *rope = loom_stack_take_passing(p->stack, rows * m->rope);
     loom_affine_forward(p, &m->kv_down, raw, x, rows);
     k->copy_columns(k, down, m->rank, raw, wide, rows, m->rank, false);
-    k->copy_columns(k, rope, m->rope, raw + m->rank, wide, rows, m->rope, false);
     struct loom_factor latent = p->cache ? loom_factor_of(loom_norm_pass_real(p, &m->kv_norm, &s->kv_norm, down, rows))
                                          : loom_norm_pass(p, &m->kv_norm, &s->kv_norm, down, rows);
-    loom_attention_rotate(p, loom_view_of(rope, p->seq, 1, m->rope), 1, m->rope, false);
+    loom_attention_rotate(p, loom_view_of(rope, p->seq, 1, m->rope), key_of(p, a, loom_factor_of(raw)), 1, m->rope,
+                          false);
     return (struct latents){latent, rope};
 }
 
@@ -96,21 +111,31 @@ static void attend_raised(struct loom_pass *p, const struct loom_attention_layer
                           struct latents from) {
     const struct loom_kernels *k = p->k;
     const struct loom_mla *m = &a->mla;
-    size_t rows = loom_pass_rows(p), D = a->head_dim, H = a->heads, pair = m->nope + a->value_dim;
-    real *kv = loom_stack_take(p->stack, rows * H * pair);
-    real *key = loom_stack_take(p->stack, rows * H * D);
-    loom_affine_forward(p, &m->kv_up, kv, from.latent, rows);
-    k->copy_columns(k, key, D, kv, pair, rows * H, m->nope, false);
-    for (size_t h = 0; h < H; h++)
-        k->copy_columns(k, key + h * D + m->nope, H * D, from.rope, m->rope, rows, m->rope, false);
-    s->k = loom_view_of(key, p->seq, H, D);
-    s->v = (struct loom_view){kv + m->nope, p->seq * H * pair, H * pair, pair};
+    size_t rows = loom_pass_rows(p), H = a->heads, n = rows * m->kv_up.n_out;
+    enum loom_storage format = loom_attention_format(p, a);
+    bool real_views = format == LOOM_STORAGE_REAL;
+    struct loom_factor kv =
+        loom_factor_of(real_views ? loom_stack_take(p->stack, n) : loom_stack_take_passing(p->stack, n));
+    struct loom_factor key = loom_factor_take_as(p, format, rows * H * a->head_dim);
+    struct loom_view rope = loom_view_of(from.rope, p->seq, 1, m->rope);
+    rope.head = 0; /* one for all heads */
+    loom_affine_forward(p, &m->kv_up, kv.data, from.latent, rows);
+    s->k = loom_view_of_factor(key, p->seq, H, a->head_dim);
+    k->copy_heads(k, s->k, raised_of(p, a, kv, false), p->batch, p->seq, H, m->nope);
+    k->copy_heads(k, rotated(a, s->k), rope, p->batch, p->seq, H, m->rope);
+    s->v = raised_of(p, a, kv, true);
+    if (!real_views) {
+        struct loom_factor value = loom_factor_take_as(p, format, rows * H * a->value_dim);
+        struct loom_view to = loom_view_of_factor(value, p->seq, H, a->value_dim);
+        k->copy_heads(k, to, s->v, p->batch, p->seq, H, a->value_dim);
+        s->v = to;
+    }
     loom_attention_attend(p, a, s);
 }
 
 /* Vectors (rows, heads, .) that lie head by head: all rows of a head one behind another. */
 static struct loom_view by_head(real *data, size_t rows, size_t width) {
-    return (struct loom_view){data, 0, width, rows * width};
+    return (struct loom_view){data, 0, width, rows * width, LOOM_STORAGE_REAL};
 }
 
 /* Each head's part of kv_up as a product of its own, of one row for each token. Its weights are parts of a larger
@@ -183,19 +208,19 @@ void loom_mla_forward(struct loom_pass *p, const struct loom_attention_layer *a,
         attend_raised(p, a, s, new);
 }
 
-/* dx = the query path's half of the input's gradient. dq's rotation has been undone. */
+/* dx = the query path's half of the input's gradient. */
 static void query_backward(struct loom_pass *p, const struct loom_attention_layer *a,
-                           const struct loom_attention_saved *s, real *dx, const real *dq, struct loom_factor x) {
+                           const struct loom_attention_saved *s, real *dx, struct loom_view dq, struct loom_factor x) {
     const struct loom_kernels *k = p->k;
     const struct loom_mla *m = &a->mla;
-    size_t rows = loom_pass_rows(p), D = a->head_dim, rank = m->q_down.n_out;
-    real *dup = loom_stack_take(p->stack, rows * m->q_up.n_out);
+    size_t rows = loom_pass_rows(p), rank = m->q_down.n_out;
+    struct loom_factor dup = loom_factor_take(p, rows * m->q_up.n_out);
     real *dlatent = loom_stack_take(p->stack, rows * rank);
     real *ddown = loom_stack_take(p->stack, rows * rank);
-    k->copy_heads(k, part_of(a, dup, false), loom_view_of(dq, rows, a->heads, D), 1, rows, a->heads, m->nope);
-    k->copy_heads(k, part_of(a, dup, true), loom_view_of(dq + m->nope, rows, a->heads, D), 1, rows, a->heads, m->rope);
+    k->copy_heads(k, part_of(p, a, dup, false), dq, p->batch, p->seq, a->heads, m->nope);
+    loom_attention_rotate(p, part_of(p, a, dup, true), rotated(a, dq), a->heads, m->rope, true);
     struct loom_factor latent = loom_norm_again(p, &m->q_norm, &s->q_norm, rows);
-    loom_affine_backward(p, &m->q_up, dlatent, loom_factor_of(dup), latent, rows, false);
+    loom_affine_backward(p, &m->q_up, dlatent, dup, latent, rows, false);
     k->fill(k, ddown, 0, rows * rank);
     loom_norm_backward(p, &m->q_norm, &s->q_norm, ddown, dlatent, rows);
     loom_affine_backward(p, &m->q_down, dx, loom_factor_of(ddown), x, rows, false);
@@ -203,39 +228,39 @@ static void query_backward(struct loom_pass *p, const struct loom_attention_laye
 
 /* dx += the key/value path's half. dkv (B,T,H,nope+Dv) holds the values' gradient; its nope part is filled here. */
 static void compress_backward(struct loom_pass *p, const struct loom_attention_layer *a,
-                              const struct loom_attention_saved *s, real *dx, struct loom_view dk, real *dkv,
-                              struct loom_factor x) {
+                              const struct loom_attention_saved *s, real *dx, struct loom_view dk,
+                              struct loom_factor dkv, struct loom_factor x) {
     const struct loom_kernels *k = p->k;
     const struct loom_mla *m = &a->mla;
-    size_t rows = loom_pass_rows(p), D = a->head_dim, H = a->heads, pair = m->nope + a->value_dim;
-    size_t wide = m->rank + m->rope;
+    size_t rows = loom_pass_rows(p), D = a->head_dim, H = a->heads;
     real *dlatent = loom_stack_take(p->stack, rows * m->rank);
     real *ddown = loom_stack_take(p->stack, rows * m->rank);
     real *drope = loom_stack_take(p->stack, rows * m->rope);
-    real *draw = loom_stack_take(p->stack, rows * wide);
-    k->copy_columns(k, dkv, pair, dk.data, D, rows * H, m->nope, false);
+    struct loom_factor draw = loom_factor_take(p, rows * (m->rank + m->rope));
+    k->copy_heads(k, raised_of(p, a, dkv, false), dk, p->batch, p->seq, H, m->nope);
     for (size_t h = 0; h < H; h++)
         k->copy_columns(k, drope, m->rope, dk.data + h * D + m->nope, H * D, rows, m->rope, h > 0);
-    loom_attention_rotate(p, loom_view_of(drope, p->seq, 1, m->rope), 1, m->rope, true);
-    loom_affine_backward(p, &m->kv_up, dlatent, loom_factor_of(dkv), loom_norm_again(p, &m->kv_norm, &s->kv_norm, rows),
-                         rows, false);
+    loom_affine_backward(p, &m->kv_up, dlatent, dkv, loom_norm_again(p, &m->kv_norm, &s->kv_norm, rows), rows, false);
     k->fill(k, ddown, 0, rows * m->rank);
     loom_norm_backward(p, &m->kv_norm, &s->kv_norm, ddown, dlatent, rows);
-    k->copy_columns(k, draw, wide, ddown, m->rank, rows, m->rank, false);
-    k->copy_columns(k, draw + m->rank, wide, drope, m->rope, rows, m->rope, false);
-    loom_affine_backward(p, &m->kv_down, dx, loom_factor_of(draw), x, rows, true);
+    k->copy_heads(k, loom_view_of_factor(draw, p->seq, 1, m->rank + m->rope), loom_view_of(ddown, p->seq, 1, m->rank),
+                  p->batch, p->seq, 1, m->rank);
+    loom_attention_rotate(p, key_of(p, a, draw), loom_view_of(drope, p->seq, 1, m->rope), 1, m->rope, true);
+    loom_affine_backward(p, &m->kv_down, dx, draw, x, rows, true);
 }
 
 void loom_mla_backward(struct loom_pass *p, const struct loom_attention_layer *a, const struct loom_attention_saved *s,
                        real *dx, struct loom_view dout, struct loom_factor x) {
-    const struct loom_mla *m = &a->mla;
-    size_t rows = loom_pass_rows(p), D = a->head_dim, H = a->heads, pair = m->nope + a->value_dim;
-    real *dkv = loom_stack_take(p->stack, rows * H * pair);
+    size_t rows = loom_pass_rows(p), D = a->head_dim, H = a->heads, Dv = a->value_dim;
+    struct loom_factor dkv = loom_factor_take(p, rows * a->mla.kv_up.n_out);
     struct loom_view dq = loom_view_of(loom_stack_take(p->stack, rows * H * D), p->seq, H, D);
     struct loom_view dk = loom_view_of(loom_stack_take(p->stack, rows * H * D), p->seq, H, D);
-    struct loom_view dv = {dkv + m->nope, p->seq * H * pair, H * pair, pair};
+    struct loom_view dvalues = raised_of(p, a, dkv, true), dv = dvalues;
+    if (dkv.format != LOOM_STORAGE_REAL)
+        dv = loom_view_of(loom_stack_take(p->stack, rows * H * Dv), p->seq, H, Dv);
     p->k->attention_backward(p->k, &s->shape, dq, dk, dv, dout, s->out, s->lse, s->q, s->k, s->v);
-    loom_attention_rotate(p, rotated(a, dq), H, m->rope, true);
-    query_backward(p, a, s, dx, dq.data, x);
+    if (dkv.format != LOOM_STORAGE_REAL)
+        p->k->copy_heads(p->k, dvalues, dv, p->batch, p->seq, H, Dv);
+    query_backward(p, a, s, dx, dq, x);
     compress_backward(p, a, s, dx, dk, dkv, x);
 }

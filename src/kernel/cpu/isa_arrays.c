@@ -54,25 +54,6 @@ static void convert(const struct loom_kernels *k, void *y, enum loom_storage for
     loom_cpu_share(k, n, 1, convert_part, &(struct conversion){{y, format}, x});
 }
 
-struct widening {
-    float *y;
-    const void *x;
-    enum loom_storage format;
-};
-
-static void widen_part(const void *job, struct loom_cpu_part part) {
-    const struct widening *s = job;
-    const size_t n = part.end - part.first;
-    if (s->format == LOOM_STORAGE_REAL)
-        memcpy(s->y + part.first, (const float *)s->x + part.first, n * sizeof *s->y);
-    else
-        widen_bf16(s->y + part.first, (const uint16_t *)s->x + part.first, n);
-}
-
-static void widen(const struct loom_kernels *k, real *y, const void *x, enum loom_storage format, size_t n) {
-    loom_cpu_share(k, n, 1, widen_part, &(struct widening){y, x, format});
-}
-
 static void add_part(const void *job, struct loom_cpu_part part) {
     const struct arrays *s = job;
     float *y = s->y;
@@ -442,7 +423,6 @@ void LOOM_ISA_NAME(loom_cpu_fill_arrays)(struct loom_kernels *table) {
     table->fill = fill;
     table->copy = copy;
     table->convert = convert;
-    table->widen = widen;
     table->add = add;
     table->add_scaled = add_scaled;
     table->dropout = dropout;

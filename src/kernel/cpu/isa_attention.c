@@ -149,9 +149,9 @@ static void add_strip(const struct forward *f, const struct chunk *s, size_t row
         return;
     const size_t width = least(last - s->start, s->width);
     const struct loom_target scores = {s->scores, s->block, false};
-    const float *query = head_at(f->q, s->b, i, s->h);
-    loom_cpu_multiply_as(scores, (struct loom_matrix){query, f->q.row, 1}, panels_seen(s->keys, width), rows,
-                         a->head_dim);
+    const float *query = head_place(f->q, s->b, i, s->h);
+    loom_cpu_multiply_from(scores, (struct loom_matrix){query, f->q.row, 1}, f->q.format, panels_seen(s->keys, width),
+                           rows, a->head_dim);
     weigh(a, s, row, rows, width);
     loom_cpu_multiply_as((struct loom_target){s->total + row * a->value_dim, a->value_dim, s->start > first},
                          (struct loom_matrix){s->scores, s->block, 1}, s->values, rows, width);
@@ -159,19 +159,23 @@ static void add_strip(const struct forward *f, const struct chunk *s, size_t row
 
 static void pack_block(const struct forward *f, struct chunk *s) {
     const struct loom_attention *a = f->a;
-    const struct loom_matrix keys = {head_at(f->key, s->b, s->start, s->g), 1, f->key.row};
-    const struct loom_matrix values = {head_at(f->value, s->b, s->start, s->g), f->value.row, 1};
-    s->keys = loom_cpu_pack_as(f->bf16, s->packed_keys, keys, a->head_dim, s->width);
-    s->values = loom_cpu_pack_as(f->bf16, s->packed_values, values, s->width, a->value_dim);
+    const struct loom_matrix keys = {head_place(f->key, s->b, s->start, s->g), 1, f->key.row};
+    const struct loom_matrix values = {head_place(f->value, s->b, s->start, s->g), f->value.row, 1};
+    s->keys = loom_cpu_pack_from(f->bf16, s->packed_keys, keys, f->key.format, a->head_dim, s->width);
+    s->values = loom_cpu_pack_from(f->bf16, s->packed_values, values, f->value.format, s->width, a->value_dim);
 }
 
 static void finish_row(const struct forward *f, const struct chunk *s, size_t row) {
     const struct loom_attention *a = f->a;
-    const size_t i = s->first + row;
-    float *out = head_at(f->out, s->b, i, s->h);
-    const float share = 1.0f / s->sum[row];
+    const size_t i = s->first + row, at = head_index(f->out, s->b, i, s->h);
+    const struct loom_output to = {f->out.data, f->out.format};
+    const float share = 1.0f / s->sum[row], *total = s->total + row * a->value_dim;
+    _Alignas(64) float room[HEAD_LIMIT];
+    float *out = begin_output(to, at, room);
+#pragma omp simd
     for (size_t c = 0; c < a->value_dim; c++)
-        out[c] = s->total[row * a->value_dim + c] * share;
+        out[c] = total[c] * share;
+    finish_output(to, at, room, a->value_dim);
     f->lse[(s->b * a->heads + s->h) * a->queries + i] = a->scale * s->largest[row] + logf(s->sum[row]);
 }
 
@@ -203,7 +207,8 @@ static void run_part(const void *job, struct loom_cpu_part part) {
 
 static void attention(const struct loom_kernels *k, const struct loom_attention *a, struct loom_view out, real *lse,
                       struct loom_view q, struct loom_view key, struct loom_view value) {
-    if (loom_cpu_attend_token(k, a, out, lse, q, key, value))
+    const bool real_views = q.format == LOOM_STORAGE_REAL && out.format == LOOM_STORAGE_REAL;
+    if (real_views && loom_cpu_attend_token(k, a, out, lse, q, key, value))
         return;
     if (a->head_dim > HEAD_LIMIT || a->value_dim > HEAD_LIMIT || a->shared > 0) {
         loom_kernels_ref()->attention(k, a, out, lse, q, key, value);
@@ -217,36 +222,55 @@ static void attention(const struct loom_kernels *k, const struct loom_attention 
 
 /* ---- rotary positions -------------------------------------------------------------------------------------------- */
 
-static void rotate(float *x, const float *table, size_t pairs, float sign) {
-#pragma omp simd
-    for (size_t p = 0; p < pairs; p++) {
-        const float cosine = table[2 * p], sine = sign * table[2 * p + 1], even = x[2 * p], odd = x[2 * p + 1];
-        x[2 * p] = even * cosine - odd * sine;
-        x[2 * p + 1] = even * sine + odd * cosine;
+/* n channels, of n / 2 pairs; y may be x. */
+static void rotate(float *y, const float *x, const float *table, size_t n, float sign) {
+    const vec signs = interleave_low((vec){0} - sign, (vec){0} + sign);
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        const vec angle = vec_load(table + i), pairs = vec_load(x + i);
+        const vec cosine = first_twice(angle), sine = second_twice(angle) * signs;
+        vec_store(y + i, pairs * cosine + swap_neighbours(pairs) * sine);
+    }
+    for (; i < n; i += 2) {
+        const float cosine = table[i], sine = sign * table[i + 1], even = x[i], odd = x[i + 1];
+        y[i] = even * cosine - odd * sine;
+        y[i + 1] = even * sine + odd * cosine;
     }
 }
 
 struct rotation {
-    struct loom_view x;
+    struct loom_view y, x;
     size_t rows, heads, pairs;
     const float *table; /* (rows, pairs, 2) */
     float sign;
 };
+
+static void rotate_head(const struct rotation *s, size_t b, size_t t, size_t h) {
+    const struct loom_output to = {s->y.data, s->y.format};
+    const float *x = head_at(s->x, b, t, h), *table = s->table + t * s->pairs * 2;
+    const size_t channels = 2 * s->pairs, at = head_index(s->y, b, t, h);
+    _Alignas(64) float room[ROOM];
+    for (size_t first = 0; first < channels; first += ROOM) {
+        const size_t n = least(ROOM, channels - first);
+        rotate(begin_output(to, at + first, room), x + first, table + first, n, s->sign);
+        finish_output(to, at + first, room, n);
+    }
+}
 
 static void rope_part(const void *job, struct loom_cpu_part part) {
     const struct rotation *s = job;
     for (size_t row = part.first; row < part.end; row++) {
         const size_t b = row / s->rows, t = row % s->rows;
         for (size_t h = 0; h < s->heads; h++)
-            rotate(head_at(s->x, b, t, h), s->table + t * s->pairs * 2, s->pairs, s->sign);
+            rotate_head(s, b, t, h);
     }
 }
 
-static void rope(const struct loom_kernels *k, struct loom_view x, size_t batch, size_t rows, size_t heads,
-                 size_t pairs, const real *table, size_t first, bool inverse) {
+static void rope(const struct loom_kernels *k, struct loom_view y, struct loom_view x, size_t batch, size_t rows,
+                 size_t heads, size_t pairs, const real *table, size_t first, bool inverse) {
     const float *angles = table + first * pairs * 2, sign = inverse ? -1.0f : 1.0f;
     loom_cpu_share(k, batch * rows, heads * pairs * 2, rope_part,
-                   &(struct rotation){x, rows, heads, pairs, angles, sign});
+                   &(struct rotation){y, x, rows, heads, pairs, angles, sign});
 }
 
 void LOOM_ISA_NAME(loom_cpu_fill_attention)(struct loom_kernels *table) {

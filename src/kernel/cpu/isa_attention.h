@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "kernel/cpu/isa_format.h"
 #include "kernel/cpu/isa_rows.h"
 #include "kernel/cpu/isa_softmax.h"
 #include "kernel/cpu/isa_tile.h"
@@ -15,10 +16,19 @@ bool loom_cpu_attend_token(const struct loom_kernels *k, const struct loom_atten
                            float *lse, struct loom_view q, struct loom_view key, struct loom_view value);
 
 /* Heads wider than this are left to ref: their blocks would not fit the scratch. */
-enum { HEAD_LIMIT = 1024 };
+enum { HEAD_LIMIT = LOOM_ATTENTION_WIDEST };
+
+/* Which element a head begins with, and where it lies. */
+static inline size_t head_index(struct loom_view v, size_t b, size_t t, size_t h) {
+    return b * v.batch + t * v.row + h * v.head;
+}
+
+static inline const float *head_place(struct loom_view v, size_t b, size_t t, size_t h) {
+    return loom_storage_at(v.data, v.format, head_index(v, b, t, h));
+}
 
 static inline float *head_at(struct loom_view v, size_t b, size_t t, size_t h) {
-    return v.data + b * v.batch + t * v.row + h * v.head;
+    return v.data + head_index(v, b, t, h);
 }
 
 /* How many keys query i sees. */

@@ -64,23 +64,28 @@ static size_t first_query(const struct loom_attention *a, size_t j) {
 
 static void pack_keys(const struct backward *f, struct blocks *s) {
     const struct loom_attention *a = f->a;
-    const float *key = head_at(f->key, s->b, s->start, s->g), *value = head_at(f->value, s->b, s->start, s->g);
-    s->keys_transposed =
-        loom_cpu_pack_as(f->bf16, s->pack[0], (struct loom_matrix){key, 1, f->key.row}, a->head_dim, s->width);
-    s->values_transposed =
-        loom_cpu_pack_as(f->bf16, s->pack[1], (struct loom_matrix){value, 1, f->value.row}, a->value_dim, s->width);
-    s->keys = loom_cpu_pack_as(f->bf16, s->pack[2], (struct loom_matrix){key, f->key.row, 1}, s->width, a->head_dim);
+    const float *key = head_place(f->key, s->b, s->start, s->g), *value = head_place(f->value, s->b, s->start, s->g);
+    const enum loom_storage format = f->key.format;
+    s->keys_transposed = loom_cpu_pack_from(f->bf16, s->pack[0], (struct loom_matrix){key, 1, f->key.row}, format,
+                                            a->head_dim, s->width);
+    s->values_transposed = loom_cpu_pack_from(f->bf16, s->pack[1], (struct loom_matrix){value, 1, f->value.row}, format,
+                                              a->value_dim, s->width);
+    s->keys = loom_cpu_pack_from(f->bf16, s->pack[2], (struct loom_matrix){key, f->key.row, 1}, format, s->width,
+                                 a->head_dim);
 }
 
 static void pack_queries(const struct backward *f, struct blocks *s) {
     const struct loom_attention *a = f->a;
-    const float *q = head_at(f->q, s->b, s->first, s->h), *dout = head_at(f->dout, s->b, s->first, s->h);
-    s->q = loom_cpu_pack_as(f->bf16, s->pack[3], (struct loom_matrix){q, f->q.row, 1}, s->queries, a->head_dim);
+    const float *q = head_place(f->q, s->b, s->first, s->h), *dout = head_at(f->dout, s->b, s->first, s->h);
+    s->q = loom_cpu_pack_from(f->bf16, s->pack[3], (struct loom_matrix){q, f->q.row, 1}, f->q.format, s->queries,
+                              a->head_dim);
     s->dout =
         loom_cpu_pack_as(f->bf16, s->pack[4], (struct loom_matrix){dout, f->dout.row, 1}, s->queries, a->value_dim);
+    float room[HEAD_LIMIT];
     for (size_t row = 0; row < s->queries; row++) {
-        const float *left = dout + row * f->dout.row, *right = head_at(f->out, s->b, s->first + row, s->h);
-        s->mean[row] = row_dot(left, right, a->value_dim);
+        const size_t at = head_index(f->out, s->b, s->first + row, s->h);
+        const float *out = read_input(f->out.data, f->out.format, at, room, a->value_dim);
+        s->mean[row] = row_dot(dout + row * f->dout.row, out, a->value_dim);
     }
 }
 
@@ -132,11 +137,11 @@ static void query_strip(const struct backward *f, const struct blocks *s, size_t
     const struct loom_attention *a = f->a;
     const size_t i = s->first + row, last = keys_seen(a, i + rows - 1);
     const size_t width = last > s->start ? least(last - s->start, s->width) : 0;
-    const struct loom_matrix q = {head_at(f->q, s->b, i, s->h), f->q.row, 1};
+    const struct loom_matrix q = {head_place(f->q, s->b, i, s->h), f->q.row, 1};
     const struct loom_matrix dout = {head_at(f->dout, s->b, i, s->h), f->dout.row, 1};
     float *weights = s->weights + row * s->block, *slopes = s->slopes + row * s->block;
-    loom_cpu_multiply_as((struct loom_target){weights, s->block, false}, q, panels_seen(s->keys_transposed, width),
-                         rows, a->head_dim);
+    loom_cpu_multiply_from((struct loom_target){weights, s->block, false}, q, f->q.format,
+                           panels_seen(s->keys_transposed, width), rows, a->head_dim);
     loom_cpu_multiply_as((struct loom_target){slopes, s->block, false}, dout, panels_seen(s->values_transposed, width),
                          rows, a->value_dim);
     for (size_t r = 0; r < rows; r++)

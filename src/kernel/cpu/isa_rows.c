@@ -57,10 +57,13 @@ struct heads {
 static void copy_heads_part(const void *job, struct loom_cpu_part part) {
     const struct heads *s = job;
     for (size_t r = part.first; r < part.end; r++) {
-        float *y = s->y.data + r / s->rows * s->y.batch + r % s->rows * s->y.row;
+        const size_t y = r / s->rows * s->y.batch + r % s->rows * s->y.row;
         const float *x = s->x.data + r / s->rows * s->x.batch + r % s->rows * s->x.row;
         for (size_t h = 0; h < s->heads; h++)
-            memcpy(y + h * s->y.head, x + h * s->x.head, s->width * sizeof *y);
+            if (s->y.format == LOOM_STORAGE_BF16)
+                round_to_bf16((uint16_t *)(void *)s->y.data + y + h * s->y.head, x + h * s->x.head, s->width);
+            else
+                memcpy(s->y.data + y + h * s->y.head, x + h * s->x.head, s->width * sizeof *x);
     }
 }
 

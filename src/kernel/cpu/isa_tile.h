@@ -70,8 +70,8 @@ void loom_cpu_multiply_large(struct loom_target c, struct loom_matrix a, struct 
 /* The same three with both factors rounded to bf16, where this instruction set has it. */
 struct loom_panels loom_cpu_pack_bf16(float *to, struct loom_matrix b, enum loom_storage format, size_t depth,
                                       size_t columns);
-void loom_cpu_multiply_bf16(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows,
-                            size_t depth);
+void loom_cpu_multiply_bf16(struct loom_target c, struct loom_matrix a, enum loom_storage format, struct loom_panels b,
+                            size_t rows, size_t depth);
 void loom_cpu_multiply_large_bf16(struct loom_target c, struct loom_matrix a, enum loom_storage format,
                                   struct loom_panels b, size_t rows, size_t depth, float *stage,
                                   struct loom_ahead next);
@@ -93,16 +93,22 @@ static inline struct loom_panels loom_cpu_pack_as(bool bf16, float *to, struct l
     return loom_cpu_pack_from(bf16, to, b, LOOM_STORAGE_REAL, depth, columns);
 }
 
-/* In the format of b. */
-static inline void loom_cpu_multiply_as(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows,
-                                        size_t depth) {
+/* In the format of b; a's may be another than float only where b's is. */
+static inline void loom_cpu_multiply_from(struct loom_target c, struct loom_matrix a, enum loom_storage format,
+                                          struct loom_panels b, size_t rows, size_t depth) {
 #if defined(__AVX512BF16__)
     if (b.bf16) {
-        loom_cpu_multiply_bf16(c, a, b, rows, depth);
+        loom_cpu_multiply_bf16(c, a, format, b, rows, depth);
         return;
     }
 #endif
+    (void)format;
     loom_cpu_multiply(c, a, b, rows, depth);
+}
+
+static inline void loom_cpu_multiply_as(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows,
+                                        size_t depth) {
+    loom_cpu_multiply_from(c, a, LOOM_STORAGE_REAL, b, rows, depth);
 }
 
 static inline void loom_cpu_multiply_large_as(struct loom_target c, struct loom_matrix a, enum loom_storage format,

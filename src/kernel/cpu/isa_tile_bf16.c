@@ -229,6 +229,10 @@ static void tile_any(struct loom_target c, struct words a, const uint32_t *b, si
  * lie apart by no power of two, and both layouts fit. */
 enum { STAGED_PAIRS = 768, STAGED_ROW = STAGED_PAIRS + 16, STAGED_WIDTH = 16, STAGED_SIZE = STAGED_WIDTH * STAGED_ROW };
 
+/* Tiles of a transposed left factor are staged together, as many as there is room for, so that memory is read along
+ * whole rows. */
+enum { STAGED_TOGETHER = 40 };
+
 /* Rows that lie a multiple of half a way of the first cache apart, 2 KiB, would evict each other from it. */
 enum { CROWDED = 1024 };
 
@@ -246,11 +250,17 @@ static struct words stage_rows(uint32_t *to, const struct strip *s, size_t first
     return (struct words){to, STAGED_ROW, 1};
 }
 
-/* All tiles of a strip whose columns are contiguous; tile t is at to + t * STAGED_SIZE. */
+/* Words that a tile takes whose columns are contiguous; tiles lie apart by no power of two. */
+static size_t staged_tile(size_t depth) {
+    return ((depth + 1) / 2 + 1) * STAGED_WIDTH;
+}
+
+/* All tiles of a strip whose columns are contiguous, one behind another. */
 static inline __attribute__((always_inline)) void stage_columns_of(uint32_t *to, const struct strip *s,
                                                                    enum loom_storage format) {
-    size_t start[STAGED_TILES];
-    __mmask16 there[STAGED_TILES];
+    size_t start[STAGED_TOGETHER];
+    __mmask16 there[STAGED_TOGETHER];
+    const size_t size = staged_tile(s->depth);
     for (size_t t = 0; t < s->tiles; t++) {
         start[t] = tile_start(s, t);
         there[t] = lanes(tile_rows(s, t));
@@ -263,7 +273,7 @@ static inline __attribute__((always_inline)) void stage_columns_of(uint32_t *to,
             const size_t i = start[t];
             __builtin_prefetch(place(s->a, format, i, ahead));
             __builtin_prefetch(place(s->a, format, i, ahead + 1));
-            _mm512_storeu_si512(words + t * STAGED_SIZE,
+            _mm512_storeu_si512(words + t * size,
                                 words_across(place(s->a, format, i, k), whole ? place(s->a, format, i, k + 1) : NULL,
                                              format, there[t]));
         }
@@ -310,7 +320,7 @@ static void multiply_strip(struct loom_target c, const struct strip *s, struct l
     }
     for (size_t t = 0; t < s->tiles; t++) {
         const size_t row = tile_start(s, t), rows = tile_rows(s, t);
-        struct words left = {stage + t * STAGED_SIZE, 1, STAGED_WIDTH};
+        struct words left = {stage + t * staged_tile(s->depth), 1, STAGED_WIDTH};
         if (along) {
             left = stage_rows(stage, s, row, rows);
             coming->left = fetch_of(lines_of(s, row + rows, least(rows, s->rows + more - row - rows)), panels);
@@ -320,10 +330,12 @@ static void multiply_strip(struct loom_target c, const struct strip *s, struct l
     }
 }
 
-/* Strips of at most `most` tiles, and each in as many parts of the depth as are staged at once. */
+/* Strips of as many tiles, and each in as many parts of the depth, as are staged at once in `room` words. */
 static void multiply(struct loom_target c, struct loom_matrix a, enum loom_storage format, struct loom_panels b,
-                     size_t rows, size_t depth, uint32_t *stage, size_t most, struct loom_ahead next) {
+                     size_t rows, size_t depth, uint32_t *stage, size_t room, struct loom_ahead next) {
     const size_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+    const size_t most =
+        a.column == 1 ? STAGED_TILES : least(room / staged_tile(least(depth, 2 * STAGED_PAIRS)), STAGED_TOGETHER);
     struct coming coming = {.behind = fetch_of(next, tiles * ((b.columns + PANEL - 1) / PANEL))};
     for (size_t t = 0, row = 0; t < tiles; t += most) {
         struct strip s = {.format = format, .tiles = least(most, tiles - t)};
@@ -338,16 +350,16 @@ static void multiply(struct loom_target c, struct loom_matrix a, enum loom_stora
     }
 }
 
-void loom_cpu_multiply_bf16(struct loom_target c, struct loom_matrix a, struct loom_panels b, size_t rows,
-                            size_t depth) {
+void loom_cpu_multiply_bf16(struct loom_target c, struct loom_matrix a, enum loom_storage format, struct loom_panels b,
+                            size_t rows, size_t depth) {
     _Alignas(64) uint32_t stage[STAGED_SIZE];
-    multiply(c, a, LOOM_STORAGE_REAL, b, rows, depth, stage, 1, (struct loom_ahead){NULL, 0, 0, 0});
+    multiply(c, a, format, b, rows, depth, stage, STAGED_SIZE, (struct loom_ahead){NULL, 0, 0, 0});
 }
 
 void loom_cpu_multiply_large_bf16(struct loom_target c, struct loom_matrix a, enum loom_storage format,
                                   struct loom_panels b, size_t rows, size_t depth, float *stage,
                                   struct loom_ahead next) {
-    multiply(c, a, format, b, rows, depth, (uint32_t *)stage, STAGED_TILES, next);
+    multiply(c, a, format, b, rows, depth, (uint32_t *)stage, LOOM_CPU_STAGE, next);
 }
 
 /* ---- the peak ---------------------------------------------------------------------------------------------------- */

@@ -25,6 +25,37 @@ static inline vec interleave_high(vec a, vec b) {
 #endif
 }
 
+/* Of each pair of neighbours the first twice, the second twice, and both in the other order. */
+static inline vec first_twice(vec a) {
+#if defined(__AVX512F__)
+    return __builtin_shufflevector(a, a, 0, 0, 2, 2, 4, 4, 6, 6, 8, 8, 10, 10, 12, 12, 14, 14);
+#elif defined(__AVX2__)
+    return __builtin_shufflevector(a, a, 0, 0, 2, 2, 4, 4, 6, 6);
+#else
+    return __builtin_shufflevector(a, a, 0, 0, 2, 2);
+#endif
+}
+
+static inline vec second_twice(vec a) {
+#if defined(__AVX512F__)
+    return __builtin_shufflevector(a, a, 1, 1, 3, 3, 5, 5, 7, 7, 9, 9, 11, 11, 13, 13, 15, 15);
+#elif defined(__AVX2__)
+    return __builtin_shufflevector(a, a, 1, 1, 3, 3, 5, 5, 7, 7);
+#else
+    return __builtin_shufflevector(a, a, 1, 1, 3, 3);
+#endif
+}
+
+static inline vec swap_neighbours(vec a) {
+#if defined(__AVX512F__)
+    return __builtin_shufflevector(a, a, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+#elif defined(__AVX2__)
+    return __builtin_shufflevector(a, a, 1, 0, 3, 2, 5, 4, 7, 6);
+#else
+    return __builtin_shufflevector(a, a, 1, 0, 3, 2);
+#endif
+}
+
 /* The sum of all lanes, and the largest: each round joins two halves, and both halves of the result are the same. */
 static inline float vec_total(vec x) {
     LOOM_UNROLL

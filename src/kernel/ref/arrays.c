@@ -51,11 +51,6 @@ void loom_ref_convert(const struct loom_kernels *k, void *y, enum loom_storage f
     loom_ref_copy(k, y, x, n);
 }
 
-void loom_ref_widen(const struct loom_kernels *k, real *y, const void *x, enum loom_storage format, size_t n) {
-    (void)format;
-    loom_ref_copy(k, y, x, n);
-}
-
 void loom_ref_add(const struct loom_kernels *k, real *y, const real *a, const real *b, size_t n) {
     (void)k;
     for (size_t i = 0; i < n; i++)

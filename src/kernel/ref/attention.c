@@ -15,22 +15,22 @@ static real *past_at(const struct loom_attention *a, struct loom_view v, size_t 
     return head_at(v, j < a->shared ? b / a->group * a->group : b, j, g);
 }
 
-static void rotate(real *x, const real *table, size_t pairs, bool inverse) {
+static void rotate(real *y, const real *x, const real *table, size_t pairs, bool inverse) {
     for (size_t p = 0; p < pairs; p++) {
         real cosine = table[2 * p], sine = inverse ? -table[2 * p + 1] : table[2 * p + 1];
         real even = x[2 * p], odd = x[2 * p + 1];
-        x[2 * p] = even * cosine - odd * sine;
-        x[2 * p + 1] = even * sine + odd * cosine;
+        y[2 * p] = even * cosine - odd * sine;
+        y[2 * p + 1] = even * sine + odd * cosine;
     }
 }
 
-void loom_ref_rope(const struct loom_kernels *k, struct loom_view x, size_t batch, size_t rows, size_t heads,
-                   size_t pairs, const real *table, size_t first, bool inverse) {
+void loom_ref_rope(const struct loom_kernels *k, struct loom_view y, struct loom_view x, size_t batch, size_t rows,
+                   size_t heads, size_t pairs, const real *table, size_t first, bool inverse) {
     (void)k;
     for (size_t b = 0; b < batch; b++)
         for (size_t t = 0; t < rows; t++)
             for (size_t h = 0; h < heads; h++)
-                rotate(head_at(x, b, t, h), table + (first + t) * pairs * 2, pairs, inverse);
+                rotate(head_at(y, b, t, h), head_at(x, b, t, h), table + (first + t) * pairs * 2, pairs, inverse);
 }
 
 /* How many keys query i sees. */

@@ -33,7 +33,6 @@ const struct loom_kernels *loom_kernels_ref(void) {
         .fill = loom_ref_fill,
         .copy = loom_ref_copy,
         .convert = loom_ref_convert,
-        .widen = loom_ref_widen,
         .add = loom_ref_add,
         .add_scaled = loom_ref_add_scaled,
         .blend = loom_ref_blend,

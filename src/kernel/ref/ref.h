@@ -42,7 +42,6 @@ void loom_ref_transfer(const struct loom_kernels *k, void *to, const void *from,
 void loom_ref_fill(const struct loom_kernels *k, real *y, real value, size_t n);
 void loom_ref_copy(const struct loom_kernels *k, real *y, const real *x, size_t n);
 void loom_ref_convert(const struct loom_kernels *k, void *y, enum loom_storage format, const real *x, size_t n);
-void loom_ref_widen(const struct loom_kernels *k, real *y, const void *x, enum loom_storage format, size_t n);
 void loom_ref_add(const struct loom_kernels *k, real *y, const real *a, const real *b, size_t n);
 void loom_ref_add_scaled(const struct loom_kernels *k, real *y, real s, const real *x, size_t n);
 void loom_ref_blend(const struct loom_kernels *k, real *y, real a, const real *x, real b, const real *z, size_t n);
@@ -107,8 +106,8 @@ void loom_ref_embed_backward(const struct loom_kernels *k, real *dtable, const r
                              size_t cols);
 
 /* attention.c */
-void loom_ref_rope(const struct loom_kernels *k, struct loom_view x, size_t batch, size_t rows, size_t heads,
-                   size_t pairs, const real *table, size_t first, bool inverse);
+void loom_ref_rope(const struct loom_kernels *k, struct loom_view y, struct loom_view x, size_t batch, size_t rows,
+                   size_t heads, size_t pairs, const real *table, size_t first, bool inverse);
 void loom_ref_attention(const struct loom_kernels *k, const struct loom_attention *a, struct loom_view out, real *lse,
                         struct loom_view q, struct loom_view key, struct loom_view value);
 void loom_ref_attention_backward(const struct loom_kernels *k, const struct loom_attention *a, struct loom_view dq,
