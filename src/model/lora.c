@@ -3,6 +3,7 @@
 
 #include <fnmatch.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,13 +21,34 @@ static bool next_pattern(const char **list, char pattern[LOOM_ADAPTER_TARGETS]) 
     return true;
 }
 
-static bool matches(const char *pattern, const struct loom_tensor *t) {
-    char name[LOOM_NAME_MAX];
+/* The name that patterns are held against: without ".weight". False for what is no matrix. */
+static bool matrix_name(const struct loom_tensor *t, char name[LOOM_NAME_MAX]) {
     strcpy(name, t->name);
     size_t size = strlen(name);
     if (size > 7 && strcmp(name + size - 7, ".weight") == 0)
         name[size - 7] = '\0';
-    return t->rank == 2 && !t->buffer && fnmatch(pattern, name, 0) == 0;
+    return t->rank == 2 && !t->buffer;
+}
+
+static bool matches(const char *pattern, const struct loom_tensor *t) {
+    char name[LOOM_NAME_MAX];
+    return matrix_name(t, name) && fnmatch(pattern, name, 0) == 0;
+}
+
+/* A pattern that names nothing is told some of the names that there are. */
+static loom_status refuse(const struct loom_tensors *table, const char *pattern, struct loom_error *error) {
+    char names[256] = "", name[LOOM_NAME_MAX];
+    size_t used = 0, all = 0;
+    for (size_t i = 0; i < table->count; i++) {
+        if (!matrix_name(&table->items[i], name))
+            continue;
+        all++;
+        if (used + strlen(name) + 3 < sizeof names)
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", name);
+    }
+    return loom_fail(error, LOOM_INVALID,
+                     "adapter_targets: the model has no matrix called \"%s\"; among its %zu are %s", pattern, all,
+                     names);
 }
 
 /* A matrix that has no more than r rows or columns is left as it is. */
@@ -49,7 +71,7 @@ static loom_status check_patterns(const struct loom_lora *lora, const struct loo
             found = found || is_target(lora, pattern, &table->items[i]);
         }
         if (!named)
-            return loom_fail(error, LOOM_INVALID, "adapter_targets: the model has no matrix called \"%s\"", pattern);
+            return refuse(table, pattern, error);
         if (!found)
             return loom_fail(error, LOOM_INVALID,
                              "adapter_rank %zu is not below the rows and columns of any matrix called \"%s\"",
