@@ -149,6 +149,28 @@ static void test_wilson(void **state) {
         }
 }
 
+static void keep_row(void *user, const struct loom_task_row *row) {
+    *(struct loom_task_row *)user = *row;
+}
+
+/* Problems that are all alike still have an interval, by several responses as by one. */
+static void test_interval_of_likes(void **state) {
+    static const struct loom_task_kind kind = {.metrics = {"exact_match"}};
+    static char group[] = "";
+    struct loom_problem problems[3] = {{.group = group}, {.group = group}, {.group = group}};
+    struct loom_tally tallies[3] = {{.responses = 4}, {.responses = 4}, {.responses = 4}};
+    const struct loom_task task = {.kind = &kind, .problems = problems, .count = 3};
+    struct loom_task_row row;
+    double low, high;
+    (void)state;
+    loom_task_rows(&task, tallies, 3, keep_row, &row);
+    loom_wilson(0, 3, &low, &high);
+    assert_true(row.value == 0 && row.low == low && row.high == high && high > 0.5);
+    tallies[1].right[0] = 2;
+    loom_task_rows(&task, tallies, 3, keep_row, &row);
+    assert_true(row.low == 0 && row.high > row.value);
+}
+
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 
 static void test_read(void **state) {
@@ -176,6 +198,25 @@ static void test_read(void **state) {
     loom_task_close(&task);
     free(path);
     free(indices);
+}
+
+/* MMLU's word None comes out of a table as NaN, which is no JSON; text that says NaN stays. */
+static void test_lack(void **state) {
+    static const char rows[] = "{\"question\":\"Is NaN \\\"NaN\\\"?\",\"options\":[NaN,\"NaN\"],\"answer\":\"A\"}\n";
+    struct loom_task task;
+    struct loom_error error;
+    char *path = scratch_write(*state, "mmlu.jsonl", rows, sizeof rows - 1);
+    expect(loom_task_open(&task, "mmlu", path, NULL, &error), LOOM_OK, &error, "");
+    assert_non_null(strstr(task.problems[0].prompt, "\n\nIs NaN \"NaN\"?\nA. None\nB. NaN\nAnswer:"));
+    loom_task_close(&task);
+    free(path);
+    path = scratch_write(*state, "broken.jsonl", "{\"question\":NaN NaN}\n", 20);
+    expect(loom_task_open(&task, "mmlu", path, NULL, &error), LOOM_FAILED, &error, "row 1 is not valid JSON");
+    free(path);
+    static const char other[] = "{\"question\":\"x\",\"options\":[\"a\",2],\"answer\":\"A\"}\n";
+    path = scratch_write(*state, "other.jsonl", other, sizeof other - 1);
+    expect(loom_task_open(&task, "mmlu", path, NULL, &error), LOOM_INVALID, &error, "row 1: option B is no text");
+    free(path);
 }
 
 static void test_refusals(void **state) {
@@ -300,7 +341,9 @@ int main(void) {
         cmocka_unit_test(test_others),
         cmocka_unit_test(test_pass_at_k),
         cmocka_unit_test(test_wilson),
+        cmocka_unit_test(test_interval_of_likes),
         cmocka_unit_test_setup_teardown(test_read, scratch_create, scratch_remove),
+        cmocka_unit_test_setup_teardown(test_lack, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_refusals, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_preface, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_shots, scratch_create, scratch_remove),

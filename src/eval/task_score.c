@@ -61,7 +61,7 @@ static struct loom_task_row figure(const struct selection *s, const char *name) 
     double variance = n > 1 ? fmax(squares - n * row.value * row.value, 0) / (n - 1) : 0;
     row.low = fmax(row.value - z95 * sqrt(variance / n), 0);
     row.high = fmin(row.value + z95 * sqrt(variance / n), 1);
-    if (single)
+    if (single || !(variance > 0)) /* problems that are all alike do not say how they vary */
         loom_wilson(sum, n, &row.low, &row.high);
     return row;
 }

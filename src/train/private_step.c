@@ -114,6 +114,10 @@ loom_status loom_privacy_write(const struct loom_trainer *trainer, const char *p
                              "loss and grad_norm in metrics.jsonl, which are of the examples without noise",
                              "the held-out conversations, whose loss chooses the best checkpoint",
                              "the number of examples, and the model that training started from");
+    /* The usual bound: at one over their number, giving one example away whole would keep the promise. */
+    if (json && recipe->dp_delta * (double)examples_of(trainer->data.chat) >= 1)
+        json_array_append_new(json_object_get(json, "not_private"),
+                              json_string("delta, which is not below one over the number of examples"));
     status = json ? loom_json_write(path, json, error) : loom_fail_memory(error, path, sizeof *json);
     json_decref(json);
     return status;

@@ -22,6 +22,31 @@ static loom_status name_row(struct walk *w, size_t number, struct loom_error *er
     return w->name.failed ? loom_fail_memory(error, w->path, strlen(w->path)) : LOOM_OK;
 }
 
+/* Python writes NaN for what a table lacks, where JSON has null. False when there is none outside of strings. */
+static bool replace_nan(const char *text, size_t size, struct loom_text *out) {
+    bool inside = false, found = false;
+    for (size_t i = 0; i < size; i++) {
+        bool nan = !inside && size - i >= 3 && memcmp(text + i, "NaN", 3) == 0;
+        loom_text_put(out, nan ? "null" : text + i, nan ? 4 : 1);
+        found = found || nan;
+        i += nan ? 2 : 0;
+        if (inside && text[i] == '\\' && i + 1 < size)
+            loom_text_put(out, text + ++i, 1);
+        else if (text[i] == '"')
+            inside = !inside;
+    }
+    return found && !out->failed;
+}
+
+static loom_status parse(const char *text, size_t size, const char *name, json_t **json, struct loom_error *error) {
+    struct loom_text clean = {0};
+    loom_status status = loom_json_parse(text, size, name, json, error);
+    if (status == LOOM_FAILED && replace_nan(text, size, &clean))
+        status = loom_json_parse(clean.data, clean.size, name, json, error);
+    loom_text_free(&clean);
+    return status;
+}
+
 static loom_status give(struct walk *w, json_t *row, struct loom_error *error) {
     if (!json_is_object(row))
         return loom_fail(error, LOOM_INVALID, "%s: not a JSON object", w->name.data);
@@ -41,7 +66,7 @@ static loom_status walk_lines(struct walk *w, struct loom_stream *stream, struct
         if (status == LOOM_OK && line.too_long)
             status = loom_fail(error, LOOM_INVALID, "%s is longer than %zu bytes", w->name.data, row_limit);
         if (status == LOOM_OK && !line.blank)
-            status = loom_json_parse(stream->data, line.size, w->name.data, &row, error);
+            status = parse(stream->data, line.size, w->name.data, &row, error);
         if (status == LOOM_OK && !line.blank)
             status = give(w, row, error);
         json_decref(row);
@@ -63,7 +88,7 @@ static loom_status read_whole(struct walk *w, struct loom_stream *stream, struct
 
 static loom_status walk_array(struct walk *w, const char *text, size_t size, struct loom_error *error) {
     json_t *whole;
-    loom_status status = loom_json_parse(text, size, w->path, &whole, error);
+    loom_status status = parse(text, size, w->path, &whole, error);
     if (status)
         return status;
     const json_t *rows = json_is_object(whole) ? json_object_get(whole, "examples") : whole;

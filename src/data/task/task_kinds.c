@@ -185,8 +185,13 @@ static loom_status read_mmlu(const json_t *row, const char *name, const char *pr
     put_subject(&prompt, subject ? subject : "various subjects");
     loom_text_append(&prompt, ".\n\n%s\n", question);
     for (size_t i = 0; i < count; i++) {
-        const char *option = json_string_value(json_array_get(options, i));
-        loom_text_append(&prompt, "%c. %s\n", (char)('A' + i), option ? option : "");
+        const json_t *option = json_array_get(options, i);
+        bool none = json_is_null(option); /* tables take MMLU's own word None for a lack */
+        if (!none && !json_is_string(option)) {
+            loom_text_free(&prompt);
+            return loom_fail(error, LOOM_INVALID, "%s: option %c is no text", name, (char)('A' + i));
+        }
+        loom_text_append(&prompt, "%c. %s\n", (char)('A' + i), none ? "None" : json_string_value(option));
     }
     loom_text_append(&prompt, "Answer:");
     p->prompt = take(&prompt);
@@ -281,7 +286,8 @@ static loom_status judge_number(const struct loom_problem *p, const char *respon
     return LOOM_OK;
 }
 
-/* A word that no response can know. */
+/* A word that no response can know beforehand. One that looks for it in its own interpreter will find it, as it can make
+ * what it returns equal to all that a test compares with: tests that run beside an answer trust it that far. */
 static loom_status draw_word(char word[2 * 16 + 1], struct loom_error *error) {
     unsigned char bytes[16];
     if (getentropy(bytes, sizeof bytes) != 0)
