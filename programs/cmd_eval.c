@@ -44,7 +44,7 @@ static const char help[] =
     "  --report FILE       write the task's figures as an HTML page\n"
     "  --precision LIST    of products: float32 (default), bf16, int8 or int4 weights; for a loss several, to see\n"
     "                      what rounding costs: float32,int8,int4\n"
-    "  --threads N         default: one for each processor\n"
+    "  --threads N         also of programs that run at once (default: one for each processor)\n"
     "  --json              print one JSON object a line\n";
 
 /* What the command line asks for. */
@@ -258,6 +258,7 @@ static int open_and_evaluate(struct request *request) {
     }
     if (request->task.options.task) {
         request->task.options.data = request->data;
+        request->task.options.threads = request->threads;
         request->task.loops = request->loops;
         request->task.n_loops = request->n_loops;
         request->task.json = request->json;

@@ -1,7 +1,10 @@
 /* test_sandbox.c - programs that behave, and programs that do not, in the sandbox. */
 #define _GNU_SOURCE
+#include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -305,6 +308,65 @@ static void ask_system(void) {
     free(result.output);
 }
 
+/* ---- several at once --------------------------------------------------------------------------------------------- */
+
+struct sleeper {
+    struct loom_sandbox_result result;
+    atomic_bool ended;
+};
+
+static void *run_sleeper(void *argument) {
+    static const char *const argv[] = {"/bin/sleep", "60", NULL};
+    struct sleeper *sleeper = argument;
+    struct loom_sandbox_limits limits = limits_of(2);
+    loom_sandbox_run(argv, "", 0, &limits, &sleeper->result, NULL);
+    atomic_store(&sleeper->ended, true);
+    return NULL;
+}
+
+/* What the caller has open, such as another program's pipe, is not held by what runs: its end comes at once. */
+static void test_holds_nothing(void **state) {
+    struct sleeper sleeper = {.result = {0}};
+    pthread_t thread;
+    int ends[2];
+    char byte;
+    (void)state;
+    if (!granted)
+        skip();
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    assert_int_equal(pthread_create(&thread, NULL, run_sleeper, &sleeper), 0);
+    usleep(200000); /* it has inherited them by now, or never will */
+    close(ends[1]);
+    assert_int_equal(read(ends[0], &byte, 1), 0);
+    assert_false(atomic_load(&sleeper.ended));
+    pthread_join(thread, NULL);
+    assert_true(sleeper.result.timed_out);
+    free(sleeper.result.output);
+    close(ends[0]);
+}
+
+/* A program that does not read its input breaks the pipe for its own thread alone, and signals as before. */
+static void test_broken_pipe(void **state) {
+    static char input[1 << 20];
+    struct sigaction before, after;
+    struct loom_sandbox_result result;
+    static const char *const argv[] = {"/bin/true", NULL};
+    struct loom_sandbox_limits limits = limits_of(20);
+    sigset_t blocked, pending;
+    (void)state;
+    if (!granted)
+        skip();
+    sigaction(SIGPIPE, NULL, &before);
+    assert_int_equal(loom_sandbox_run(argv, input, sizeof input, &limits, &result, NULL), LOOM_OK);
+    assert_int_equal(result.code, 0);
+    free(result.output);
+    sigaction(SIGPIPE, NULL, &after);
+    assert_true(before.sa_handler == after.sa_handler);
+    pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+    sigpending(&pending);
+    assert_false(sigismember(&blocked, SIGPIPE) || sigismember(&pending, SIGPIPE));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_runs),          cmocka_unit_test(test_files),
@@ -312,6 +374,7 @@ int main(void) {
         cmocka_unit_test(test_time),          cmocka_unit_test(test_left_behind),
         cmocka_unit_test(test_fork_bomb),     cmocka_unit_test(test_memory),
         cmocka_unit_test(test_disk),          cmocka_unit_test(test_output),
+        cmocka_unit_test(test_holds_nothing), cmocka_unit_test(test_broken_pipe),
         cmocka_unit_test(test_unread_input),  cmocka_unit_test(test_missing_program),
         cmocka_unit_test(test_ordinary_user), cmocka_unit_test(test_time_in_silence),
         cmocka_unit_test(test_memory_of_all), cmocka_unit_test(test_links),

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "data/task/answer.h"
+#include "data/task/judge.h"
 #include "data/task/task.h"
 #include "eval/task_score.h"
 #include "scratch.h"
@@ -333,6 +334,56 @@ static void test_code(void **state) {
     free(path);
 }
 
+/* Programs that run at once have the verdicts that they have alone, in the order in which they were given. */
+static void test_programs_at_once(void **state) {
+    static const char rows[] = "{\"task_id\":\"T/0\",\"prompt\":\"def f(x):\\n\",\"entry_point\":\"f\","
+                               "\"test\":\"def check(g):\\n    assert g(2) == 4\"}";
+    static const char *const texts[] = {"    return x * x\n", "    return 5\n", NULL, "    import os; os.close(0)\n",
+                                        "    return 4\n"};
+    enum { COUNT = 20 };
+    struct loom_response responses[COUNT];
+    struct loom_sandbox_limits limits = loom_sandbox_default();
+    struct loom_task task;
+    struct loom_error error;
+    char *path = scratch_write(*state, "many.jsonl", rows, sizeof rows - 1);
+    if (access("/usr/bin/python3", X_OK) != 0)
+        skip();
+    limits.seconds = 60;
+    expect(loom_task_open(&task, "humaneval", path, NULL, &error), LOOM_OK, &error, "");
+    for (size_t i = 0; i < COUNT; i++)
+        responses[i] = (struct loom_response){.text = texts[i % 5], .right = {true}};
+    if (loom_task_judge(&task, responses, COUNT, &limits, 3, &error)) /* this system grants no sandbox, and says so */
+        skip();
+    for (size_t i = 0; i < COUNT; i++)
+        assert_int_equal(responses[i].right[0], i % 5 == 0 || i % 5 == 4);
+    assert_int_equal(loom_task_judge(&task, responses, 0, &limits, 3, &error), LOOM_OK);
+    loom_task_close(&task);
+    free(path);
+}
+
+/* The first that cannot be judged tells why, whoever comes upon one first. */
+static loom_status judge_never(const struct loom_problem *p, const char *response,
+                               const struct loom_sandbox_limits *limits, bool right[LOOM_TASK_METRICS],
+                               struct loom_error *error) {
+    (void)p;
+    (void)limits;
+    (void)right;
+    return response[0] == 'x' ? loom_fail(error, LOOM_FAILED, "cannot judge %s", response) : LOOM_OK;
+}
+
+static void test_judging_fails(void **state) {
+    static const struct loom_task_kind kind = {.judge = judge_never};
+    static char test[] = "";
+    struct loom_problem problem = {.test = test};
+    const struct loom_task task = {.kind = &kind, .problems = &problem, .count = 1};
+    struct loom_error error;
+    (void)state;
+    for (int threads = 1; threads <= 4; threads++) {
+        struct loom_response responses[] = {{0, "a", {0}}, {0, "x1", {0}}, {0, "b", {0}}, {0, "x2", {0}}};
+        expect(loom_task_judge(&task, responses, 4, NULL, threads, &error), LOOM_FAILED, &error, "cannot judge x1");
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gsm8k),
@@ -348,6 +399,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_preface, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_shots, scratch_create, scratch_remove),
         cmocka_unit_test_setup_teardown(test_code, scratch_create, scratch_remove),
+        cmocka_unit_test_setup_teardown(test_programs_at_once, scratch_create, scratch_remove),
+        cmocka_unit_test(test_judging_fails),
     };
     return cmocka_run_group_tests_name("tasks", tests, NULL, NULL);
 }

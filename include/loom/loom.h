@@ -539,6 +539,7 @@ struct loom_task_options {
     int loops;               /* 0: as trained */
     int max_tokens;          /* of a response; 0: the task's own */
     double seconds;          /* for running one response's program; 0: 10 */
+    int threads;             /* programs that run at once; 0: one for each processor */
     uint64_t seed;
     const volatile sig_atomic_t *stop;
     void (*on_progress)(void *user, size_t done, size_t all);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,12 +117,17 @@ static void talk(struct talk *t, double deadline) {
     }
 }
 
-/* A broken pipe is an error of write for us, not a signal. */
+/* A broken pipe is an error of write for us, not a signal; for this thread alone, as others may be talking, too. */
 static void talk_unsignalled(struct talk *t, double deadline) {
-    struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
-    sigaction(SIGPIPE, &ignore, &before);
+    const struct timespec at_once = {0};
+    sigset_t broken, before;
+    sigemptyset(&broken);
+    sigaddset(&broken, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &broken, &before);
     talk(t, deadline);
-    sigaction(SIGPIPE, &before, NULL);
+    while (!sigismember(&before, SIGPIPE) && sigtimedwait(&broken, NULL, &at_once) == SIGPIPE)
+        continue;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */

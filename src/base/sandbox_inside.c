@@ -235,6 +235,28 @@ static void close_streams(const struct loom_sandbox_child *child) {
     close(child->output);
 }
 
+static void sort(unsigned *numbers, size_t count) {
+    for (size_t i = 1; i < count; i++)
+        for (size_t k = i; k > 0 && numbers[k] < numbers[k - 1]; k--) {
+            unsigned larger = numbers[k - 1];
+            numbers[k - 1] = numbers[k];
+            numbers[k] = larger;
+        }
+}
+
+/* All but the standard streams and what was handed over is the caller's, who may be running other programs: the end of
+ * one's pipe, held here, would keep its reader waiting. */
+static void close_others(const struct loom_sandbox_child *child) {
+    unsigned kept[] = {(unsigned)child->input, (unsigned)child->output, (unsigned)child->report}, from = 3;
+    sort(kept, 3);
+    for (size_t i = 0; i < 3; i++) {
+        if (kept[i] > from)
+            check(child, close_range(from, kept[i] - 1, 0) == 0, "close_range");
+        from = kept[i] >= from ? kept[i] + 1 : from;
+    }
+    check(child, close_range(from, ~0u, 0) == 0, "close_range");
+}
+
 static _Noreturn void be_first(const struct loom_sandbox_child *child) {
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     build_root(child);
@@ -254,6 +276,7 @@ void loom_sandbox_enter(const struct loom_sandbox_child *child) {
     signal(SIGXFSZ, SIG_DFL);
     signal(SIGPIPE, SIG_DFL);
     setpgid(0, 0); /* one kill reaches all three */
+    close_others(child);
     if (architecture == 0) {
         errno = ENOSYS;
         refuse(child, "the filter for this processor");

@@ -6,7 +6,9 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/pool.h"
 #include "base/text.h"
+#include "data/task/judge.h"
 #include "data/task/rows.h"
 #include "eval/task_score.h"
 #include "generate/session.h"
@@ -18,6 +20,12 @@ struct evaluation {
     struct loom_tally *tallies; /* (count) */
     size_t count;               /* problems that are looked at */
     struct loom_sandbox_limits limits;
+    int threads;
+    struct waiting {
+        struct loom_response *items; /* (room): up to where they stop, an own copy */
+        char **wholes;               /* (room): as they came */
+        size_t count, room;
+    } waiting;                 /* responses that are not judged yet */
     struct loom_writer writer; /* stream NULL: nothing is saved */
     struct loom_task_result *result;
 };
@@ -49,20 +57,45 @@ static loom_status save(struct evaluation *e, const struct loom_problem *p, cons
     return status;
 }
 
-static loom_status judge(struct evaluation *e, size_t i, const char *response, struct loom_error *error) {
-    const struct loom_problem *p = &e->task.problems[i];
-    bool right[LOOM_TASK_METRICS] = {false};
-    char *cut = strndup(response, loom_task_cut(e->task.kind, response));
-    loom_status status =
-        cut ? e->task.kind->judge(p, cut, &e->limits, right, error) : loom_fail_memory(error, p->id, strlen(response));
-    free(cut);
-    if (status)
-        return status;
-    e->tallies[i].responses++;
+static void drop_waiting(struct waiting *w) {
+    for (size_t i = 0; i < w->count; i++) {
+        free((char *)w->items[i].text);
+        free(w->wholes[i]);
+    }
+    w->count = 0;
+}
+
+static loom_status count(struct evaluation *e, const struct loom_response *r, const char *whole,
+                         struct loom_error *error) {
+    struct loom_tally *tally = &e->tallies[r->problem];
+    tally->responses++;
     for (int m = 0; m < LOOM_TASK_METRICS; m++)
-        e->tallies[i].right[m] += right[m];
+        tally->right[m] += r->right[m];
     e->result->responses++;
-    return save(e, p, response, right, error);
+    return save(e, &e->task.problems[r->problem], whole, r->right, error);
+}
+
+/* All that wait, counted and saved in the order in which they came. */
+static loom_status judge_waiting(struct evaluation *e, struct loom_error *error) {
+    struct waiting *w = &e->waiting;
+    loom_status status = loom_task_judge(&e->task, w->items, w->count, &e->limits, e->threads, error);
+    for (size_t i = 0; i < w->count && status == LOOM_OK; i++)
+        status = count(e, &w->items[i], w->wholes[i], error);
+    drop_waiting(w);
+    return status;
+}
+
+static loom_status judge(struct evaluation *e, size_t i, const char *response, struct loom_error *error) {
+    struct waiting *w = &e->waiting;
+    char *cut = strndup(response, loom_task_cut(e->task.kind, response)), *whole = strdup(response);
+    if (!cut || !whole) {
+        free(cut);
+        free(whole);
+        return loom_fail_memory(error, e->task.problems[i].id, strlen(response));
+    }
+    w->items[w->count] = (struct loom_response){.problem = i, .text = cut};
+    w->wholes[w->count++] = whole;
+    return w->count == w->room ? judge_waiting(e, error) : LOOM_OK;
 }
 
 /* ---- recorded responses ------------------------------------------------------------------------------------------ */
@@ -129,6 +162,8 @@ static loom_status judge_predictions(struct evaluation *e, struct loom_error *er
     struct predictions p = {.e = e};
     loom_status status = loom_rows_each(e->options->predictions, judge_row, &p, error);
     size_t missing = 0;
+    if (status == LOOM_OK)
+        status = judge_waiting(e, error);
     for (size_t i = 0; i < e->count; i++)
         missing += e->tallies[i].responses == 0;
     if (status == LOOM_OK && missing > 0)
@@ -276,7 +311,7 @@ static loom_status answer_all(struct evaluation *e, struct loom_error *error) {
             e->options->on_progress(e->options->user, i + 1, e->count);
     }
     loom_session_free(session);
-    return status;
+    return status ? status : judge_waiting(e, error);
 }
 
 /* ---- public ------------------------------------------------------------------------------------------------------ */
@@ -289,6 +324,16 @@ const char *loom_task_name(size_t index) {
 const char *loom_task_summary(size_t index) {
     const struct loom_task_kind *kind = loom_task_kind_at(index);
     return kind ? kind->summary : NULL;
+}
+
+/* Programs are gathered so that threads need not wait for each other's last; anything else is judged as it comes. */
+static loom_status open_waiting(struct evaluation *e, struct loom_error *error) {
+    struct waiting *w = &e->waiting;
+    e->threads = loom_threads(e->options->threads);
+    w->room = e->task.problems[0].test ? 8 * (size_t)e->threads : 1;
+    w->items = calloc(w->room, sizeof *w->items);
+    w->wholes = calloc(w->room, sizeof *w->wholes);
+    return w->items && w->wholes ? LOOM_OK : loom_fail_memory(error, "responses", w->room * sizeof *w->items);
 }
 
 static loom_status open_evaluation(struct evaluation *e, struct loom_error *error) {
@@ -307,8 +352,9 @@ static loom_status open_evaluation(struct evaluation *e, struct loom_error *erro
     e->count = o->limit && o->limit < e->task.count ? o->limit : e->task.count;
     e->result->problems = e->count;
     e->tallies = calloc(e->count, sizeof *e->tallies);
-    if (!e->tallies)
-        return loom_fail_memory(error, o->task, e->count * sizeof *e->tallies);
+    status = e->tallies ? open_waiting(e, error) : loom_fail_memory(error, o->task, e->count * sizeof *e->tallies);
+    if (status)
+        return status;
     return o->save ? loom_writer_open(&e->writer, o->save, error) : LOOM_OK;
 }
 
@@ -328,6 +374,9 @@ loom_status loom_evaluate_task(const struct loom_model *model, const struct loom
     result->seconds = loom_clock() - begin;
     if (status == LOOM_OK)
         loom_task_rows(&e.task, e.tallies, e.count, on_row, user);
+    drop_waiting(&e.waiting);
+    free(e.waiting.items);
+    free(e.waiting.wholes);
     free(e.tallies);
     loom_task_close(&e.task);
     return status;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/task/task.h"
+#include "data/task/judge.h"
 #include "generate/rollout.h"
 #include "train/policy.h"
 
@@ -17,17 +17,18 @@ struct loom_policy_state {
     size_t *problems, *slots;            /* (problems of a run): their numbers, and which of the step's they are */
     size_t n_prompts;
     struct loom_sandbox_limits limits;
-    size_t answers, seq, room;    /* S = prompts * group; T; the longest answer */
-    int *tokens;                  /* (S, T): prompt and answer */
-    size_t *starts, *lengths;     /* (S): where the answer begins, and its tokens */
-    size_t *learned;              /* (S): the numbers of those that an update moves */
-    double *rewards, *advantages; /* (S) */
-    double right;                 /* answers of the round at hand */
-    double *drawn;                /* (R, S, room): log probabilities of the answers' tokens when they were drawn */
-    double *referred;             /* the same under the reference; NULL without */
-    real *reference;              /* the weights that training began with; NULL without rl_kl */
-    double *now, *weights;        /* (room) */
-    real *losses, *scales;        /* (B, T) on the host */
+    struct loom_response *verdicts; /* (answers of a run) */
+    size_t answers, seq, room;      /* S = prompts * group; T; the longest answer */
+    int *tokens;                    /* (S, T): prompt and answer */
+    size_t *starts, *lengths;       /* (S): where the answer begins, and its tokens */
+    size_t *learned;                /* (S): the numbers of those that an update moves */
+    double *rewards, *advantages;   /* (S) */
+    double right;                   /* answers of the round at hand */
+    double *drawn;                  /* (R, S, room): log probabilities of the answers' tokens when they were drawn */
+    double *referred;               /* the same under the reference; NULL without */
+    real *reference;                /* the weights that training began with; NULL without rl_kl */
+    double *now, *weights;          /* (room) */
+    real *losses, *scales;          /* (B, T) on the host */
 };
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
@@ -57,6 +58,7 @@ static loom_status take_memory(struct loom_policy_state *s, const struct loom_tr
     s->asked = calloc(asked, sizeof *s->asked);
     s->problems = calloc(asked, sizeof *s->problems);
     s->slots = calloc(asked, sizeof *s->slots);
+    s->verdicts = calloc(s->answers + HELD_OUT_TOGETHER, sizeof *s->verdicts);
     s->tokens = calloc(s->answers * s->seq, sizeof *s->tokens);
     s->starts = calloc(s->answers, sizeof *s->starts);
     s->lengths = calloc(s->answers, sizeof *s->lengths);
@@ -70,9 +72,9 @@ static loom_status take_memory(struct loom_policy_state *s, const struct loom_tr
     s->weights = calloc(s->room, sizeof *s->weights);
     s->losses = calloc(places, sizeof *s->losses);
     s->scales = calloc(places, sizeof *s->scales);
-    bool there = s->asked && s->problems && s->slots && s->tokens && s->starts && s->lengths && s->learned &&
-                 s->rewards && s->advantages && s->drawn && s->now && s->weights && s->losses && s->scales &&
-                 (s->referred || !(t->setup.recipe.rl_kl > 0));
+    bool there = s->asked && s->problems && s->slots && s->verdicts && s->tokens && s->starts && s->lengths &&
+                 s->learned && s->rewards && s->advantages && s->drawn && s->now && s->weights && s->losses &&
+                 s->scales && (s->referred || !(t->setup.recipe.rl_kl > 0));
     return there ? LOOM_OK : loom_fail_memory(error, "answers", s->answers * s->seq * sizeof *s->tokens);
 }
 
@@ -128,6 +130,7 @@ void loom_policy_close(struct loom_policy_state *state, const struct loom_kernel
     free(s->asked);
     free(s->problems);
     free(s->slots);
+    free(s->verdicts);
     free(s->tokens);
     free(s->starts);
     free(s->lengths);
@@ -158,15 +161,13 @@ static size_t problem_of(const struct loom_trainer *t, uint64_t sample) {
     return shuffled(t, t->data.n_val + (size_t)loom_random_permute(stream, sample % count, count));
 }
 
-static loom_status judge(const struct loom_trainer *t, const struct loom_rollout *r, size_t g, size_t problem,
-                         double *reward, struct loom_error *error) {
-    bool right[LOOM_TASK_METRICS] = {false};
-    const struct loom_task *task = t->data.task;
-    loom_status status = LOOM_OK;
-    if (r->ended[g])
-        status = task->kind->judge(&task->problems[problem], r->texts[g], &t->policy->limits, right, error);
-    *reward = right[0];
-    return status;
+/* Judges the answers of a run whose first problem is the `first` of those asked. One that did not end is wrong. */
+static loom_status judge(struct loom_trainer *t, const struct loom_rollout *r, size_t first, struct loom_error *error) {
+    struct loom_policy_state *s = t->policy;
+    for (size_t a = 0; a < r->answers; a++)
+        s->verdicts[a] = (struct loom_response){.problem = s->problems[first + a / r->group],
+                                                .text = r->ended[a] ? r->texts[a] : NULL};
+    return loom_task_judge(t->data.task, s->verdicts, r->answers, &s->limits, t->threads, error);
 }
 
 /* The i-th problem that is asked next. */
@@ -175,22 +176,23 @@ static void set_problem(struct loom_policy_state *s, size_t i, size_t problem, u
     s->asked[i] = (struct loom_prompt){s->prompts[problem].data, s->prompts[problem].count, seed};
 }
 
-/* Asks the first `count` of them, as many at a time as the rollout takes, and hands each answer to `take`. */
+/* Asks the first `count` of them, as many at a time as the rollout takes, and hands each judged answer to `take`. */
 static loom_status ask(struct loom_trainer *t, struct loom_rollout *r, size_t count,
-                       loom_status (*take)(struct loom_trainer *t, size_t a, size_t at, struct loom_error *error),
-                       struct loom_error *error) {
+                       void (*take)(struct loom_trainer *t, size_t a, size_t at), struct loom_error *error) {
     loom_status status = LOOM_OK;
     for (size_t p = 0, n; p < count && status == LOOM_OK; p += n) {
         n = count - p < r->prompts ? count - p : r->prompts;
         status = loom_rollout_run(r, t->policy->asked + p, n, error);
+        if (status == LOOM_OK)
+            status = judge(t, r, p, error);
         for (size_t a = 0; a < r->answers && status == LOOM_OK; a++)
-            status = take(t, a, p * r->group + a, error);
+            take(t, a, p * r->group + a);
     }
     return status;
 }
 
 /* Answer `a` of the run at hand, the `at`-th of those asked for, becomes a row of its problem's slot. */
-static loom_status take_answer(struct loom_trainer *t, size_t a, size_t at, struct loom_error *error) {
+static void take_answer(struct loom_trainer *t, size_t a, size_t at) {
     struct loom_policy_state *s = t->policy;
     const struct loom_recipe *r = &t->setup.recipe;
     size_t group = s->rollout.group, problem = s->problems[at / group], row = s->slots[at / group] * group + at % group;
@@ -201,10 +203,10 @@ static loom_status take_answer(struct loom_trainer *t, size_t a, size_t at, stru
     memset(tokens, 0, s->seq * sizeof *tokens);
     memcpy(tokens, prompt->data, prompt->count * sizeof *tokens);
     memcpy(tokens + prompt->count, s->rollout.tokens + a * s->room, s->lengths[row] * sizeof *tokens);
-    loom_status status = judge(t, &s->rollout, a, problem, &s->rewards[row], error);
-    s->right += s->rewards[row];
-    s->rewards[row] += loom_policy_overlong(s->lengths[row], s->rollout.ended[a], s->room, (size_t)r->rl_overlong);
-    return status;
+    double reward = s->verdicts[a].right[0];
+    s->right += reward;
+    s->rewards[row] =
+        reward + loom_policy_overlong(s->lengths[row], s->rollout.ended[a], s->room, (size_t)r->rl_overlong);
 }
 
 /* Asks a problem for each of the first `count` slots of s->slots; the problems are those of this round of the step. */
@@ -397,11 +399,9 @@ loom_status loom_policy_gradient(struct loom_trainer *trainer, struct loom_step 
     return status;
 }
 
-static loom_status count_answer(struct loom_trainer *t, size_t a, size_t at, struct loom_error *error) {
-    double reward;
-    loom_status status = judge(t, &t->policy->greedy, a, t->policy->problems[at], &reward, error);
-    t->policy->right += reward;
-    return status;
+static void count_answer(struct loom_trainer *t, size_t a, size_t at) {
+    (void)at;
+    t->policy->right += t->policy->verdicts[a].right[0];
 }
 
 loom_status loom_policy_evaluate(struct loom_trainer *trainer, const volatile sig_atomic_t *stop, double *wrong,

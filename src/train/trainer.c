@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/pool.h"
 #include "train/measure.h"
 #include "train/micro_batch.h"
 #include "train/policy_step.h"
@@ -118,6 +119,7 @@ loom_status loom_trainer_open(struct loom_trainer *trainer, const struct loom_se
     *trainer = (struct loom_trainer){
         .setup = *setup,
         .data = *data,
+        .threads = loom_threads(threads),
         .progress = {.val_loss = (double)NAN, .best_val_loss = (double)NAN, .accuracy = (double)NAN}};
     loom_status status = data->corpus ? loom_batches_check(data->corpus, (size_t)recipe->seq_len, error) : LOOM_OK;
     if (status == LOOM_OK && data->corpus)

@@ -54,6 +54,7 @@ struct loom_trainer {
     real *factors;         /* (lora.factors.elements): the adapters; NULL without */
     real *example;         /* (trained elements): a private training's gradient of one example; NULL without */
     struct loom_policy_state *policy; /* NULL without a task */
+    int threads;                      /* on which answers' programs are judged */
     double last_loss;                 /* of the last step that saw an example */
     struct loom_batch batch;          /* (B,T) */
     int *depths;                      /* (B,T): what a gate is to learn; NULL without a gate or a generated task */
