@@ -286,8 +286,8 @@ static loom_status judge_number(const struct loom_problem *p, const char *respon
     return LOOM_OK;
 }
 
-/* A word that no response can know beforehand. One that looks for it in its own interpreter will find it, as it can make
- * what it returns equal to all that a test compares with: tests that run beside an answer trust it that far. */
+/* A word that no response can know beforehand. One that looks for it in its own interpreter will find it, as it can
+ * make what it returns equal to all that a test compares with: tests that run beside an answer trust it that far. */
 static loom_status draw_word(char word[2 * 16 + 1], struct loom_error *error) {
     unsigned char bytes[16];
     if (getentropy(bytes, sizeof bytes) != 0)
