@@ -32,8 +32,8 @@ struct loom_sandbox_result {
     size_t size;
 };
 
-/* Runs argv[0] (an absolute path) with `input` as its standard input. LOOM_OK says that it ran, whatever it did. Several
- * threads may run programs at once. */
+/* Runs argv[0] (an absolute path) with `input` as its standard input. LOOM_OK says that it ran, whatever it did.
+ * Several threads may run programs at once. */
 loom_status loom_sandbox_run(const char *const *argv, const char *input, size_t input_size,
                              const struct loom_sandbox_limits *limits, struct loom_sandbox_result *result,
                              struct loom_error *error);
