@@ -86,7 +86,9 @@ static void on_progress(void *user, size_t done, size_t all) {
 }
 
 /* What the figures do not say. */
-static void print_notes(const struct loom_task_result *r) {
+static void print_notes(const struct loom_task_options *options, const struct loom_task_result *r) {
+    if (options->samples > 1 && !(options->temperature > 0) && !options->predictions)
+        fprintf(stderr, "loom: at --temperature 0 the %d responses to a problem are all the same\n", options->samples);
     if (r->unreadable)
         fprintf(stderr, "loom: %zu of %zu prompts hold characters that the vocabulary lacks; they count as wrong\n",
                 r->unreadable, r->problems);
@@ -112,7 +114,7 @@ static int evaluate_loops(const struct loom_model *model, struct printing *p, in
     loom_status status = loom_evaluate_task(model, &options, on_row, p, &result, &error);
     if (status)
         return report_failure(status, &error);
-    print_notes(&result);
+    print_notes(&options, &result);
     fflush(stdout);
     return EXIT_DONE;
 }
