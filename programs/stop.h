@@ -1,5 +1,6 @@
-/* stop.h - the first SIGINT or SIGTERM asks long work to save and stop; a second one of the same kind ends the process
- * at once. */
+/* stop.h - the first SIGINT or SIGTERM asks long work to save and stop; one more, some time later, ends the
+ * process at once. What comes within the same moment is the first once more: timeout(1), for one, signals a process and
+ * then the group that it is in. */
 #ifndef LOOM_PROGRAMS_STOP_H
 #define LOOM_PROGRAMS_STOP_H
 

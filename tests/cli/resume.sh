@@ -20,10 +20,11 @@ start() {
     done
 }
 
-# Both signals save, say how to go on, and end with code 1. The 40th line is a step's that a validation follows.
+# Both signals save, say how to go on, and end with code 1; also where one comes twice in a moment. The 40th line is a step's that a validation follows.
 for signal in INT TERM; do
     if [ $signal = INT ]; then start INT 20; else start TERM 40; fi
     kill -$signal $pid
+    kill -$signal $pid 2>/dev/null || true
     code=0
     wait $pid || code=$?
     [ $code = 1 ] || fail "SIG$signal: exit code $code"
