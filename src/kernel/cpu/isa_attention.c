@@ -186,14 +186,20 @@ static void run_chunk(const struct forward *f, struct chunk *s) {
         pack_block(f, s);
         for (size_t i = 0; i < s->heads; i++) {
             take_head(f->a, s, i);
-            for (size_t row = 0; row < s->queries; row += TILE_ROWS)
+            for (size_t row = 0; row < s->queries; row += TILE_ROWS) {
+                for (size_t next = row + TILE_ROWS; next < least(row + 2 * TILE_ROWS, s->queries); next++)
+                    fetch_head(f->q, s->b, s->first + next, s->h, f->a->head_dim, 0);
                 add_strip(f, s, row, least(TILE_ROWS, s->queries - row));
+            }
         }
     }
     for (size_t i = 0; i < s->heads; i++) {
         take_head(f->a, s, i);
-        for (size_t row = 0; row < s->queries; row++)
+        for (size_t row = 0; row < s->queries; row++) {
+            if (row + HEADS_AHEAD < s->queries)
+                fetch_head(f->out, s->b, s->first + row + HEADS_AHEAD, s->h, f->a->value_dim, 1);
             finish_row(f, s, row);
+        }
     }
 }
 
@@ -238,6 +244,9 @@ static void rotate(float *y, const float *x, const float *table, size_t n, float
     }
 }
 
+/* Rows that are asked for ahead: a few kilobytes. */
+enum { ROWS_AHEAD = 2 };
+
 struct rotation {
     struct loom_view y, x;
     size_t rows, heads, pairs;
@@ -261,8 +270,13 @@ static void rope_part(const void *job, struct loom_cpu_part part) {
     const struct rotation *s = job;
     for (size_t row = part.first; row < part.end; row++) {
         const size_t b = row / s->rows, t = row % s->rows;
-        for (size_t h = 0; h < s->heads; h++)
+        for (size_t h = 0; h < s->heads; h++) {
+            if (t + ROWS_AHEAD < s->rows) {
+                fetch_head(s->x, b, t + ROWS_AHEAD, h, 2 * s->pairs, 0);
+                fetch_head(s->y, b, t + ROWS_AHEAD, h, 2 * s->pairs, 1);
+            }
             rotate_head(s, b, t, h);
+        }
     }
 }
 

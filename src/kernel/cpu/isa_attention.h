@@ -31,6 +31,17 @@ static inline float *head_at(struct loom_view v, size_t b, size_t t, size_t h) {
     return v.data + head_index(v, b, t, h);
 }
 
+/* Rows of one head lie too far apart for the processor to guess the next: so many ahead are asked for. */
+enum { HEADS_AHEAD = 16 };
+
+/* Asks for the `width` elements of a head, to write them when `write`: 0 or 1, a constant. */
+static inline __attribute__((always_inline)) void fetch_head(struct loom_view v, size_t b, size_t t, size_t h,
+                                                             size_t width, const int write) {
+    const char *place = (const char *)head_place(v, b, t, h);
+    for (size_t byte = 0; byte < width * loom_storage_size(v.format); byte += 64)
+        __builtin_prefetch(place + byte, write);
+}
+
 /* How many keys query i sees. */
 static inline size_t keys_seen(const struct loom_attention *a, size_t i) {
     return a->keys - a->queries + i + 1;

@@ -14,7 +14,7 @@
 #include "kernel/cpu/vector_math.h"
 
 /* The length of a block of keys, and of queries, where heads are not too wide. */
-enum { BLOCK = 128 };
+enum { BLOCK = 256 };
 
 /* One call. */
 struct backward {
@@ -27,33 +27,53 @@ struct backward {
 /* One task's blocks: keys start .. start+width-1, queries first .. first+queries-1 of head h. */
 struct blocks {
     size_t b, g, h, start, width, first, queries, block;
-    float *weights, *slopes; /* (queries, block) */
-    float *mean;             /* (queries): dout . out */
+    float *scores, *dots;               /* (TILE_ROWS, block): of a strip's queries: q . k and dout . v */
+    struct loom_output weights, slopes; /* (queries, block), in the format of the products */
+    float *mean;                        /* (queries): dout . out */
     float *pack[5];
     struct loom_panels keys_transposed, values_transposed; /* (head_dim, width), (value_dim, width) */
     struct loom_panels keys, q, dout; /* (width, head_dim), (queries, head_dim), (queries, value_dim) */
     bool add;                         /* to dk and dv, which have their first part */
 };
 
-/* Lays a task's blocks out in `scratch`, unless that is NULL; returns the floats they take. */
-static size_t lay_out(struct blocks *s, const struct loom_attention *a, float *scratch) {
-    const size_t size[5] = {loom_cpu_packed_size(a->head_dim, s->block), loom_cpu_packed_size(a->value_dim, s->block),
-                            loom_cpu_packed_size(s->block, a->head_dim), loom_cpu_packed_size(s->block, a->head_dim),
-                            loom_cpu_packed_size(s->block, a->value_dim)};
-    size_t at = 0;
-    for (int i = 0; i < 5; at += size[i++])
-        s->pack[i] = scratch != NULL ? scratch + at : NULL;
-    s->weights = scratch != NULL ? scratch + at : NULL;
-    s->slopes = scratch != NULL ? s->weights + s->block * s->block : NULL;
-    s->mean = scratch != NULL ? s->slopes + s->block * s->block : NULL;
-    return at + 2 * s->block * s->block + s->block;
+/* Floats that so many words of weights or slopes take. */
+static size_t pairs_size(const struct blocks *s) {
+    return s->block * s->block * loom_storage_size(s->weights.format) / sizeof(float);
 }
 
-static size_t block_of(const struct loom_attention *a) {
-    struct blocks s = {.block = BLOCK};
-    while (s.block > PANEL && lay_out(&s, a, NULL) > LOOM_CPU_SCRATCH)
+/* Lays a task's blocks out in `scratch`, unless that is NULL; returns the floats they take. */
+static size_t lay_out(struct blocks *s, const struct loom_attention *a, float *scratch) {
+    const size_t size[10] = {loom_cpu_packed_size(a->head_dim, s->block),
+                             loom_cpu_packed_size(a->value_dim, s->block),
+                             loom_cpu_packed_size(s->block, a->head_dim),
+                             loom_cpu_packed_size(s->block, a->head_dim),
+                             loom_cpu_packed_size(s->block, a->value_dim),
+                             TILE_ROWS * s->block,
+                             TILE_ROWS * s->block,
+                             pairs_size(s),
+                             pairs_size(s),
+                             s->block};
+    float *at[10] = {NULL};
+    size_t total = 0;
+    for (int i = 0; i < 10; total += size[i++])
+        at[i] = scratch != NULL ? scratch + total : NULL;
+    for (int i = 0; i < 5; i++)
+        s->pack[i] = at[i];
+    s->scores = at[5];
+    s->dots = at[6];
+    s->weights.data = at[7];
+    s->slopes.data = at[8];
+    s->mean = at[9];
+    return total;
+}
+
+/* A task with the longest block that fits the scratch. */
+static struct blocks blocks_of(const struct backward *f) {
+    const enum loom_storage format = f->bf16 ? LOOM_STORAGE_BF16 : LOOM_STORAGE_REAL;
+    struct blocks s = {.block = BLOCK, .weights.format = format, .slopes.format = format};
+    while (s.block > PANEL && lay_out(&s, f->a, NULL) > LOOM_CPU_SCRATCH)
         s.block /= 2;
-    return s.block;
+    return s;
 }
 
 /* The first query that sees key j. */
@@ -74,6 +94,35 @@ static void pack_keys(const struct backward *f, struct blocks *s) {
                                  a->head_dim);
 }
 
+/* The sum of products of each lane. */
+static inline vec lane_products(const float *a, const float *b, size_t n) {
+    vec lanes = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        lanes += vec_load(a + i) * vec_load(b + i);
+    for (; i < n; i++)
+        lanes[0] += a[i] * b[i];
+    return lanes;
+}
+
+/* dout . out of queries row .. row+rows-1 of the block, at most LANES. */
+static void mean_rows(const struct backward *f, const struct blocks *s, size_t row, size_t rows) {
+    const size_t n = f->a->value_dim;
+    vec of_row[LANES];
+    _Alignas(64) float room[HEAD_LIMIT];
+    for (size_t i = 0; i < LANES; i++) {
+        of_row[i] = (vec){0};
+        if (i < rows) {
+            if (row + i + HEADS_AHEAD < s->queries)
+                fetch_head(f->out, s->b, s->first + row + i + HEADS_AHEAD, s->h, n, 0);
+            const size_t query = s->first + row + i, at = head_index(f->out, s->b, query, s->h);
+            const float *out = read_input(f->out.data, f->out.format, at, room, n);
+            of_row[i] = lane_products(head_at(f->dout, s->b, query, s->h), out, n);
+        }
+    }
+    vec_store(s->mean + row, vec_totals(of_row));
+}
+
 static void pack_queries(const struct backward *f, struct blocks *s) {
     const struct loom_attention *a = f->a;
     const float *q = head_place(f->q, s->b, s->first, s->h), *dout = head_at(f->dout, s->b, s->first, s->h);
@@ -81,20 +130,18 @@ static void pack_queries(const struct backward *f, struct blocks *s) {
                               a->head_dim);
     s->dout =
         loom_cpu_pack_as(f->bf16, s->pack[4], (struct loom_matrix){dout, f->dout.row, 1}, s->queries, a->value_dim);
-    float room[HEAD_LIMIT];
-    for (size_t row = 0; row < s->queries; row++) {
-        const size_t at = head_index(f->out, s->b, s->first + row, s->h);
-        const float *out = read_input(f->out.data, f->out.format, at, room, a->value_dim);
-        s->mean[row] = row_dot(dout + row * f->dout.row, out, a->value_dim);
-    }
+    for (size_t row = 0; row < s->queries; row += LANES)
+        mean_rows(f, s, row, least(LANES, s->queries - row));
 }
 
-/* Turns whole vectors of scores and of dout . v into weights and slopes; `factor` is the dropout's, or NULL. */
-static inline __attribute__((always_inline)) void slope_range(float *weight, float *slope, const float *factor,
-                                                              size_t length, float scale, float lse, float mean) {
+/* Weights and slopes from whole vectors of scores and of dout . v, which they may replace; `factor` is the dropout's,
+ * or NULL. */
+static inline __attribute__((always_inline)) void slope_range(float *weight, float *slope, const float *score,
+                                                              const float *dot, const float *factor, size_t length,
+                                                              float scale, float lse, float mean) {
     const float power = scale * log2_e, shift = lse * log2_e;
     for (size_t j = 0; j < length; j += LANES) {
-        const vec p = vec_exp2(vec_load(weight + j) * power - shift), d = vec_load(slope + j);
+        const vec p = vec_exp2(vec_load(score + j) * power - shift), d = vec_load(dot + j);
         if (factor == NULL) {
             vec_store(weight + j, p);
             vec_store(slope + j, p * scale * (d - mean));
@@ -106,30 +153,32 @@ static inline __attribute__((always_inline)) void slope_range(float *weight, flo
     }
 }
 
-/* Turns query `row`'s scores, in its row of weights, and its dout . v, in its row of slopes, into what they are named
- * after: those of the first `width` keys of the block that it sees, and zeros for the block's others. */
-static void differentiate(const struct backward *f, const struct blocks *s, size_t row, size_t width) {
+/* Weights and slopes of query `row` of the block, from its row of scores and of dout . v: of the first `width` keys
+ * of the block that it sees, and zeros for the block's others. */
+static void differentiate(const struct backward *f, const struct blocks *s, size_t row, float *score, float *dot,
+                          size_t width) {
     const struct loom_attention *a = f->a;
-    const size_t i = s->first + row, first = first_key(a, s->b, i), end = keys_seen(a, i);
+    const size_t i = s->first + row, first = first_key(a, s->b, i), end = keys_seen(a, i), at = row * s->block;
     const size_t stop = end > s->start ? least(end - s->start, width) : 0;
     const size_t skip = first > s->start ? least(first - s->start, stop) : 0;
     const struct seen seen = seen_keys(skip, stop);
-    const size_t length = seen.whole_end - seen.whole_first;
-    float *weights = s->weights + row * s->block, *slopes = s->slopes + row * s->block;
-    float *weight = weights + seen.whole_first, *slope = slopes + seen.whole_first;
+    const size_t begin = seen.whole_first, length = seen.whole_end - begin;
+    float *weights = begin_output(s->weights, at, score), *slopes = begin_output(s->slopes, at, dot);
+    float *weight = weights + begin, *slope = slopes + begin;
     const float lse = f->lse[(s->b * a->heads + s->h) * a->queries + i], mean = s->mean[row];
     float factor[BLOCK];
     if (a->dropout > 0) {
-        dropout_factors(factor, a->dropout, a->dropout_seed, pair_index(a, s->b, s->h, i) + s->start + seen.whole_first,
-                        length);
-        slope_range(weight, slope, factor, length, a->scale, lse, mean);
+        dropout_factors(factor, a->dropout, a->dropout_seed, pair_index(a, s->b, s->h, i) + s->start + begin, length);
+        slope_range(weight, slope, score + begin, dot + begin, factor, length, a->scale, lse, mean);
     } else {
-        slope_range(weight, slope, NULL, length, a->scale, lse, mean);
+        slope_range(weight, slope, score + begin, dot + begin, NULL, length, a->scale, lse, mean);
     }
     fill_range(weights, 0, skip, 0);
     fill_range(slopes, 0, skip, 0);
     fill_range(weights, stop, s->width, 0);
     fill_range(slopes, stop, s->width, 0);
+    finish_output(s->weights, at, weights, s->width);
+    finish_output(s->slopes, at, slopes, s->width);
 }
 
 /* Weights, slopes and dq of queries row .. row+rows-1 of the block, at most TILE_ROWS. */
@@ -139,16 +188,16 @@ static void query_strip(const struct backward *f, const struct blocks *s, size_t
     const size_t width = last > s->start ? least(last - s->start, s->width) : 0;
     const struct loom_matrix q = {head_place(f->q, s->b, i, s->h), f->q.row, 1};
     const struct loom_matrix dout = {head_at(f->dout, s->b, i, s->h), f->dout.row, 1};
-    float *weights = s->weights + row * s->block, *slopes = s->slopes + row * s->block;
-    loom_cpu_multiply_from((struct loom_target){weights, s->block, false}, q, f->q.format,
+    loom_cpu_multiply_from((struct loom_target){s->scores, s->block, false}, q, f->q.format,
                            panels_seen(s->keys_transposed, width), rows, a->head_dim);
-    loom_cpu_multiply_as((struct loom_target){slopes, s->block, false}, dout, panels_seen(s->values_transposed, width),
+    loom_cpu_multiply_as((struct loom_target){s->dots, s->block, false}, dout, panels_seen(s->values_transposed, width),
                          rows, a->value_dim);
     for (size_t r = 0; r < rows; r++)
-        differentiate(f, s, row + r, width);
+        differentiate(f, s, row + r, s->scores + r * s->block, s->dots + r * s->block, width);
     const bool add = s->start > first_key(a, s->b, i);
-    loom_cpu_multiply_as((struct loom_target){head_at(f->dq, s->b, i, s->h), f->dq.row, add},
-                         (struct loom_matrix){slopes, s->block, 1}, s->keys, rows, width);
+    const float *slopes = loom_storage_at(s->slopes.data, s->slopes.format, row * s->block);
+    loom_cpu_multiply_from((struct loom_target){head_at(f->dq, s->b, i, s->h), f->dq.row, add},
+                           (struct loom_matrix){slopes, s->block, 1}, s->slopes.format, s->keys, rows, width);
 }
 
 /* What the block of queries adds to dk and dv of keys `column` onwards of the block, at most TILE_ROWS: only queries
@@ -159,10 +208,13 @@ static void key_strip(const struct backward *f, struct blocks *s, size_t column,
     const size_t skip = first > s->first ? least(first - s->first, s->queries) / 2 * 2 : 0;
     const size_t depth = s->queries - skip, at = skip * s->block + column;
     s->q.first = s->dout.first = skip;
-    loom_cpu_multiply_as((struct loom_target){head_at(f->dk, s->b, j, s->g), f->dk.row, s->add},
-                         (struct loom_matrix){s->slopes + at, 1, s->block}, s->q, columns, depth);
-    loom_cpu_multiply_as((struct loom_target){head_at(f->dv, s->b, j, s->g), f->dv.row, s->add},
-                         (struct loom_matrix){s->weights + at, 1, s->block}, s->dout, columns, depth);
+    const enum loom_storage format = s->slopes.format;
+    const struct loom_matrix slopes = {loom_storage_at(s->slopes.data, format, at), 1, s->block};
+    const struct loom_matrix weights = {loom_storage_at(s->weights.data, format, at), 1, s->block};
+    loom_cpu_multiply_from((struct loom_target){head_at(f->dk, s->b, j, s->g), f->dk.row, s->add}, slopes, format, s->q,
+                           columns, depth);
+    loom_cpu_multiply_from((struct loom_target){head_at(f->dv, s->b, j, s->g), f->dv.row, s->add}, weights, format,
+                           s->dout, columns, depth);
 }
 
 static void run_queries(const struct backward *f, struct blocks *s) {
@@ -216,7 +268,9 @@ static void run_part(const void *job, struct loom_cpu_part part) {
     const struct backward *f = job;
     const struct loom_attention *a = f->a;
     for (size_t task = part.first; task < part.end; task++) {
-        struct blocks s = {.b = task / a->kv_heads, .g = task % a->kv_heads, .block = block_of(a)};
+        struct blocks s = blocks_of(f);
+        s.b = task / a->kv_heads;
+        s.g = task % a->kv_heads;
         lay_out(&s, a, part.scratch);
         for (s.start = 0; s.start < a->keys; s.start += s.block) {
             s.width = least(s.block, a->keys - s.start);

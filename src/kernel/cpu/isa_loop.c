@@ -72,6 +72,19 @@ struct backward {
     double *dlog_dt; /* the part of each piece of `length` columns */
 };
 
+/* A block is too narrow for the processor to guess its next row: so many rows ahead are asked for. */
+enum { AHEAD = 8, LINE = 16 };
+
+static void fetch_row(const struct backward *s, size_t at, size_t width) {
+    for (size_t c = 0; c < width; c += LINE) {
+        __builtin_prefetch(s->dout + at + c);
+        __builtin_prefetch(s->h + at + c);
+        __builtin_prefetch(s->e + at + c);
+        __builtin_prefetch(s->de + at + c, 1);
+        __builtin_prefetch(s->dh + at + c, 1);
+    }
+}
+
 /* One block of columns, all rows; returns its part of dlog_dt. */
 static double backward_columns(const struct backward *s, size_t first, size_t width) {
     double sum_a[COLUMNS] = {0}, sum_b[COLUMNS] = {0}, sum_dt = 0;
@@ -79,6 +92,8 @@ static double backward_columns(const struct backward *s, size_t first, size_t wi
     factors_of(factor, s->log_a + first, s->log_dt[0], width);
     for (size_t r = 0; r < s->rows; r++) {
         const size_t at = r * s->cols + first;
+        if (r + AHEAD < s->rows)
+            fetch_row(s, at + AHEAD * s->cols, width);
 #pragma omp simd
         for (size_t c = 0; c < width; c++) {
             const float d = s->dout[at + c];

@@ -66,15 +66,17 @@ static uint32_t *packed_at(uint32_t *to, size_t j, size_t pairs, size_t columns,
     return to + panel * pairs + (j - panel);
 }
 
-/* LANES columns that lie as rows of b, of which `columns` are there. */
+/* LANES columns that lie as rows of b, of which `columns` are there, and `more` behind them, which come meanwhile. */
 static void pack_transposed(uint32_t *to, size_t width, struct loom_matrix b, enum loom_storage format, size_t depth,
-                            size_t columns) {
+                            size_t columns, size_t more) {
     const size_t pairs = (depth + 1) / 2;
     for (size_t p = 0; p < pairs; p += LANES) {
         vec block[LANES];
         LOOM_UNROLL
         for (size_t i = 0; i < LANES; i++)
             block[i] = (vec)words_along(place(b, format, 2 * p, i), format, i < columns ? depth - 2 * p : 0);
+        for (size_t i = 0; i < least(LANES, more); i++)
+            __builtin_prefetch(place(b, format, 2 * p, LANES + i));
         transpose(block);
         for (size_t i = 0; i < least(LANES, pairs - p); i++)
             _mm512_storeu_si512(to + (p + i) * width, (__m512i)block[i]);
@@ -110,7 +112,8 @@ struct loom_panels loom_cpu_pack_bf16(float *to, struct loom_matrix b, enum loom
         size_t width;
         uint32_t *start = packed_at(words, j, (depth + 1) / 2, columns, &width);
         const struct loom_matrix from = {place(b, format, 0, j), b.row, b.column};
-        pack_transposed(start, width, from, format, depth, least(LANES, columns - j));
+        const size_t there = least(LANES, columns - j);
+        pack_transposed(start, width, from, format, depth, there, columns - j - there);
     }
     return (struct loom_panels){to, depth, 0, columns, true};
 }
