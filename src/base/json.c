@@ -14,6 +14,13 @@ bool loom_json_lacks_memory(const json_error_t *fault) {
     return json_error_code(fault) == json_error_out_of_memory || fault->line < 0;
 }
 
+json_t *loom_json_load(const char *text, size_t size, size_t flags, json_error_t *fault) {
+    json_t *json = json_loadb(text, size, flags, fault);
+    if (!json && json_error_code(fault) == json_error_numeric_overflow)
+        json = json_loadb(text, size, flags | JSON_DECODE_INT_AS_REAL, fault);
+    return json;
+}
+
 loom_status loom_json_parse(const char *text, size_t size, const char *name, json_t **json, struct loom_error *error) {
     json_error_t fault;
     *json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &fault);

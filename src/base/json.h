@@ -12,6 +12,10 @@
 /* Whether jansson found no value because memory is short. */
 bool loom_json_lacks_memory(const json_error_t *fault);
 
+/* json_loadb; where an integer has more than 63 bits, such as a hash that a row bears beside its text, all integers are
+ * read as reals. */
+json_t *loom_json_load(const char *text, size_t size, size_t flags, json_error_t *fault);
+
 /* `name` is what errors call the text. The result is freed with json_decref. */
 loom_status loom_json_parse(const char *text, size_t size, const char *name, json_t **json, struct loom_error *error);
 /* Reads a file of at most 64 MiB. */

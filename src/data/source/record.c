@@ -40,21 +40,13 @@ static loom_status take_column(const struct loom_read_options *options, const js
     return LOOM_OK;
 }
 
-/* Where an integer has more than 63 bits, such as a hash that a row bears beside its text, all are read as reals. */
-static json_t *load_row(const char *data, size_t size, json_error_t *problem) {
-    const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY;
-    json_t *row = json_loadb(data, size, flags, problem);
-    if (!row && json_error_code(problem) == json_error_numeric_overflow)
-        row = json_loadb(data, size, flags | JSON_DECODE_INT_AS_REAL, problem);
-    return row;
-}
-
 static loom_status parse_row(const struct loom_read_options *options, const struct loom_record *record,
                              const char *data, struct loom_text *scratch, struct loom_piece *piece, bool *taken,
                              struct loom_error *error) {
     json_error_t problem;
     const size_t skipped = record->row == 1 ? loom_stream_mark(data, record->size) : 0;
-    json_t *row = load_row(data + skipped, record->size - skipped, &problem);
+    const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY;
+    json_t *row = loom_json_load(data + skipped, record->size - skipped, flags, &problem);
     if (!row && loom_json_lacks_memory(&problem))
         return loom_fail_memory(error, piece->name, record->size);
     if (!row)

@@ -38,13 +38,18 @@ static bool replace_nan(const char *text, size_t size, struct loom_text *out) {
     return found && !out->failed;
 }
 
+/* Rows come from many hands: what strict JSON refuses is read where it is clear what is meant. */
 static loom_status parse(const char *text, size_t size, const char *name, json_t **json, struct loom_error *error) {
     struct loom_text clean = {0};
+    json_error_t fault;
     loom_status status = loom_json_parse(text, size, name, json, error);
-    if (status == LOOM_FAILED && replace_nan(text, size, &clean))
-        status = loom_json_parse(clean.data, clean.size, name, json, error);
+    if (status != LOOM_FAILED)
+        return status;
+    *json = loom_json_load(text, size, JSON_REJECT_DUPLICATES, &fault);
+    if (!*json && replace_nan(text, size, &clean))
+        *json = loom_json_load(clean.data, clean.size, JSON_REJECT_DUPLICATES, &fault);
     loom_text_free(&clean);
-    return status;
+    return *json ? LOOM_OK : status;
 }
 
 static loom_status give(struct walk *w, json_t *row, struct loom_error *error) {
