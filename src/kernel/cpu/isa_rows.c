@@ -240,6 +240,9 @@ static void combine(const struct loom_kernels *k, const struct loom_route *r, re
                    &(struct rows){.y = y, .x = x, .weight = gates, .ids = slot, .cols = cols, .top_k = r->top_k});
 }
 
+/* Choices that are asked for ahead, and floats of a line of the caches. */
+enum { CHOICES_AHEAD = 2, LINE = 16 };
+
 struct combination {
     struct loom_output dx;
     float *dgates;
@@ -261,10 +264,22 @@ static void put_scaled_row(const struct combination *s, size_t at, float gate, c
     }
 }
 
+/* Where a choice's rows lie the processor cannot guess: that of x, and that of dx, which is written, are asked for. */
+static void fetch_choice(const struct combination *s, size_t choice) {
+    const size_t first = (size_t)s->slot[choice] * s->cols;
+    const char *dx = loom_storage_at(s->dx.data, s->dx.format, first);
+    for (size_t c = 0; c < s->cols; c += LINE)
+        __builtin_prefetch(s->x + first + c);
+    for (size_t byte = 0; byte < s->cols * loom_storage_size(s->dx.format); byte += LINE * sizeof(float))
+        __builtin_prefetch(dx + byte, 1);
+}
+
 static void combine_backward_part(const void *job, struct loom_cpu_part part) {
     const struct combination *s = job;
     for (size_t i = part.first; i < part.end; i++) {
         const size_t at = (size_t)s->slot[i];
+        if (i + CHOICES_AHEAD < part.end)
+            fetch_choice(s, i + CHOICES_AHEAD);
         const float *dy = s->dy + i / s->top_k * s->cols;
         s->dgates[i] = row_dot(dy, s->x + at * s->cols, s->cols); /* first, because dx may be x */
         put_scaled_row(s, at, s->gates[i], dy);

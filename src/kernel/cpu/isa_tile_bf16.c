@@ -45,16 +45,23 @@ static inline __m512i words_along(const float *from, enum loom_storage format, s
 
 /* 16 words, each from an element of one row and the element below it; no `below` means zeros. */
 static inline __m512i words_across(const float *row, const float *below, enum loom_storage format, __mmask16 mask) {
+    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                                           21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     if (format == LOOM_STORAGE_BF16) {
         const __m256i low = _mm256_maskz_loadu_epi16(mask, row);
         const __m256i high = below != NULL ? _mm256_maskz_loadu_epi16(mask, below) : _mm256_setzero_si256();
-        return _mm512_or_si512(_mm512_cvtepu16_epi32(low), _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
+        return _mm512_permutexvar_epi16(order, _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1));
     }
     const __m512 low = _mm512_maskz_loadu_ps(mask, row);
     const __m512 high = below != NULL ? _mm512_maskz_loadu_ps(mask, below) : _mm512_setzero_ps();
-    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
-                                           21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     return _mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+}
+
+/* Asks for `columns` elements of a row. */
+static inline void fetch_row(struct loom_matrix m, enum loom_storage format, size_t row, size_t columns) {
+    const size_t line = 64 / loom_storage_size(format);
+    for (size_t j = 0; j < columns; j += line)
+        __builtin_prefetch(place(m, format, row, j));
 }
 
 /* ---- packing ----------------------------------------------------------------------------------------------------- */
@@ -87,16 +94,17 @@ static inline __attribute__((always_inline)) void pack_rows(uint32_t *to, struct
                                                             enum loom_storage format, size_t depth, size_t columns) {
     const size_t pairs = (depth + 1) / 2;
     for (size_t p = 0; p < pairs; p++) {
-        const bool whole = 2 * p + 1 < depth;
-        for (size_t j = 0; j < columns; j += LANES) {
-            size_t width;
-            uint32_t *start = packed_at(to, j, pairs, columns, &width);
-            const float *row = place(b, format, 2 * p, j), *below = whole ? place(b, format, 2 * p + 1, j) : NULL;
-            if (2 * p + AHEAD + 1 < depth) {
-                __builtin_prefetch(place(b, format, 2 * p + AHEAD, j));
-                __builtin_prefetch(place(b, format, 2 * p + AHEAD + 1, j));
+        const bool whole = 2 * p + 1 < depth, ahead = 2 * p + AHEAD + 1 < depth;
+        fetch_row(b, format, 2 * p + AHEAD, ahead ? columns : 0);
+        fetch_row(b, format, 2 * p + AHEAD + 1, ahead ? columns : 0);
+        for (size_t j = 0; j < columns; j += PANEL) {
+            const size_t rest = columns - j, width = rest > LANES ? PANEL : LANES;
+            uint32_t *start = to + j * pairs + p * width;
+            for (size_t lane = 0; lane < width; lane += LANES) {
+                const float *below = whole ? place(b, format, 2 * p + 1, j + lane) : NULL;
+                _mm512_storeu_si512(start + lane,
+                                    words_across(place(b, format, 2 * p, j + lane), below, format, lanes(rest - lane)));
             }
-            _mm512_storeu_si512(start + p * width, words_across(row, below, format, lanes(columns - j)));
         }
     }
 }
@@ -264,6 +272,7 @@ static inline __attribute__((always_inline)) void stage_columns_of(uint32_t *to,
     size_t start[STAGED_TOGETHER];
     __mmask16 there[STAGED_TOGETHER];
     const size_t size = staged_tile(s->depth);
+    const struct loom_matrix columns = {s->a.data, s->a.column, s->a.row}; /* s->a, turned */
     for (size_t t = 0; t < s->tiles; t++) {
         start[t] = tile_start(s, t);
         there[t] = lanes(tile_rows(s, t));
@@ -272,10 +281,10 @@ static inline __attribute__((always_inline)) void stage_columns_of(uint32_t *to,
         const bool whole = k + 1 < s->depth;
         const size_t ahead = k + AHEAD + 1 < s->depth ? k + AHEAD : k;
         uint32_t *words = to + k / 2 * STAGED_WIDTH;
+        fetch_row(columns, format, ahead, s->rows);
+        fetch_row(columns, format, ahead + 1, s->rows);
         for (size_t t = 0; t < s->tiles; t++) {
             const size_t i = start[t];
-            __builtin_prefetch(place(s->a, format, i, ahead));
-            __builtin_prefetch(place(s->a, format, i, ahead + 1));
             _mm512_storeu_si512(words + t * size,
                                 words_across(place(s->a, format, i, k), whole ? place(s->a, format, i, k + 1) : NULL,
                                              format, there[t]));
