@@ -370,6 +370,77 @@ static void attention_reads_and_writes_bf16(void **state) {
     }
 }
 
+/* Keys and values as a cache holds them, a head's one behind another. */
+static struct loom_view cached(void *data, const struct loom_attention *a, size_t width, enum loom_storage format) {
+    return (struct loom_view){data, a->kv_heads * a->keys * width, width, a->keys * width, format};
+}
+
+static struct loom_view tokens(float *data, const struct loom_attention *a, size_t width) {
+    return (struct loom_view){data, a->queries * a->heads * width, a->heads * width, width, LOOM_STORAGE_REAL};
+}
+
+/* One shape with a cache of floats that bf16 holds, and with the same in bf16. */
+static void one_attention(struct scene *s, const struct loom_attention *a) {
+    const struct loom_kernels *k = s->k;
+    const size_t rows = a->batch * a->queries * a->heads, past = a->batch * a->kv_heads * a->keys;
+    const struct loom_view q = tokens(s->a, a, a->head_dim);
+    float lse[512], lse_now[512];
+    assert_true(rows <= 512);
+    draw(s, s->a, rows * a->head_dim);
+    draw(s, s->b, past * a->head_dim);
+    draw(s, s->c, past * a->value_dim);
+    shorten(s->a, rows * a->head_dim);
+    shorten(s->b, past * a->head_dim);
+    shorten(s->c, past * a->value_dim);
+    const struct loom_view keys = cached(s->b, a, a->head_dim, LOOM_STORAGE_REAL);
+    const struct loom_view values = cached(s->c, a, a->value_dim, LOOM_STORAGE_REAL);
+    const struct loom_view rounded_keys = cached(s->r, a, a->head_dim, LOOM_STORAGE_BF16);
+    const struct loom_view rounded_values = cached(s->s, a, a->value_dim, LOOM_STORAGE_BF16);
+    k->copy_heads(k, rounded_keys, keys, a->batch, a->keys, a->kv_heads, a->head_dim);
+    k->copy_heads(k, rounded_values, values, a->batch, a->keys, a->kv_heads, a->value_dim);
+    k->attention(k, a, tokens(s->d, a, a->value_dim), lse, q, keys, values);
+    k->attention(k, a, tokens(s->e, a, a->value_dim), lse_now, q, rounded_keys, rounded_values);
+    for (size_t i = 0; i < rows; i++)
+        assert_float_equal(lse_now[i], lse[i], 1e-5);
+    for (size_t i = 0; i < rows * a->value_dim; i++) /* weights are rounded, and their sum is 1 */
+        assert_float_equal(s->e[i], s->d[i], a->queries > 1 ? 0 : 0x1p-8);
+}
+
+/* Heads of odd width and of more than one vector, one block of keys and several, keys that groups share, and some that
+ * no query sees; several queries at once are the same to the bit. */
+static void a_cache_is_read(void **state) {
+    struct scene *s = *state;
+    int first[80];
+    const struct loom_attention cases[] = {
+        {3, 1, 1, 2, 2, 32, 32, 0.2f, 0, 0, NULL, 0, 0},    {2, 1, 37, 6, 2, 17, 19, 0.2f, 0, 0, NULL, 0, 0},
+        {5, 1, 96, 4, 4, 32, 32, 0.18f, 0, 0, first, 0, 0}, {2, 1, 301, 8, 1, 72, 64, 0.1f, 0, 0, first, 0, 0},
+        {6, 1, 90, 4, 4, 32, 32, 0.18f, 0, 0, NULL, 70, 3}, {16, 1, 150, 2, 1, 64, 33, 0.1f, 0, 0, NULL, 64, 16},
+        {3, 1, 9, 2, 2, 8, 8, 0.3f, 0, 0, NULL, 3, 3},      {2, 7, 70, 4, 2, 32, 48, 0.2f, 0, 0, NULL, 0, 0}};
+    if (!has_bf16(s))
+        return;
+    for (size_t i = 0; i < sizeof first / sizeof *first; i++)
+        first[i] = (int)(i * 17 % 90);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        one_attention(s, &cases[i]);
+}
+
+/* What moves from one cache to another stays as it is. */
+static void heads_in_bf16_are_copied(void **state) {
+    struct scene *s = *state;
+    enum { HEADS = 3, ROWS = 5, WIDTH = 37 };
+    const struct loom_attention a = {.batch = 2, .keys = ROWS, .kv_heads = HEADS};
+    const size_t n = 2 * HEADS * ROWS * WIDTH;
+    const struct loom_view from = cached(s->a, &a, WIDTH, LOOM_STORAGE_REAL);
+    const struct loom_view to = cached(s->r, &a, WIDTH, LOOM_STORAGE_BF16);
+    if (!has_bf16(s))
+        return;
+    draw(s, s->a, n);
+    s->k->copy_heads(s->k, to, from, 2, ROWS, HEADS, WIDTH);
+    assert_rounded(s->r, s->a, n);
+    s->k->copy_heads(s->k, cached(s->t, &a, WIDTH, LOOM_STORAGE_BF16), to, 2, ROWS, HEADS, WIDTH);
+    assert_memory_equal(s->t, s->r, n * sizeof *s->r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(products_are_the_same, open_scene, close_scene),
@@ -379,6 +450,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(activations_are_rounded, open_scene, close_scene),
         cmocka_unit_test_setup_teardown(slopes_are_rounded, open_scene, close_scene),
         cmocka_unit_test_setup_teardown(rows_are_rounded, open_scene, close_scene),
+        cmocka_unit_test_setup_teardown(a_cache_is_read, open_scene, close_scene),
+        cmocka_unit_test_setup_teardown(heads_in_bf16_are_copied, open_scene, close_scene),
         cmocka_unit_test_setup_teardown(heads_are_rounded, open_scene, close_scene),
         cmocka_unit_test_setup_teardown(attention_reads_and_writes_bf16, open_scene, close_scene),
     };

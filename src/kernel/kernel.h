@@ -76,8 +76,9 @@ static inline size_t loom_linear_start(const struct loom_linear *s, size_t g) {
     return s->offset != NULL ? (size_t)s->offset[g] : g * (s->rows / s->groups);
 }
 
-/* The widest heads of attention whose views are in another format than `real`. */
-enum { LOOM_ATTENTION_WIDEST = 1024 };
+/* The widest heads of attention whose views are in another format than `real`, and how wide the query heads of a row
+ * may be together where keys and values are. */
+enum { LOOM_ATTENTION_WIDEST = 1024, LOOM_ATTENTION_MOST = 3 << 15 };
 
 /* Causal attention of `queries` new rows over `keys` rows (the cache's, then the new ones): query i sees keys
  * 0 .. keys-queries+i. Query head h reads key/value head h / (heads/kv_heads). */
@@ -184,8 +185,8 @@ struct loom_kernels {
     /* y[r][c] = x[r][c], or += when `accumulate`; row r starts at y + r*ldy, x + r*ldx. */
     void (*copy_columns)(const struct loom_kernels *k, real *y, size_t ldy, const real *x, size_t ldx, size_t rows,
                          size_t cols, bool accumulate);
-    /* y (batch, rows, heads, width) = x, which is `real`; either may have its heads outside its rows, and all heads of
-     * x may be one. */
+    /* y (batch, rows, heads, width) = x, which is `real` or in y's format; either may have its heads outside its rows,
+     * and all heads of x may be one. */
     void (*copy_heads)(const struct loom_kernels *k, struct loom_view y, struct loom_view x, size_t batch, size_t rows,
                        size_t heads, size_t width);
     /* y[r][c] += row[c]. */

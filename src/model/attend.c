@@ -28,8 +28,7 @@ void loom_attention_rotate(struct loom_pass *p, struct loom_view y, struct loom_
 
 void loom_attention_remember(struct loom_pass *p, struct loom_view array, struct loom_view x, size_t heads,
                              size_t width) {
-    array.data += p->past * array.row;
-    p->k->copy_heads(p->k, array, x, p->batch, p->seq, heads, width);
+    p->k->copy_heads(p->k, loom_view_from(array, p->past * array.row), x, p->batch, p->seq, heads, width);
 }
 
 void loom_attention_keep_halted(struct loom_pass *p, size_t slot) {

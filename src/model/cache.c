@@ -21,14 +21,23 @@ static size_t second_width(const struct loom_config *c) {
     return c->attn_type == LOOM_ATTENTION_MLA ? 0 : first_width(c);
 }
 
-size_t loom_cache_token_bytes(const struct loom_config *config, int loops) {
+/* Attention's products read keys and values, and nothing else does: they are kept as those round them, where attention
+ * reads heads so wide in that format. */
+static enum loom_storage format_of(const struct loom_kernels *k, const struct loom_config *c) {
+    size_t width = first_width(c);
+    bool read = width <= LOOM_ATTENTION_WIDEST && (size_t)c->n_heads * width <= LOOM_ATTENTION_MOST;
+    return read ? k->factor_format(k) : LOOM_STORAGE_REAL;
+}
+
+size_t loom_cache_token_bytes(const struct loom_kernels *k, const struct loom_config *config, int loops) {
     size_t width = heads(config) * (first_width(config) + second_width(config));
-    return loom_config_cache_slots(config, loops) * width * sizeof(real);
+    return loom_config_cache_slots(config, loops) * width * loom_storage_size(format_of(k, config));
 }
 
 void loom_cache_shape(struct loom_cache *cache, const struct loom_kernels *k, const struct loom_config *config,
                       int loops, size_t batch, size_t capacity) {
     *cache = (struct loom_cache){.k = k,
+                                 .format = format_of(k, config),
                                  .slots = loom_config_cache_slots(config, loops),
                                  .batch = batch,
                                  .capacity = capacity,
@@ -40,7 +49,7 @@ void loom_cache_shape(struct loom_cache *cache, const struct loom_kernels *k, co
 loom_status loom_cache_open(struct loom_cache *cache, const struct loom_kernels *k, const struct loom_config *config,
                             int loops, size_t batch, size_t capacity, struct loom_error *error) {
     loom_cache_shape(cache, k, config, loops, batch, capacity);
-    size_t bytes = loom_cache_token_bytes(config, loops) * batch * capacity;
+    size_t bytes = loom_cache_token_bytes(k, config, loops) * batch * capacity;
     cache->block = k->alloc(k, bytes);
     return cache->block ? LOOM_OK : loom_fail_memory(error, "key/value cache", bytes);
 }
@@ -53,8 +62,7 @@ struct place {
 
 /* The tokens from `first` on of the sequence at a place. */
 static struct loom_view from_token(struct place at, struct loom_view view, size_t first) {
-    view.data += at.sequence * view.batch + first * view.row;
-    return view;
+    return loom_view_from(view, at.sequence * view.batch + first * view.row);
 }
 
 /* Tokens first .. first+count-1 of a sequence, from one place to another, whose caches may differ in room. */
@@ -99,7 +107,7 @@ loom_status loom_cache_reserve(struct loom_cache *cache, size_t tokens, size_t m
     size_t twice = 2 * cache->capacity < most ? 2 * cache->capacity : most;
     grown.capacity = tokens > twice ? tokens : twice;
     size_t bytes = grown.slots * grown.batch * grown.capacity * grown.heads * (grown.first_width + grown.second_width) *
-                   sizeof(real);
+                   loom_storage_size(grown.format);
     grown.block = cache->k->alloc(cache->k, bytes);
     if (!grown.block)
         return loom_fail_memory(error, "key/value cache", bytes);
@@ -117,14 +125,16 @@ void loom_cache_close(struct loom_cache *cache) {
     *cache = (struct loom_cache){0};
 }
 
-static struct loom_view heads_of(const struct loom_cache *cache, real *data, size_t width) {
-    return (struct loom_view){data, cache->heads * cache->capacity * width, width, cache->capacity * width,
-                              LOOM_STORAGE_REAL};
+/* The vectors that begin `first` elements behind the cache's begin. */
+static struct loom_view heads_of(const struct loom_cache *cache, size_t first, size_t width) {
+    const struct loom_view view = {cache->block, cache->heads * cache->capacity * width, width, cache->capacity * width,
+                                   cache->format};
+    return loom_view_from(view, first);
 }
 
 struct loom_cache_slot loom_cache_slot(const struct loom_cache *cache, size_t index) {
     size_t vectors = cache->batch * cache->heads * cache->capacity;
-    real *slot = cache->block + index * vectors * (cache->first_width + cache->second_width);
+    size_t slot = index * vectors * (cache->first_width + cache->second_width);
     return (struct loom_cache_slot){heads_of(cache, slot, cache->first_width),
                                     heads_of(cache, slot + vectors * cache->first_width, cache->second_width)};
 }

@@ -14,7 +14,8 @@ struct loom_cache_slot {
 
 struct loom_cache {
     const struct loom_kernels *k;
-    real *block;
+    void *block;
+    enum loom_storage format;                /* of keys and values: what the machine's products round them to */
     size_t slots, batch, capacity;           /* capacity: tokens of a sequence that there is room for now */
     size_t heads, first_width, second_width; /* widths: of a head */
     size_t length;                           /* tokens held, the same for every sequence of the batch */
@@ -23,7 +24,7 @@ struct loom_cache {
 };
 
 /* Bytes of one token of one sequence, all slots. */
-size_t loom_cache_token_bytes(const struct loom_config *config, int loops);
+size_t loom_cache_token_bytes(const struct loom_kernels *k, const struct loom_config *config, int loops);
 
 /* Everything but the memory. */
 void loom_cache_shape(struct loom_cache *cache, const struct loom_kernels *k, const struct loom_config *config,

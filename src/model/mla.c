@@ -101,8 +101,7 @@ static void remember(struct loom_pass *p, const struct loom_attention_layer *a, 
     const struct loom_mla *m = &a->mla;
     struct loom_view place = loom_cache_slot(p->cache, slot).first;
     loom_attention_remember(p, place, loom_view_of(new.latent.data, p->seq, 1, m->rank), 1, m->rank);
-    place.data += m->rank;
-    loom_attention_remember(p, place, loom_view_of(new.rope, p->seq, 1, m->rope), 1, m->rope);
+    loom_attention_remember(p, loom_view_from(place, m->rank), loom_view_of(new.rope, p->seq, 1, m->rope), 1, m->rope);
     loom_attention_keep_halted(p, slot);
 }
 

@@ -142,7 +142,7 @@ void loom_model_info(const struct loom_model *model, struct loom_model_info *inf
         .experts = routed ? c->n_experts : 0,
         .experts_per_token = routed ? c->n_experts_per_tok : 0,
         .weight_bytes = model->net.tensors.elements * sizeof(real),
-        .cache_bytes_per_token = loom_cache_token_bytes(c, c->max_loop_iters),
+        .cache_bytes_per_token = loom_cache_token_bytes(model->k, c, c->max_loop_iters),
         .flops_per_token = flops_per_token(&model->net),
         .spectral_radius = spectral_radius(model),
         .path = model->path,

@@ -3,14 +3,14 @@
  * A task is a key/value head of one sequence, or of several that share their first keys, and its rows are the query
  * heads that read it there. Shared keys meet the rows of all sequences in one packed product. Other keys meet few rows:
  * they are read once, where they lie, block by block as isa_attention.c has it. */
-#include "kernel/cpu/isa_attention.h"
+#include "kernel/cpu/isa_attention_bf16.h"
 
 #include <math.h>
 
 #include "kernel/cpu/cpu.h"
 
 /* Keys of a block: with their values they stay in the first cache while all rows pass. */
-enum { BLOCK = 64, LINE = 16 };
+enum { BLOCK = 64 };
 
 /* From so many rows on, packing keys costs less than what it saves. */
 enum { PACK_ROWS = 4 };
@@ -30,6 +30,7 @@ struct call {
 /* One task: sequences b0 .. b0+members-1, key/value head g. Row m * share + i is query head i of member m. */
 struct task {
     size_t b0, members, g;
+    bool followed;                /* by another task in the same hands */
     size_t source, first;         /* the sequence that has the shared keys; the first key that the queries see */
     float *sum, *largest, *total; /* (members, share), and for total value_dim of each */
     float *scores;                /* (TILE_ROWS, BLOCK) */
@@ -42,22 +43,27 @@ struct strip {
     size_t stride, row, step, rows;
 };
 
-/* Keys start .. start+width-1, as they lie in one sequence. */
+/* Keys start .. start+width-1, as they lie in one sequence; `data` in the format of the views. Keys that are read next
+ * lie `keys_ahead` bytes behind these. */
 struct block {
     struct loom_matrix keys, values;
     size_t start, width;
+    ptrdiff_t keys_ahead, values_ahead;
 };
 
 static struct block block_at(const struct call *f, const struct task *s, size_t sequence, size_t start, size_t width) {
-    return (struct block){{head_at(f->key, sequence, start, s->g), f->key.row, 1},
-                          {head_at(f->value, sequence, start, s->g), f->value.row, 1},
+    return (struct block){{head_place(f->key, sequence, start, s->g), f->key.row, 1},
+                          {head_place(f->value, sequence, start, s->g), f->value.row, 1},
                           start,
-                          width};
+                          width,
+                          0,
+                          0};
 }
 
 /* scores[j] = query . key j, for LANES keys at a time; those beyond the last are as the last. Key by key, as they lie:
  * the processor foresees one stream that rises without a gap, and no other. */
-static void score_keys(float *scores, const float *query, struct loom_matrix keys, size_t width, size_t depth) {
+static void score_keys(float *scores, const float *query, struct loom_matrix keys, size_t width, size_t depth,
+                       ptrdiff_t ahead) {
     for (size_t j = 0; j < width; j += LANES) {
         const float *key[LANES];
         vec sum[LANES] = {0};
@@ -65,8 +71,10 @@ static void score_keys(float *scores, const float *query, struct loom_matrix key
         LOOM_UNROLL
         for (size_t i = 0; i < LANES; i++) {
             key[i] = keys.data + least(j + i, width - 1) * keys.row;
-            for (d = 0; d + LANES <= depth; d += LANES)
+            for (d = 0; d + LANES <= depth; d += LANES) {
+                __builtin_prefetch((const char *)(key[i] + d) + ahead);
                 sum[i] += vec_load(query + d) * vec_load(key[i] + d);
+            }
         }
         vec_store(scores + j, vec_totals(sum));
         for (size_t i = 0; i < LANES && d < depth; i++)
@@ -135,22 +143,43 @@ static void weigh(const struct loom_attention *a, const struct task *s, struct s
     }
 }
 
-/* Rows that will be read soon are fetched together: they are too few in a place for the processor to guess the next. */
-static void fetch(struct loom_matrix m, size_t rows, size_t depth) {
-    for (size_t i = 0; i < rows; i++)
-        for (size_t d = 0; d < depth; d += LINE)
-            __builtin_prefetch(m.data + i * m.row + d);
+/* The scores of one query with a block's keys. */
+static void score_row(const struct call *f, float *scores, const float *query, struct block b) {
+    const size_t depth = f->a->head_dim;
+#if defined(__AVX512BF16__)
+    if (f->key.format == LOOM_STORAGE_BF16) {
+        uint16_t rounded[HEAD_LIMIT];
+        round_to_bf16(rounded, query, depth);
+        score_words(scores, rounded, (const void *)b.keys.data, b.keys.row, b.width, depth, b.keys_ahead);
+        return;
+    }
+#endif
+    score_keys(scores, query, b.keys, b.width, depth, b.keys_ahead);
+}
+
+/* What a block's values add to one query's total, by its weights. */
+static void sum_row(const struct call *f, float *total, bool begun, const float *weights, struct block b) {
+    const size_t depth = f->a->value_dim;
+#if defined(__AVX512BF16__)
+    if (f->value.format == LOOM_STORAGE_BF16) {
+        uint16_t rounded[BLOCK + 3] = {0};
+        round_to_bf16(rounded, weights, b.width);
+        sum_words(total, begun, rounded, (const void *)b.values.data, b.values.row, b.width, depth, b.values_ahead);
+        return;
+    }
+#endif
+    sum_values(total, begun, weights, b.values, b.width, depth);
 }
 
 /* A block that is read where it lies, and at most TILE_ROWS rows. */
 static void add_own(const struct call *f, const struct task *s, struct strip strip, struct block b) {
     const struct loom_attention *a = f->a;
     for (size_t r = 0; r < strip.rows; r++)
-        score_keys(s->scores + r * BLOCK, strip.query + r * strip.stride, b.keys, b.width, a->head_dim);
+        score_row(f, s->scores + r * BLOCK, strip.query + r * strip.stride, b);
     weigh(a, s, strip, b.start, b.width);
     for (size_t r = 0; r < strip.rows; r++)
-        sum_values(s->total + (strip.row + r * strip.step) * a->value_dim, b.start > s->first, s->scores + r * BLOCK,
-                   b.values, b.width, a->value_dim);
+        sum_row(f, s->total + (strip.row + r * strip.step) * a->value_dim, b.start > s->first, s->scores + r * BLOCK,
+                b);
 }
 
 /* A packed block and at most TILE_ROWS rows. */
@@ -168,9 +197,10 @@ static void add_packed(const struct call *f, const struct task *s, struct strip 
 /* A block that all members share. */
 static void add_shared(const struct call *f, const struct task *s, struct block b) {
     const struct loom_attention *a = f->a;
-    const struct loom_panels keys =
-        loom_cpu_pack_as(f->bf16, s->keys, (struct loom_matrix){b.keys.data, 1, b.keys.row}, a->head_dim, b.width);
-    const struct loom_panels values = loom_cpu_pack_as(f->bf16, s->values, b.values, b.width, a->value_dim);
+    const struct loom_panels keys = loom_cpu_pack_from(
+        f->bf16, s->keys, (struct loom_matrix){b.keys.data, 1, b.keys.row}, f->key.format, a->head_dim, b.width);
+    const struct loom_panels values =
+        loom_cpu_pack_from(f->bf16, s->values, b.values, f->value.format, b.width, a->value_dim);
     for (size_t i = 0; i < f->share; i++)
         for (size_t m = 0; m < s->members; m += TILE_ROWS) {
             const float *query = head_at(f->q, s->b0 + m, 0, s->g * f->share + i);
@@ -180,17 +210,35 @@ static void add_shared(const struct call *f, const struct task *s, struct block 
         }
 }
 
-/* Keys start .. end-1 of a sequence against a member's rows. */
+/* The first own keys of the next member, or of the next task's first; b itself where there is none. */
+static struct block next_of(const struct call *f, const struct task *s, size_t member, struct block b) {
+    const size_t start = f->a->shared;
+    if (member + 1 < s->members)
+        return block_at(f, s, s->b0 + member + 1, start, 0);
+    if (!s->followed)
+        return b;
+    struct task next = *s;
+    next.g = (s->g + 1) % f->a->kv_heads;
+    return block_at(f, &next, next.g > 0 ? s->b0 : s->b0 + s->members, start, 0);
+}
+
+/* Keys start .. end-1 of a sequence against a member's rows, in even blocks. What is read behind each is fetched
+ * meanwhile: a head's keys are too few for the processor to foresee where the next begin. */
 static void add_range(const struct call *f, const struct task *s, size_t member, size_t sequence, size_t start,
                       size_t end) {
     const float *query = head_at(f->q, s->b0 + member, 0, s->g * f->share);
-    for (size_t next; start < end; start = next) {
-        next = least(start + BLOCK, end);
-        for (size_t i = 0; i < f->share && next > s->first; i += TILE_ROWS)
+    for (size_t width; start < end; start += width) {
+        const size_t blocks = (end - start + BLOCK - 1) / BLOCK;
+        width = (end - start + blocks - 1) / blocks;
+        struct block b = block_at(f, s, sequence, start, width);
+        const struct block next = blocks > 1 ? block_at(f, s, sequence, start + width, 0) : next_of(f, s, member, b);
+        b.keys_ahead = (const char *)next.keys.data - (const char *)b.keys.data;
+        b.values_ahead = (const char *)next.values.data - (const char *)b.values.data;
+        for (size_t i = 0; i < f->share && start + width > s->first; i += TILE_ROWS)
             add_own(f, s,
                     (struct strip){query + i * f->q.head, f->q.head, member * f->share + i, 1,
                                    least(TILE_ROWS, f->share - i)},
-                    block_at(f, s, sequence, start, next - start));
+                    b);
     }
 }
 
@@ -215,10 +263,6 @@ static void run_task(const struct call *f, const struct task *s) {
             add_shared(f, s, block_at(f, s, s->source, start, next - start));
     }
     for (size_t m = 0; m < s->members; m++) {
-        if (m + 1 < s->members) {
-            const struct block next = block_at(f, s, s->b0 + m + 1, a->shared, least(a->keys - a->shared, BLOCK));
-            fetch(next.keys, next.width, a->head_dim);
-        }
         if (!pack)
             add_range(f, s, m, s->source, 0, a->shared);
         add_range(f, s, m, s->b0 + m, a->shared, a->keys);
@@ -248,7 +292,8 @@ static struct task task_at(const struct call *f, size_t item, float *scratch) {
 
 static void run_part(const void *job, struct loom_cpu_part part) {
     for (size_t item = part.first; item < part.end; item++) {
-        const struct task s = task_at(job, item, part.scratch);
+        struct task s = task_at(job, item, part.scratch);
+        s.followed = item + 1 < part.end;
         run_task(job, &s);
     }
 }

@@ -58,12 +58,15 @@ static void copy_heads_part(const void *job, struct loom_cpu_part part) {
     const struct heads *s = job;
     for (size_t r = part.first; r < part.end; r++) {
         const size_t y = r / s->rows * s->y.batch + r % s->rows * s->y.row;
-        const float *x = s->x.data + r / s->rows * s->x.batch + r % s->rows * s->x.row;
-        for (size_t h = 0; h < s->heads; h++)
-            if (s->y.format == LOOM_STORAGE_BF16)
-                round_to_bf16((uint16_t *)(void *)s->y.data + y + h * s->y.head, x + h * s->x.head, s->width);
+        const size_t x = r / s->rows * s->x.batch + r % s->rows * s->x.row;
+        for (size_t h = 0; h < s->heads; h++) {
+            void *to = loom_view_from(s->y, y + h * s->y.head).data;
+            const float *from = loom_view_from(s->x, x + h * s->x.head).data;
+            if (s->y.format == s->x.format)
+                memcpy(to, from, s->width * loom_storage_size(s->x.format));
             else
-                memcpy(s->y.data + y + h * s->y.head, x + h * s->x.head, s->width * sizeof *x);
+                round_to_bf16(to, from, s->width);
+        }
     }
 }
 
