@@ -228,20 +228,46 @@ static void attention(const struct loom_kernels *k, const struct loom_attention 
 
 /* ---- rotary positions -------------------------------------------------------------------------------------------- */
 
+/* The signs of each pair's sines. */
+static inline vec sine_signs(float sign) {
+    return interleave_low((vec){0} - sign, (vec){0} + sign);
+}
+
+static inline vec rotated(const float *x, const float *table, vec signs) {
+    const vec angle = vec_load(table), pairs = vec_load(x);
+    return pairs * first_twice(angle) + swap_neighbours(pairs) * (second_twice(angle) * signs);
+}
+
 /* n channels, of n / 2 pairs; y may be x. */
 static void rotate(float *y, const float *x, const float *table, size_t n, float sign) {
-    const vec signs = interleave_low((vec){0} - sign, (vec){0} + sign);
+    const vec signs = sine_signs(sign);
     size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        const vec angle = vec_load(table + i), pairs = vec_load(x + i);
-        const vec cosine = first_twice(angle), sine = second_twice(angle) * signs;
-        vec_store(y + i, pairs * cosine + swap_neighbours(pairs) * sine);
-    }
+    for (; i + LANES <= n; i += LANES)
+        vec_store(y + i, rotated(x + i, table + i, signs));
     for (; i < n; i += 2) {
         const float cosine = table[i], sine = sign * table[i + 1], even = x[i], odd = x[i + 1];
         y[i] = even * cosine - odd * sine;
         y[i + 1] = even * sine + odd * cosine;
     }
+}
+
+/* The same, rounded, of the whole pairs of vectors; returns their channels. */
+static size_t rotate_to_bf16(uint16_t *y, const float *x, const float *table, size_t n, float sign) {
+    size_t i = 0;
+#if defined(__AVX512BF16__)
+    const vec signs = sine_signs(sign);
+    for (; i + 2 * LANES <= n; i += 2 * LANES) {
+        const vec low = rotated(x + i, table + i, signs), high = rotated(x + i + LANES, table + i + LANES, signs);
+        _mm512_storeu_si512(y + i, (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low));
+    }
+#else
+    (void)y;
+    (void)x;
+    (void)table;
+    (void)n;
+    (void)sign; /* no array has this format here */
+#endif
+    return i;
 }
 
 /* Rows that are asked for ahead: a few kilobytes. */
@@ -259,7 +285,10 @@ static void rotate_head(const struct rotation *s, size_t b, size_t t, size_t h) 
     const float *x = head_at(s->x, b, t, h), *table = s->table + t * s->pairs * 2;
     const size_t channels = 2 * s->pairs, at = head_index(s->y, b, t, h);
     _Alignas(64) float room[ROOM];
-    for (size_t first = 0; first < channels; first += ROOM) {
+    size_t first = 0;
+    if (to.format == LOOM_STORAGE_BF16)
+        first = rotate_to_bf16((uint16_t *)to.data + at, x, table, channels, s->sign);
+    for (; first < channels; first += ROOM) {
         const size_t n = least(ROOM, channels - first);
         rotate(begin_output(to, at + first, room), x + first, table + first, n, s->sign);
         finish_output(to, at + first, room, n);
