@@ -79,6 +79,12 @@ static const struct loom_preset presets[] = {
      MODERN_SMALL " dim=288 n_heads=6 n_kv_heads=6 prelude_layers=6 ffn_dim=1152 eval_interval=50"},
     {"nanogpt-6m", "nanogpt-small with 6 layers, 6 heads and width 288: 6 M parameters", LOOM_ARCHITECTURE_GPT,
      NANOGPT_SMALL " n_layer=6 n_head=6 n_embd=288 eval_interval=250"},
+    {"loom-shakespeare", "looped mixture of experts, 6.3 M parameters, for nanoGPT's larger character settings",
+     LOOM_ARCHITECTURE_LOOM,
+     LOOM_SMALL " dim=256 max_seq_len=256 prelude_layers=1 core_layers=2 coda_layers=1 ffn_dim=1024 expert_dim=512 "
+                "rope_theta=10000 ngram=2 ngram_rows=8192 ngram_dropout=0.2 dropout=0.15 embed_std=0.8 batch_size=64 "
+                "max_iters=437 eval_interval=23 embedding_lr=0.2 head_lr=4e-3 muon_block=0 muon_momentum_warmup=100 "
+                "muon_decay=1 weight_decay=0.1"},
     {"loom-drill", "a block and a looped one, run once for each step of a generated task", LOOM_ARCHITECTURE_LOOM,
      LOOM_DRILL},
     {"loom-gate", "loom-drill with a gate that learns how many loops a problem takes, to 99", LOOM_ARCHITECTURE_LOOM,

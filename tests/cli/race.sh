@@ -10,7 +10,7 @@ parameters() {
 }
 
 for pair in loom-small:nanogpt-small loom-small:modern-small loom-small:dense-small loom-6m:nanogpt-6m \
-    loom-6m:modern-6m loom-6m:dense-6m; do
+    loom-6m:modern-6m loom-6m:dense-6m loom-shakespeare:nanogpt-shakespeare; do
     for vocabulary in 65 256 4096; do
         mine=$(parameters ${pair%:*} $vocabulary) its=$(parameters ${pair#*:} $vocabulary)
         [ "$mine" -le "$its" ] || fail "$pair, vocabulary $vocabulary: $mine parameters against $its"
