@@ -18,6 +18,7 @@ BASE = {"vocab_size": 256, "max_seq_len": 256, "max_loop_iters": 4, "n_experts":
         "act_threshold": 1e9}
 AXES = [("context", "max_seq_len", [64, 128, 256, 512, 1024]), ("loops", "max_loop_iters", [1, 2, 4, 8]),
         ("experts", "n_experts", [2, 4, 8, 16, 32]), ("batch", "batch_size", [1, 2, 4, 8, 16])]
+SPAN = 8  # the least factor that a plot's seconds range over: what hardly changes is to look so
 
 
 def measure(options, changes):
@@ -43,12 +44,13 @@ def plot(name, number, points, rate):
     xs = [math.log(x) for x, _, _ in points]
     said = [math.log(flops / rate) for _, flops, _ in points]
     measured = [math.log(seconds) for _, _, seconds in points]
-    drawn = drawing.Plot(name, number, xs, said + measured)
+    top = max(said + measured)
+    down = min(said + measured + [top - math.log(SPAN)])
+    drawn = drawing.Plot(name, number, xs, (down, top))
     drawn.line(zip(xs, said), "first")
     for x, y, point in zip(xs, measured, points):
         drawn.dot(x, y, "second")
         drawn.mark_x(x, point[0])
-    top = max(said + measured)
     drawn.mark_y(top, f"{math.exp(top):.2g} s")
     return drawn
 
