@@ -188,7 +188,7 @@ static void run_chunk(const struct forward *f, struct chunk *s) {
             take_head(f->a, s, i);
             for (size_t row = 0; row < s->queries; row += TILE_ROWS) {
                 for (size_t next = row + TILE_ROWS; next < least(row + 2 * TILE_ROWS, s->queries); next++)
-                    fetch_head(f->q, s->b, s->first + next, s->h, f->a->head_dim, 0);
+                    fetch_head(f->q, s->b, s->first + next, s->h, f->a->head_dim, false);
                 add_strip(f, s, row, least(TILE_ROWS, s->queries - row));
             }
         }
@@ -197,7 +197,7 @@ static void run_chunk(const struct forward *f, struct chunk *s) {
         take_head(f->a, s, i);
         for (size_t row = 0; row < s->queries; row++) {
             if (row + HEADS_AHEAD < s->queries)
-                fetch_head(f->out, s->b, s->first + row + HEADS_AHEAD, s->h, f->a->value_dim, 1);
+                fetch_head(f->out, s->b, s->first + row + HEADS_AHEAD, s->h, f->a->value_dim, true);
             finish_row(f, s, row);
         }
     }
@@ -301,8 +301,8 @@ static void rope_part(const void *job, struct loom_cpu_part part) {
         const size_t b = row / s->rows, t = row % s->rows;
         for (size_t h = 0; h < s->heads; h++) {
             if (t + ROWS_AHEAD < s->rows) {
-                fetch_head(s->x, b, t + ROWS_AHEAD, h, 2 * s->pairs, 0);
-                fetch_head(s->y, b, t + ROWS_AHEAD, h, 2 * s->pairs, 1);
+                fetch_head(s->x, b, t + ROWS_AHEAD, h, 2 * s->pairs, false);
+                fetch_head(s->y, b, t + ROWS_AHEAD, h, 2 * s->pairs, true);
             }
             rotate_head(s, b, t, h);
         }

@@ -114,7 +114,7 @@ static void mean_rows(const struct backward *f, const struct blocks *s, size_t r
         of_row[i] = (vec){0};
         if (i < rows) {
             if (row + i + HEADS_AHEAD < s->queries)
-                fetch_head(f->out, s->b, s->first + row + i + HEADS_AHEAD, s->h, n, 0);
+                fetch_head(f->out, s->b, s->first + row + i + HEADS_AHEAD, s->h, n, false);
             const size_t query = s->first + row + i, at = head_index(f->out, s->b, query, s->h);
             const float *out = read_input(f->out.data, f->out.format, at, room, n);
             of_row[i] = lane_products(head_at(f->dout, s->b, query, s->h), out, n);
