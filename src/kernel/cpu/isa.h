@@ -55,6 +55,18 @@ static inline size_t chunk_end(size_t first, size_t n) {
     return n - first < CHUNK ? n : first + CHUNK;
 }
 
+/* Floats of a line of the caches. */
+enum { LINE = 16 };
+
+/* Asks for the lines of what will be read soon, or written: callers know which when they are compiled. */
+static inline __attribute__((always_inline)) void fetch_lines(const void *place, size_t bytes, bool write) {
+    for (size_t byte = 0; byte < bytes; byte += LINE * sizeof(float))
+        if (write)
+            __builtin_prefetch((const char *)place + byte, 1);
+        else
+            __builtin_prefetch((const char *)place + byte);
+}
+
 static inline vec vec_load(const float *from) {
     return *(const vec_loose *)from;
 }

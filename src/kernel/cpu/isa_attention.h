@@ -34,15 +34,10 @@ static inline float *head_at(struct loom_view v, size_t b, size_t t, size_t h) {
 /* Rows of one head lie too far apart for the processor to guess the next: so many ahead are asked for. */
 enum { HEADS_AHEAD = 16 };
 
-/* Asks for the `width` elements of a head, to write them when `write`, which callers know when they are compiled. */
+/* Asks for the `width` elements of a head. */
 static inline __attribute__((always_inline)) void fetch_head(struct loom_view v, size_t b, size_t t, size_t h,
                                                              size_t width, bool write) {
-    const char *place = (const char *)head_place(v, b, t, h);
-    for (size_t byte = 0; byte < width * loom_storage_size(v.format); byte += 64)
-        if (write)
-            __builtin_prefetch(place + byte, 1);
-        else
-            __builtin_prefetch(place + byte);
+    fetch_lines(head_place(v, b, t, h), width * loom_storage_size(v.format), write);
 }
 
 /* How many keys query i sees. */

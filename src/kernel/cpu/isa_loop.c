@@ -73,7 +73,7 @@ struct backward {
 };
 
 /* A block is too narrow for the processor to guess its next row: so many rows ahead are asked for. */
-enum { AHEAD = 8, LINE = 16 };
+enum { AHEAD = 8 };
 
 static void fetch_row(const struct backward *s, size_t at, size_t width) {
     for (size_t c = 0; c < width; c += LINE) {

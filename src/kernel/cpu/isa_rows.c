@@ -243,8 +243,8 @@ static void combine(const struct loom_kernels *k, const struct loom_route *r, re
                    &(struct rows){.y = y, .x = x, .weight = gates, .ids = slot, .cols = cols, .top_k = r->top_k});
 }
 
-/* Choices that are asked for ahead, and floats of a line of the caches. */
-enum { CHOICES_AHEAD = 2, LINE = 16 };
+/* Choices that are asked for ahead. */
+enum { CHOICES_AHEAD = 2 };
 
 struct combination {
     struct loom_output dx;
@@ -270,11 +270,8 @@ static void put_scaled_row(const struct combination *s, size_t at, float gate, c
 /* Where a choice's rows lie the processor cannot guess: that of x, and that of dx, which is written, are asked for. */
 static void fetch_choice(const struct combination *s, size_t choice) {
     const size_t first = (size_t)s->slot[choice] * s->cols;
-    const char *dx = loom_storage_at(s->dx.data, s->dx.format, first);
-    for (size_t c = 0; c < s->cols; c += LINE)
-        __builtin_prefetch(s->x + first + c);
-    for (size_t byte = 0; byte < s->cols * loom_storage_size(s->dx.format); byte += LINE * sizeof(float))
-        __builtin_prefetch(dx + byte, 1);
+    fetch_lines(s->x + first, s->cols * sizeof *s->x, false);
+    fetch_lines(loom_storage_at(s->dx.data, s->dx.format, first), s->cols * loom_storage_size(s->dx.format), true);
 }
 
 static void combine_backward_part(const void *job, struct loom_cpu_part part) {

@@ -12,9 +12,6 @@ enum { STAGED_TILES = 4 };
 /* Rows of a narrow block lie too far apart for the processor to guess the next one. */
 enum { AHEAD = 16 };
 
-/* Floats of a line of the caches. */
-enum { LINE = 16 };
-
 /* A part of the left factor: `rows` in `tiles` tiles, dealt evenly. */
 struct strip {
     struct loom_matrix a;
